@@ -1,0 +1,2 @@
+//! the polder program.
+fn main() {}

@@ -1,0 +1,1 @@
+//! the Backend trait and its halves.

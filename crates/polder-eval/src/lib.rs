@@ -1,0 +1,1 @@
+//! tasks and scores over rendered requests.

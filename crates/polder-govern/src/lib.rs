@@ -1,0 +1,1 @@
+//! facts, lineage, cards, gates.

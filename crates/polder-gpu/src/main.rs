@@ -1,0 +1,2 @@
+//! the model side alone.
+fn main() {}

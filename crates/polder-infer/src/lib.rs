@@ -1,0 +1,1 @@
+//! decoding with a KV cache.

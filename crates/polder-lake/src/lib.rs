@@ -1,0 +1,1 @@
+//! Delta tables, catalog, session, ingest.

@@ -1,0 +1,1 @@
+//! model families over Backend, checkpoints, formats.

@@ -1,0 +1,1 @@
+//! SQL files to tables, and tables to files.

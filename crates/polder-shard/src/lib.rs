@@ -1,0 +1,1 @@
+//! token shards: write, read, verify, order.

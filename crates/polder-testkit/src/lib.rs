@@ -1,0 +1,1 @@
+//! fixtures and tolerances for tests.

@@ -1,0 +1,1 @@
+//! pure text functions on strings.

@@ -1,0 +1,1 @@
+//! byte-level BPE.

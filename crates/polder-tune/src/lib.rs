@@ -1,0 +1,1 @@
+//! adapters from tuning files.

@@ -1,0 +1,1 @@
+//! steps with resume state.

@@ -1,0 +1,2 @@
+//! checks and builds of this workspace.
+fn main() {}

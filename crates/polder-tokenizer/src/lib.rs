@@ -1,1 +1,25 @@
-//! byte-level BPE.
+//! Byte-level BPE: counts words, learns merges, encodes, decodes, reads and writes `tokenizer.json`.
+//!
+//! Text is split as GPT-2 splits it, every byte can be encoded, and decoding gives the same bytes back.
+//! It opens a file only in [`Tokenizer::open`], and knows neither tables nor models.
+//! Start with [`WordCounts`] and [`train`] to make a tokenizer, with [`Tokenizer`] to use one.
+
+mod alphabet;
+mod error;
+mod fast_hash;
+mod json;
+mod merge;
+mod split;
+mod tokenizer;
+mod train;
+mod unicode;
+mod words;
+
+pub use error::TokenizerError;
+pub use split::{Pieces, pieces};
+pub use tokenizer::Tokenizer;
+pub use train::{TrainOptions, train};
+pub use words::WordCounts;
+
+/// The special token that ends a document, begins a sequence and stops generation.
+pub const END_OF_TEXT: &str = "<|endoftext|>";

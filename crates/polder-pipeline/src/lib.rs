@@ -1,1 +1,24 @@
-//! SQL files to tables, and tables to files.
+//! From SQL files to tables, and from tables to what the model side reads: tokenizers, token shards,
+//! evaluation requests, tuning files.
+//!
+//! It decides what is stale, runs it at pinned versions, and records with every table what it was made
+//! from. It trains nothing and serves nothing. Start with [`Pipeline`] and [`apply`].
+
+mod apply;
+mod error;
+mod export;
+mod front_matter;
+mod graph;
+mod removed;
+mod sql_files;
+mod tokenizer;
+mod tokens;
+
+pub use apply::{ApplyContext, Applied, PlannedStep, Progress, StepState, apply, plan};
+pub use error::PipelineError;
+pub use export::{Export, ExportPlan, ExportQuery};
+pub use front_matter::{FrontMatter, Mode, Parameter};
+pub use graph::{Pipeline, SqlFile};
+pub use sql_files::{FILES, QUERIES, query};
+pub use tokenizer::{TrainTokenizer, TrainTokenizerPlan};
+pub use tokens::{BuildTokens, BuildTokensPlan, TokensProgress};

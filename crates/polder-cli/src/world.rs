@@ -1,0 +1,129 @@
+//! What every command shares: the lake's place, the runtime, who acts, when to stop.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use polder_base::{Event, EventLog, Layout, Timestamp};
+use polder_lake::Lake;
+
+use crate::artefacts::LakeArtefacts;
+use crate::failure::{self, OrAdvise};
+use crate::signal::Stop;
+
+/// One invocation of the program.
+pub struct World {
+    /// The lake's folder.
+    pub root: PathBuf,
+    /// Whether output is JSON lines.
+    pub json: bool,
+    /// Set when the user asks to stop.
+    pub stop: Stop,
+    /// `user@host`.
+    pub actor: String,
+    runtime: tokio::runtime::Runtime,
+    lake: Option<Lake>,
+}
+
+impl World {
+    /// Starts the runtime and listens for signals.
+    ///
+    /// # Errors
+    /// The system gives no threads.
+    pub fn new(root: &Path, json: bool) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            // Deep plans recurse deeply.
+            .thread_stack_size(8 << 20)
+            .build()
+            .context("cannot start the asynchronous runtime")?;
+        let stop = Stop::default();
+        stop.listen(&runtime);
+        Ok(Self { root: root.to_owned(), json, stop, actor: actor(), runtime, lake: None })
+    }
+
+    /// The lake's folders.
+    pub fn layout(&self) -> Layout {
+        Layout::new(&self.root)
+    }
+
+    /// The point in time at which something is done.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    /// Runs asynchronous work to its end, or until the user asks to stop.
+    ///
+    /// # Errors
+    /// Those of the work, or that it was stopped.
+    pub fn block_on<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+        self.runtime.block_on(async {
+            tokio::select! {
+                result = work => result,
+                () = self.stop.wait() => Err(failure::interrupted()),
+            }
+        })
+    }
+
+    /// Runs asynchronous work that looks at the stop flag itself.
+    pub fn block_on_whole<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    /// Opens the lake, bringing in the facts that were written beside it.
+    ///
+    /// # Errors
+    /// There is none, or it is of another format.
+    pub fn lake(&mut self) -> anyhow::Result<Lake> {
+        if let Some(lake) = &self.lake {
+            return Ok(lake.clone());
+        }
+        let lake = self.block_on(async { Lake::open(&self.root).await.or_advise() })?;
+        self.keep(lake)
+    }
+
+    /// Opens the lake, making it where there is none.
+    ///
+    /// # Errors
+    /// It cannot be made, or is of another format.
+    pub fn lake_or_init(&mut self) -> anyhow::Result<Lake> {
+        if self.lake.is_none() {
+            let lake = self.block_on(async { Lake::init(&self.root).await.or_advise() })?;
+            return self.keep(lake);
+        }
+        self.lake()
+    }
+
+    fn keep(&mut self, lake: Lake) -> anyhow::Result<Lake> {
+        let lake = lake.with_artefacts(Arc::new(LakeArtefacts::new(self.layout())));
+        self.lake = Some(lake.clone());
+        self.block_on(async { polder_govern::sync(&lake).await.or_advise() })?;
+        Ok(lake)
+    }
+
+    /// Writes facts beside the lake and brings them into it.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub fn record(&mut self, run_id: &str, events: &[Event]) -> anyhow::Result<()> {
+        let mut log = EventLog::open(&self.layout().run(run_id)).or_advise()?;
+        let known = polder_base::read_events(&self.layout().run(run_id)).or_advise()?;
+        for event in events {
+            if !known.iter().any(|k| k.id == event.id) {
+                log.append(event).or_advise()?;
+            }
+        }
+        if let Some(lake) = self.lake.clone() {
+            self.block_on(async { polder_govern::sync(&lake).await.or_advise() })?;
+        }
+        Ok(())
+    }
+}
+
+/// Who acts: the user and the host.
+fn actor() -> String {
+    let user = ["USER", "LOGNAME", "USERNAME"].iter().find_map(|v| std::env::var(v).ok()).unwrap_or_else(|| "unknown".into());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| std::env::var("HOSTNAME").ok());
+    format!("{user}@{}", host.map_or_else(|| "localhost".into(), |h| h.trim().to_owned()))
+}

@@ -1,0 +1,128 @@
+//! What can go wrong between SQL files and what they make.
+
+use std::io;
+use std::path::PathBuf;
+
+use polder_base::{Advice, ExitKind, ManifestError, WholeError};
+use polder_lake::LakeError;
+use thiserror::Error;
+
+/// Why a pipeline could not be read, planned or applied.
+#[derive(Debug, Error)]
+pub enum PipelineError {
+    /// A line of front matter cannot be read.
+    #[error("`{path}`, line {line}: {message}")]
+    FrontMatter {
+        /// The SQL file.
+        path: String,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// The text is not one SQL query.
+    #[error("`{path}` is not one SQL query: {message}")]
+    Sql {
+        /// The SQL file.
+        path: String,
+        /// The parser's words, with line and column.
+        message: String,
+    },
+    /// The SQL cannot be run.
+    #[error("`{path}` failed")]
+    Step {
+        /// The SQL file.
+        path: String,
+        /// Why.
+        #[source]
+        source: Box<LakeError>,
+    },
+    /// Two files make one table, or files read each other in a circle.
+    #[error("{message}")]
+    Graph {
+        /// What is wrong, naming the files.
+        message: String,
+    },
+    /// A table is read that no file makes and the lake does not hold.
+    #[error("`{path}` reads `{table}`, which no SQL file makes and the lake does not hold")]
+    NoInput {
+        /// The SQL file.
+        path: String,
+        /// The table.
+        table: String,
+    },
+    /// The folder of SQL files cannot be read.
+    #[error("cannot read `{path}`")]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The lake said no.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// A stream of rows broke off.
+    #[error("cannot run the query")]
+    Rows(#[from] datafusion::error::DataFusionError),
+    /// A column is missing or of another type.
+    #[error("{what} needs a column `{column}` of type {expected}")]
+    Column {
+        /// The output that was to be made.
+        what: String,
+        /// The column.
+        column: String,
+        /// Its type.
+        expected: &'static str,
+    },
+    /// Nothing to work on.
+    #[error("{what} has no rows")]
+    Empty {
+        /// The table or query.
+        what: String,
+    },
+    /// The tokenizer cannot be trained or read.
+    #[error("cannot make or read a tokenizer")]
+    Tokenizer(#[from] polder_tokenizer::TokenizerError),
+    /// Shards cannot be written.
+    #[error("cannot write token shards")]
+    Shard(#[from] polder_shard::ShardError),
+    /// A manifest cannot be read or written.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A file cannot be written whole.
+    #[error(transparent)]
+    Write(#[from] WholeError),
+}
+
+impl Advice for PipelineError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::FrontMatter { .. } => Some("Front matter lines look like `-- table: clean.docs_clean`, `-- mode: full`, `-- why: …`; see sql/README.md.".into()),
+            Self::Sql { .. } | Self::Graph { .. } => Some("Mend the file, then run the same command again; tables made before are untouched.".into()),
+            Self::Step { source, .. } => source.hint().or(Some("Mend the file, then run the same command again; the table still holds its last version.".into())),
+            Self::NoInput { .. } => Some("Bring the data in with `polder ingest DIR`, or correct the table's name.".into()),
+            Self::Empty { .. } => Some("Look at what the filters removed with `polder pile card`, or ingest more data.".into()),
+            Self::Column { .. } => Some("Name the columns in the query, for example SELECT doc_id, text FROM …".into()),
+            Self::Lake(e) => e.hint(),
+            Self::Tokenizer(e) => e.hint(),
+            Self::Shard(e) => e.hint(),
+            Self::Manifest(e) => e.hint(),
+            Self::Write(e) => e.hint(),
+            Self::Read { .. } | Self::Rows(_) => None,
+        }
+    }
+
+    fn exit(&self) -> ExitKind {
+        match self {
+            Self::FrontMatter { .. } | Self::Sql { .. } | Self::Graph { .. } | Self::NoInput { .. } | Self::Column { .. } => ExitKind::Usage,
+            Self::Step { source, .. } => source.exit(),
+            Self::Lake(e) => e.exit(),
+            Self::Tokenizer(e) => e.exit(),
+            Self::Shard(e) => e.exit(),
+            Self::Manifest(e) => e.exit(),
+            _ => ExitKind::Failed,
+        }
+    }
+}

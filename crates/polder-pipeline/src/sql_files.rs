@@ -1,0 +1,36 @@
+//! The SQL files that are part of the program; a check proves that the list equals the folder.
+
+macro_rules! sql_files {
+    ($($path:literal),* $(,)?) => {
+        &[$(($path, include_str!(concat!("../../../sql/", $path)))),*]
+    };
+}
+
+/// Numbered files, each making one table: (path below `sql/`, text).
+pub const FILES: &[(&str, &str)] = sql_files![
+    "10_stage/docs_stage.sql",
+    "10_stage/packages.sql",
+    "20_clean/docs_clean.sql",
+    "30_dedup/docs_exact.sql",
+    "30_dedup/docs_near.sql",
+    "30_dedup/docs_signatures.sql",
+    "30_dedup/near_pairs.sql",
+    "40_mix/base.sql",
+    "50_eval/contamination.sql",
+    "50_eval/heldout.sql",
+    "50_eval/next_line.sql",
+    "50_eval/signatures.sql",
+];
+
+/// Files that return rows: what evaluation and tuning read, and audits, whose rows are offences.
+pub const QUERIES: &[(&str, &str)] = sql_files![
+    "90_audit/emails_left.sql",
+    "queries/requests_bits_per_byte.sql",
+    "queries/requests_next_line.sql",
+    "queries/tuning_signatures.sql",
+];
+
+/// Returns a query's text by its path below `sql/`; empty for a path that is not in the list.
+pub fn query(path: &str) -> &'static str {
+    QUERIES.iter().find(|(p, _)| *p == path).map_or("", |(_, text)| text)
+}

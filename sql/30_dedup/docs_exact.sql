@@ -1,0 +1,16 @@
+-- table: clean.docs_exact
+-- mode: full
+-- removes: removed_reason, removed_detail
+-- why: Of documents with the same normalised text, the one with the least doc_id stays.
+WITH keepers AS (
+  SELECT d.text_digest, min(d.doc_id) AS doc_id
+  FROM clean.docs_clean d
+  GROUP BY d.text_digest
+)
+SELECT
+  d.doc_id, d.source, d.uri, d.package, d.path, d.media_type, d.license, d.fetched_at,
+  d.kind, d.programming_language, d.language, d.category, d.hap_score, d.n_pii, d.text, d.bytes,
+  CASE WHEN d.doc_id <> k.doc_id THEN 'exact duplicate' END AS removed_reason,
+  CASE WHEN d.doc_id <> k.doc_id THEN k.doc_id END AS removed_detail
+FROM clean.docs_clean d
+JOIN keepers k ON k.text_digest = d.text_digest

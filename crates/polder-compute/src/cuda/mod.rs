@@ -1,0 +1,79 @@
+//! What NVIDIA GPUs are there. Their kernels live in `kernels/*.cu`; this half says so far only what it could run on.
+
+use cudarc::driver::{result, sys};
+
+/// A GPU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gpu {
+    /// Its place in the driver's list.
+    pub ordinal: usize,
+    /// What the driver calls it.
+    pub name: String,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// Compute capability, such as (9, 0).
+    pub capability: (i32, i32),
+}
+
+/// What was found when looking for GPUs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// There is no CUDA driver on this machine.
+    NoDriver,
+    /// There is a driver, and it refuses.
+    Unusable(String),
+    /// The GPUs, possibly none.
+    Found(Vec<Gpu>),
+}
+
+/// Looks for GPUs; a machine without a driver is an answer, not an error.
+pub fn probe() -> Probe {
+    // SAFETY: only asks the loader whether the library opens; it is checked before any other call, since cudarc
+    // panics on a missing library.
+    if !unsafe { sys::is_culib_present() } {
+        return Probe::NoDriver;
+    }
+    match gpus() {
+        Ok(found) => Probe::Found(found),
+        // A driver library without a device (a container, a removed card) answers so.
+        Err(result::DriverError(sys::CUresult::CUDA_ERROR_NO_DEVICE)) => Probe::Found(Vec::new()),
+        Err(e) => Probe::Unusable(format!("{e:?}")),
+    }
+}
+
+fn gpus() -> Result<Vec<Gpu>, result::DriverError> {
+    use sys::CUdevice_attribute::{
+        CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
+    };
+    result::init()?;
+    let mut found = Vec::new();
+    for ordinal in 0..result::device::get_count()? {
+        let device = result::device::get(ordinal)?;
+        // SAFETY: `device` was just returned by the driver for a valid ordinal.
+        let (memory, major, minor) = unsafe {
+            let attribute = |which| result::device::get_attribute(device, which);
+            (result::device::total_mem(device)?, attribute(MAJOR)?, attribute(MINOR)?)
+        };
+        found.push(Gpu {
+            ordinal: ordinal as usize,
+            name: result::device::get_name(device)?,
+            memory_bytes: memory as u64,
+            capability: (major, minor),
+        });
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looking_for_gpus_always_gives_an_answer() {
+        match probe() {
+            Probe::NoDriver => println!("skipped: there is no CUDA driver on this machine"),
+            Probe::Unusable(why) => println!("skipped: the CUDA driver refuses: {why}"),
+            Probe::Found(gpus) => assert!(gpus.iter().all(|g| g.memory_bytes > 0 && !g.name.is_empty())),
+        }
+    }
+}

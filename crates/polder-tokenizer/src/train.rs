@@ -53,7 +53,7 @@ pub fn train(counts: &WordCounts, options: &TrainOptions, on_progress: &mut dyn 
             merges.push((left, right));
         }
         state.merge(left, right, joined);
-        if merges.len() % 64 == 0 {
+        if merges.len().is_multiple_of(64) {
             on_progress(state.tokens.len() - 256, n_merges_wished);
         }
     }

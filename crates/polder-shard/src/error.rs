@@ -1,0 +1,94 @@
+//! Why shards cannot be written or read.
+
+use std::io;
+use std::path::PathBuf;
+
+use polder_base::{Advice, ExitKind, ManifestError, WholeError};
+use thiserror::Error;
+
+/// Why shards cannot be written or read.
+#[derive(Debug, Error)]
+pub enum ShardError {
+    /// A file cannot be read.
+    #[error("cannot read `{path}`")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file cannot be written.
+    #[error("cannot {step} `{path}`")]
+    Write {
+        /// What was tried.
+        step: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file is not what its name says.
+    #[error("`{path}` is broken: {reason}")]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A document does not fit the format.
+    #[error("document `{doc_id}` cannot be written: {reason}")]
+    Document {
+        /// The document.
+        doc_id: String,
+        /// Why.
+        reason: String,
+    },
+    /// No such part of the set.
+    #[error("there is no split `{split}`; there are {}", known.join(", "))]
+    Split {
+        /// What was asked for.
+        split: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// A sample beyond the end.
+    #[error("sample {idx} was asked for, and there are {n_samples}")]
+    Sample {
+        /// What was asked for.
+        idx: u64,
+        /// What there is.
+        n_samples: u64,
+    },
+    /// The manifest or a file it describes.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The finished folder could not be put in place.
+    #[error(transparent)]
+    Whole(#[from] WholeError),
+}
+
+impl Advice for ShardError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Broken { .. } => Some("Build the set again with `polder tokens build`.".into()),
+            Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                Some("The disk is full. Free some space and run `polder tokens build` again.".into())
+            }
+            Self::Document { .. } => Some("Leave that document out of the query that `polder tokens build` reads.".into()),
+            Self::Split { .. } => Some("Look what a set holds with `polder tokens show`.".into()),
+            Self::Manifest(e) => e.hint(),
+            Self::Whole(e) => e.hint(),
+            Self::Read { .. } | Self::Write { .. } | Self::Sample { .. } => None,
+        }
+    }
+    fn exit(&self) -> ExitKind {
+        match self {
+            Self::Split { .. } => ExitKind::Usage,
+            Self::Sample { .. } => ExitKind::Bug,
+            Self::Manifest(e) => e.exit(),
+            _ => ExitKind::Failed,
+        }
+    }
+}

@@ -1,1 +1,29 @@
-//! Delta tables, catalog, session, ingest.
+//! Delta tables, catalog, session, time travel, tags and ingest of a lake.
+//!
+//! It knows no model and no pipeline: what a table means is decided by those who write it.
+//! Start with [`Lake`]; [`ingest`] brings files in; [`ops`] holds the schemas of the lake's own books.
+
+mod catalog;
+mod commits;
+mod error;
+pub mod ingest;
+mod lake;
+mod near;
+pub mod ops;
+mod settings;
+mod snapshot;
+mod sql;
+mod tables;
+mod tags;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use commits::Commit;
+pub use error::LakeError;
+pub use ingest::{IngestProgress, IngestReport, IngestRequest, Order, Phase};
+pub use lake::Lake;
+pub use snapshot::Snapshot;
+pub use tables::SCHEMAS;
+pub use tags::Tag;
+pub use write::{WriteMode, WriteOptions, Written};

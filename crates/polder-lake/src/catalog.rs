@@ -1,0 +1,125 @@
+//! The lake as the engine sees it: every table is opened when a statement names it, so a statement
+//! has one snapshot of each table and the next statement sees the next commit.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::{CatalogProvider, MemorySchemaProvider, SchemaProvider, TableProvider};
+use datafusion::datasource::TableType;
+use datafusion::error::{DataFusionError, Result};
+use deltalake::DeltaTable;
+use polder_base::{At, TableName, Timestamp};
+
+use crate::LakeError;
+use crate::tables::{SCHEMAS, State, Tables};
+
+/// The catalog's name in a session.
+pub(crate) const CATALOG: &str = "lake";
+/// The schema that holds what a session registers for itself; names without a schema are looked up here.
+pub(crate) const SESSION_SCHEMA: &str = "session";
+
+/// The lake's tables, and what one session registered beside them.
+pub(crate) struct LakeCatalog {
+    tables: Tables,
+    session: Arc<MemorySchemaProvider>,
+}
+
+impl LakeCatalog {
+    pub(crate) fn new(tables: Tables) -> Self {
+        Self { tables, session: Arc::new(MemorySchemaProvider::new()) }
+    }
+}
+
+impl fmt::Debug for LakeCatalog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LakeCatalog").finish_non_exhaustive()
+    }
+}
+
+impl CatalogProvider for LakeCatalog {
+    fn schema_names(&self) -> Vec<String> {
+        SCHEMAS.iter().chain(&[SESSION_SCHEMA]).map(|s| (*s).to_owned()).collect()
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        if name == SESSION_SCHEMA {
+            return Some(self.session.clone());
+        }
+        let schema = SCHEMAS.iter().find(|s| **s == name)?;
+        Some(Arc::new(LakeSchema { schema, tables: self.tables.clone() }))
+    }
+}
+
+/// One schema of the lake.
+#[derive(Debug)]
+struct LakeSchema {
+    schema: &'static str,
+    tables: Tables,
+}
+
+#[async_trait]
+impl SchemaProvider for LakeSchema {
+    fn table_names(&self) -> Vec<String> {
+        self.tables.names(self.schema)
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
+        let (table, state) = parse(self.schema, name).map_err(LakeError::through_engine)?;
+        let opened = self.tables.open(&table, &state).await.map_err(LakeError::through_engine)?;
+        Ok(Some(provider(&opened).await?))
+    }
+
+    async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
+        Ok(self.table_exist(name).then_some(TableType::Base))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        parse(self.schema, name).is_ok_and(|(table, _)| self.tables.exists(&table))
+    }
+}
+
+/// Makes the read side of an opened table: a static snapshot of the version it was opened at.
+pub(crate) async fn provider(table: &DeltaTable) -> Result<Arc<dyn TableProvider>, DataFusionError> {
+    table.table_provider().await
+}
+
+/// Reads a name inside a schema: `t`, `t@3` (version), `t@v1` (tag), and `t@ts:MILLISECONDS`, which the front step writes.
+fn parse(schema: &str, name: &str) -> Result<(TableName, State), LakeError> {
+    let (stem, state) = match name.split_once('@') {
+        None => (name, State::At(At::Latest)),
+        Some((stem, at)) => {
+            let wrong = || LakeError::VersionClause { clause: at.to_owned(), reason: "it is neither a version nor a tag".into() };
+            let state = if let Some(time) = at.strip_prefix("ts:") {
+                State::Time(Timestamp(time.parse().map_err(|_| wrong())?))
+            } else if !at.is_empty() && at.bytes().all(|b| b.is_ascii_digit()) {
+                State::At(At::Version(at.parse().map_err(|_| wrong())?))
+            } else if crate::tags::is_tag(at) {
+                State::At(At::Tag(at.to_owned()))
+            } else {
+                return Err(wrong());
+            };
+            (stem, state)
+        }
+    };
+    // Parsing the joined name keeps `..` and other path parts out of the folder's path.
+    let table = format!("{schema}.{stem}").parse::<TableName>()?;
+    Ok((table, state))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_its_state_and_cannot_leave_the_lake() {
+        let of = |name: &str| parse("pile", name).map(|(t, s)| (t.to_string(), s)).ok();
+        assert_eq!(of("base"), Some(("pile.base".into(), State::At(At::Latest))));
+        assert_eq!(of("base@3"), Some(("pile.base".into(), State::At(At::Version(3)))));
+        assert_eq!(of("base@v1"), Some(("pile.base".into(), State::At(At::Tag("v1".into())))));
+        assert_eq!(of("base@ts:7"), Some(("pile.base".into(), State::Time(Timestamp(7)))));
+        for name in ["", "../x", "base@", "base@../1", "base@ts:x", "a/b"] {
+            assert!(of(name).is_none(), "{name}");
+        }
+    }
+}

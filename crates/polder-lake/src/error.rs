@@ -1,0 +1,305 @@
+//! Why work on a lake fails, and what its user can do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use datafusion::arrow::error::ArrowError;
+use datafusion::error::DataFusionError;
+use deltalake::DeltaTableError;
+use polder_base::{Advice, ExitKind, ReferenceError, TableName, Timestamp, WholeError};
+use thiserror::Error;
+
+use crate::ingest::IngestError;
+
+/// Why work on a lake failed.
+#[derive(Debug, Error)]
+pub enum LakeError {
+    /// There is no lake at the path.
+    #[error("there is no lake at `{path}`")]
+    Absent {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The lake was made by another program version.
+    #[error("the lake at `{path}` has format {found}; this program reads format {known}")]
+    Format {
+        /// The settings file.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+        /// Ours.
+        known: u32,
+    },
+    /// `polder.toml` is not what it should be.
+    #[error("`{path}` is not the settings file of a lake: {reason}")]
+    Settings {
+        /// The settings file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file or folder could not be read or made.
+    #[error("cannot {step} `{path}`")]
+    Io {
+        /// What was tried.
+        step: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// A file could not be written whole.
+    #[error(transparent)]
+    Whole(#[from] WholeError),
+    /// A text names nothing.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    /// A reference names something that is not a table.
+    #[error("`{reference}` is not a table")]
+    NotATable {
+        /// What was asked for.
+        reference: String,
+    },
+    /// There is no such table.
+    #[error("there is no table `{name}`{}", crate::near::or(near))]
+    NoTable {
+        /// What was asked for.
+        name: String,
+        /// Tables whose names are close.
+        near: Vec<String>,
+    },
+    /// There is no such schema.
+    #[error("there is no schema `{name}`; a lake has {}", crate::SCHEMAS.join(", "))]
+    NoSchema {
+        /// What was asked for.
+        name: String,
+    },
+    /// The table has no such version.
+    #[error("`{table}` has no version {version}; its versions end at {latest}")]
+    NoVersion {
+        /// The table.
+        table: TableName,
+        /// What was asked for.
+        version: u64,
+        /// Its newest version.
+        latest: u64,
+    },
+    /// The table has no such tag.
+    #[error("`{table}` has no tag `{tag}`{}", crate::near::or(near))]
+    NoTag {
+        /// The table.
+        table: TableName,
+        /// What was asked for.
+        tag: String,
+        /// Tags whose names are close.
+        near: Vec<String>,
+    },
+    /// No version of the table belongs to the time.
+    #[error("`{table}` has no state at {time}: its commits reach from {first} to {last}")]
+    NoTime {
+        /// The table.
+        table: TableName,
+        /// What was asked for.
+        time: Timestamp,
+        /// The first commit that is still known.
+        first: Timestamp,
+        /// The newest commit.
+        last: Timestamp,
+    },
+    /// A version clause that cannot be honoured.
+    #[error("cannot honour the version clause `{clause}`: {reason}")]
+    VersionClause {
+        /// The clause, as it was written.
+        clause: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A statement that this front end does not run.
+    #[error("{statement} statements are not run here: SQL text only reads")]
+    Unsupported {
+        /// Its kind, such as `INSERT`.
+        statement: String,
+    },
+    /// A statement that would write the lake's own books.
+    #[error("`{table}` is kept by Polder itself and is never written by SQL")]
+    OpsWrite {
+        /// The table.
+        table: String,
+    },
+    /// A statement could not be parsed or planned.
+    #[error("cannot understand the SQL statement")]
+    Statement {
+        /// Why.
+        #[source]
+        source: DataFusionError,
+    },
+    /// A plan failed while it ran.
+    #[error("cannot {step} `{table}`")]
+    Query {
+        /// What was tried.
+        step: &'static str,
+        /// The table.
+        table: TableName,
+        /// Why.
+        #[source]
+        source: DataFusionError,
+    },
+    /// The Delta library failed.
+    #[error("cannot {step} `{table}`")]
+    Delta {
+        /// What was tried.
+        step: &'static str,
+        /// The table.
+        table: TableName,
+        /// Why.
+        #[source]
+        source: Box<DeltaTableError>,
+    },
+    /// A commit of the log cannot be read.
+    #[error("commit {version} of `{table}` cannot be read: {reason}")]
+    Commit {
+        /// The table.
+        table: TableName,
+        /// The commit.
+        version: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Another writer came first.
+    #[error("`{table}` was changed by another writer while this write was prepared; nothing was written")]
+    Conflict {
+        /// The table.
+        table: TableName,
+        /// What the Delta library said.
+        #[source]
+        source: Box<DeltaTableError>,
+    },
+    /// A tag names another version already.
+    #[error("tag `{tag}` of `{table}` names version {version} already; tags never move")]
+    TagTaken {
+        /// The table.
+        table: TableName,
+        /// The tag.
+        tag: String,
+        /// The version it names.
+        version: u64,
+    },
+    /// A text that cannot be a tag.
+    #[error("`{tag}` cannot be a tag")]
+    BadTag {
+        /// What was asked for.
+        tag: String,
+    },
+    /// Rows do not have the columns of the table.
+    #[error("rows for `{table}` do not fit its schema: {reason}")]
+    Columns {
+        /// The table.
+        table: TableName,
+        /// Which column, and why.
+        reason: String,
+    },
+    /// Columnar data could not be built or converted.
+    #[error("cannot {step}")]
+    Arrow {
+        /// What was tried.
+        step: &'static str,
+        /// Why.
+        #[source]
+        source: ArrowError,
+    },
+    /// Files could not be brought in.
+    #[error(transparent)]
+    Ingest(#[from] IngestError),
+}
+
+impl LakeError {
+    /// Wraps a failure to parse or plan; an error of ours that travelled through the engine comes out again.
+    pub(crate) fn statement(source: DataFusionError) -> Self {
+        match unwrapped(source) {
+            Ok(ours) => ours,
+            Err(source) => Self::Statement { source },
+        }
+    }
+
+    /// Wraps a failure of a plan over a table.
+    pub(crate) fn query(step: &'static str, table: &TableName) -> impl FnOnce(DataFusionError) -> Self {
+        let table = table.clone();
+        move |source| match unwrapped(source) {
+            Ok(ours) => ours,
+            Err(source) => Self::Query { step, table, source },
+        }
+    }
+
+    /// Wraps a failure of the Delta library.
+    pub(crate) fn delta(step: &'static str, table: &TableName) -> impl FnOnce(DeltaTableError) -> Self {
+        let table = table.clone();
+        move |source| Self::Delta { step, table, source: Box::new(source) }
+    }
+
+    /// Sends an error of ours through the engine.
+    pub(crate) fn through_engine(self) -> DataFusionError {
+        DataFusionError::External(Box::new(self))
+    }
+}
+
+fn unwrapped(error: DataFusionError) -> Result<LakeError, DataFusionError> {
+    match error {
+        DataFusionError::External(inner) => inner.downcast::<LakeError>().map(|e| *e).map_err(DataFusionError::External),
+        DataFusionError::Context(text, inner) => unwrapped(*inner).map_err(|e| DataFusionError::Context(text, Box::new(e))),
+        DataFusionError::Diagnostic(what, inner) => unwrapped(*inner).map_err(|e| DataFusionError::Diagnostic(what, Box::new(e))),
+        other => Err(other),
+    }
+}
+
+impl Advice for LakeError {
+    fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::Absent { .. } => "Make one with `polder init`, or name another folder with --lake or POLDER_LAKE.",
+            Self::Format { .. } => "Use the program version that made it, or make a new lake with `polder init`.",
+            Self::Settings { .. } => "Mend the file, or make a new lake with `polder init` and run the work again.",
+            Self::Whole(e) => return e.hint(),
+            Self::Reference(e) => return e.hint(),
+            Self::Ingest(e) => return e.hint(),
+            Self::NotATable { .. } | Self::NoTable { .. } | Self::NoSchema { .. } => "See which tables there are with `polder table list`.",
+            Self::NoVersion { table, .. } | Self::NoTime { table, .. } => {
+                return Some(format!("See its versions with `polder table history {table}`."));
+            }
+            Self::NoTag { table, .. } => return Some(format!("See its tags with `polder sql \"SHOW TAGS IN {table}\"`.")),
+            Self::VersionClause { .. } => "Write VERSION AS OF 3, VERSION AS OF 'tag' or TIMESTAMP AS OF '2026-01-31T12:00:00Z' after a table's name.",
+            Self::Unsupported { .. } => "Tables are written by `polder ingest` and by the SQL files that `polder pipeline apply` runs.",
+            Self::OpsWrite { .. } => "Read it with SELECT; every command appends to it what it did.",
+            Self::Conflict { .. } => "Run the same command again; it starts from the newest version.",
+            Self::TagTaken { .. } => "Choose another name, such as the next number, with `polder pile tag`.",
+            Self::BadTag { .. } => "A tag has letters, digits, `_`, `-` and `.`, and is not a number, such as v1.",
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                "The disk is full. Free some space and run the same command again; nothing was lost."
+            }
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+
+    fn exit(&self) -> ExitKind {
+        match self {
+            Self::Absent { .. }
+            | Self::Reference(_)
+            | Self::NotATable { .. }
+            | Self::NoTable { .. }
+            | Self::NoSchema { .. }
+            | Self::NoVersion { .. }
+            | Self::NoTag { .. }
+            | Self::NoTime { .. }
+            | Self::VersionClause { .. }
+            | Self::Unsupported { .. }
+            | Self::OpsWrite { .. }
+            | Self::Statement { .. }
+            | Self::TagTaken { .. }
+            | Self::BadTag { .. } => ExitKind::Usage,
+            Self::Columns { .. } => ExitKind::Bug,
+            Self::Ingest(e) => e.exit(),
+            Self::Whole(e) => e.exit(),
+            _ => ExitKind::Failed,
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The lake: a folder that is opened, asked and written.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use datafusion::catalog::CatalogProvider;
+use datafusion::dataframe::DataFrame;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::scalar::ScalarValue;
+use deltalake::delta_datafusion::planner::DeltaPlanner;
+use polder_base::{At, Layout, Reference, TableName};
+use polder_sql::Artefacts;
+
+use crate::catalog::{self, CATALOG, LakeCatalog, SESSION_SCHEMA};
+use crate::settings::Settings;
+use crate::tables::{State, Tables};
+use crate::{Commit, LakeError, Snapshot, commits, sql};
+
+/// A lake. Clones are handles of the same one.
+#[derive(Clone)]
+pub struct Lake {
+    layout: Layout,
+    settings: Arc<Settings>,
+    pub(crate) tables: Tables,
+    runtime: Arc<RuntimeEnv>,
+    artefacts: Arc<dyn Artefacts>,
+}
+
+/// Knows no tokenizer: the functions that need one say so.
+struct NoArtefacts;
+
+impl Artefacts for NoArtefacts {
+    fn tokenizer(&self, name: &str) -> Result<Arc<polder_tokenizer::Tokenizer>, String> {
+        Err(format!("tokenizer `{name}` cannot be opened here"))
+    }
+}
+
+/// Rows a batch: with long texts a batch stays in the megabytes.
+const BATCH_ROWS: usize = 1024;
+
+impl Lake {
+    /// Makes a lake at a folder, or opens the one that is there.
+    ///
+    /// # Errors
+    /// The folder cannot be made, or holds a lake that this program cannot read.
+    pub async fn init(root: &Path) -> Result<Self, LakeError> {
+        let layout = Layout::new(root);
+        let settings = if Settings::exist(root) { Settings::read(&layout)? } else { Settings::create(&layout)? };
+        Self::with(layout, settings)
+    }
+
+    /// Opens a lake.
+    ///
+    /// # Errors
+    /// [`LakeError::Absent`] where there is none, [`LakeError::Format`] where another program version made it.
+    pub async fn open(root: &Path) -> Result<Self, LakeError> {
+        let layout = Layout::new(root);
+        let settings = Settings::read(&layout)?;
+        Self::with(layout, settings)
+    }
+
+    fn with(layout: Layout, settings: Settings) -> Result<Self, LakeError> {
+        // Half of the machine's memory: what needs more spills to disk, where the operator can.
+        let pool = Arc::new(FairSpillPool::new(machine_bytes() / 2));
+        let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc().map_err(LakeError::statement)?;
+        let tables = Tables::new(layout.clone());
+        Ok(Self { layout, settings: Arc::new(settings), tables, runtime, artefacts: Arc::new(NoArtefacts) })
+    }
+
+    /// Gives the SQL functions what was trained.
+    #[must_use]
+    pub fn with_artefacts(mut self, artefacts: Arc<dyn Artefacts>) -> Self {
+        self.artefacts = artefacts;
+        self
+    }
+
+    /// Where things stand under the lake's folder.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// What tells this lake from others.
+    pub fn id(&self) -> &str {
+        &self.settings.id
+    }
+
+    /// Makes a session: functions registered, the lake as default catalog. What is registered in it stays in it,
+    /// and names without a schema mean that.
+    pub fn session(&self) -> SessionContext {
+        self.session_with(None)
+    }
+
+    pub(crate) fn session_with(&self, partitions: Option<usize>) -> SessionContext {
+        let mut config = SessionConfig::new()
+            .with_default_catalog_and_schema(CATALOG, SESSION_SCHEMA)
+            .with_create_default_catalog_and_schema(false)
+            .with_information_schema(true)
+            .with_batch_size(BATCH_ROWS)
+            .set_bool("datafusion.sql_parser.enable_ident_normalization", false)
+            // Filters on dictionary keys that the join pushes into scans panic there; hash look-ups are right.
+            .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_size", 0)
+            .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_distinct_values", 0);
+        if let Some(n) = partitions {
+            config = config.with_target_partitions(n);
+        }
+        let state = SessionStateBuilder::new()
+            .with_default_features()
+            .with_config(config)
+            .with_runtime_env(self.runtime.clone())
+            .with_query_planner(DeltaPlanner::new())
+            .build();
+        let session = SessionContext::new_with_state(state);
+        let catalog: Arc<dyn CatalogProvider> = Arc::new(LakeCatalog::new(self.tables.clone()));
+        session.register_catalog(CATALOG, catalog);
+        for function in polder_sql::functions(self.artefacts.clone()) {
+            session.register_udf(function);
+        }
+        for aggregate in polder_sql::aggregates() {
+            session.register_udaf(aggregate);
+        }
+        session
+    }
+
+    /// Reads a table at a state: `pile.base`, `pile.base@v1` (tag), `raw.docs@3` (version).
+    ///
+    /// # Errors
+    /// No such table, version or tag; the error names near misses.
+    pub async fn table(&self, reference: &str) -> Result<DataFrame, LakeError> {
+        let (table, at) = table_of(&reference.parse()?)?;
+        let opened = self.tables.open(&table, &State::At(at)).await?;
+        let read = async { self.session().read_table(catalog::provider(&opened).await?) };
+        read.await.map_err(LakeError::query("read", &table))
+    }
+
+    /// Plans one SQL statement that reads.
+    ///
+    /// # Errors
+    /// Those of [`Lake::sql_with`].
+    pub async fn sql(&self, text: &str) -> Result<DataFrame, LakeError> {
+        self.sql_with(text, &[]).await
+    }
+
+    /// Plans one SQL statement that reads, with values for its `$name` parameters.
+    ///
+    /// `VERSION AS OF n | 'tag'` and `TIMESTAMP AS OF 'time'` are honoured wherever a table may stand. Besides queries:
+    /// `EXPLAIN`, `DESCRIBE [HISTORY]`, `SHOW TABLES | COLUMNS | FUNCTIONS | TAGS [IN t]`.
+    ///
+    /// # Errors
+    /// What cannot be parsed or planned; unknown tables, columns, functions, versions and tags, with near misses;
+    /// statements that write.
+    pub async fn sql_with(&self, text: &str, params: &[(&str, ScalarValue)]) -> Result<DataFrame, LakeError> {
+        sql::plan(self, text, params).await
+    }
+
+    /// Describes a table's version.
+    ///
+    /// # Errors
+    /// No such table, version or tag, or a reference that is no table.
+    pub async fn snapshot(&self, reference: &Reference) -> Result<Snapshot, LakeError> {
+        let (table, at) = table_of(reference)?;
+        let opened = self.tables.open(&table, &State::At(at)).await?;
+        Snapshot::of(&opened, &table).await
+    }
+
+    /// Describes a table's newest version; `None` when the table is not there.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub async fn snapshot_opt(&self, table: &TableName) -> Result<Option<Snapshot>, LakeError> {
+        match self.tables.newest(table).await? {
+            Some(opened) => Ok(Some(Snapshot::of(&opened, table).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Lists the tables, in order of schema and name.
+    ///
+    /// # Errors
+    /// None today; a lake on an object store may have some.
+    pub async fn tables(&self) -> Result<Vec<TableName>, LakeError> {
+        Ok(self.tables.all())
+    }
+
+    /// Lists a table's commits, newest first.
+    ///
+    /// # Errors
+    /// No such table, or a log that cannot be read.
+    pub async fn history(&self, table: &TableName, limit: Option<usize>) -> Result<Vec<Commit>, LakeError> {
+        let opened = self.tables.open(table, &State::At(At::Latest)).await?;
+        commits::history(&opened, table, limit).await
+    }
+
+    /// Returns the version that the given transaction of an application made, where it is recorded.
+    ///
+    /// # Errors
+    /// The table's log cannot be read.
+    pub async fn transaction(&self, table: &TableName, transaction: &(String, i64)) -> Result<Option<Commit>, LakeError> {
+        match self.tables.newest(table).await? {
+            Some(opened) => commits::carrying(&opened, table, transaction).await,
+            None => Ok(None),
+        }
+    }
+}
+
+fn table_of(reference: &Reference) -> Result<(TableName, At), LakeError> {
+    match reference {
+        Reference::Table(table, at) => Ok((table.clone(), at.clone())),
+        other => Err(LakeError::NotATable { reference: other.to_string() }),
+    }
+}
+
+/// The machine's memory, or 4 GB where it does not say.
+fn machine_bytes() -> usize {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib = text.lines().find_map(|l| l.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<usize>().ok());
+    kib.map_or(4_000_000_000, |k| k * 1024)
+}
+
+impl std::fmt::Debug for Lake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lake").field("root", &self.layout.root()).field("id", &self.settings.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,226 @@
+//! Writing a table, exactly once where the writer names its transaction.
+//!
+//! The protocol: open the target's newest snapshot → if its recorded transaction is at or past this one, skip →
+//! write with the transaction from that same snapshot → on any error open again and look before giving up,
+//! since a commit can land and its aftermath still fail. Overwrites never retry: a stale one must fail.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::dataframe::DataFrame;
+use deltalake::delta_datafusion::SessionFallbackPolicy;
+use deltalake::kernel::Transaction;
+use deltalake::kernel::transaction::{CommitProperties, TransactionError};
+use deltalake::operations::write::{SchemaMode, WriteBuilder};
+use deltalake::parquet::basic::{Compression, ZstdLevel};
+use deltalake::parquet::file::properties::WriterProperties;
+use deltalake::parquet::schema::types::ColumnPath;
+use deltalake::protocol::SaveMode;
+use deltalake::{DeltaTable, DeltaTableError};
+use polder_base::TableName;
+use serde_json::Value;
+
+use crate::tables::SCHEMAS;
+use crate::{Lake, LakeError, commits, ops};
+
+/// What happens to the rows that are there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WriteMode {
+    /// They stay.
+    #[default]
+    Append,
+    /// They are replaced, with their schema.
+    Overwrite,
+}
+
+/// How a table is written.
+#[derive(Clone, Debug, Default)]
+pub struct WriteOptions {
+    /// What happens to the rows that are there.
+    pub mode: WriteMode,
+    /// The application's name and its number: a write whose number is not greater than the recorded one is skipped.
+    pub transaction: Option<(String, i64)>,
+    /// What to put into the commit besides.
+    pub metadata: BTreeMap<String, String>,
+    /// Columns that split the table into folders; for a new table or an overwrite.
+    pub partition_by: Vec<String>,
+}
+
+/// What a write did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The version it made, or, when it was skipped, the newest one.
+    pub version: u64,
+    /// Rows written.
+    pub n_rows: u64,
+    /// Whether it was there already.
+    pub skipped: bool,
+}
+
+/// Row groups of this size let several threads read one file.
+const ROW_GROUP_BYTES: usize = 32 << 20;
+/// A batch of this many rows of long text stays in the megabytes.
+const WRITE_BATCH_ROWS: usize = 1024;
+
+fn parquet() -> WriterProperties {
+    WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        .set_write_batch_size(WRITE_BATCH_ROWS)
+        // A dictionary of whole documents is built, found too large and thrown away.
+        .set_column_dictionary_enabled(ColumnPath::from("text"), false)
+        .build()
+}
+
+/// Properties of a new table: nothing removes what a tag may name.
+fn properties(table: &TableName) -> Vec<(&'static str, Option<&'static str>)> {
+    let mut all = vec![
+        ("delta.enableExpiredLogCleanup", Some("false")),
+        ("delta.logRetentionDuration", Some("interval 36500 days")),
+        ("delta.deletedFileRetentionDuration", Some("interval 36500 days")),
+    ];
+    if table.schema == ops::SCHEMA {
+        all.push(("delta.appendOnly", Some("true")));
+    }
+    all
+}
+
+impl Lake {
+    /// Writes a query's rows into a table, making the table when it is not there. The rows are streamed.
+    ///
+    /// # Errors
+    /// [`LakeError::Conflict`] when another writer came first (overwrites, and appends that cannot be merged),
+    /// and what the plan or the store says.
+    pub async fn write(&self, table: &TableName, rows: DataFrame, options: &WriteOptions) -> Result<Written, LakeError> {
+        let retries = match options.mode {
+            WriteMode::Append => None,
+            WriteMode::Overwrite => Some(0),
+        };
+        let before = self.tables.newest(table).await?;
+        self.commit(table, before, rows, options, retries).await
+    }
+
+    /// Appends rows that are in memory.
+    ///
+    /// # Errors
+    /// Those of [`Lake::write`]; rows for an `ops` table must have its columns.
+    pub async fn append_rows(
+        &self,
+        table: &TableName,
+        rows: RecordBatch,
+        transaction: Option<(String, i64)>,
+    ) -> Result<Written, LakeError> {
+        let rows = ops::fit(table, rows)?;
+        let before = self.tables.newest(table).await?;
+        if rows.num_rows() == 0 {
+            let version = before.and_then(|t| t.version()).unwrap_or_default();
+            return Ok(Written { version, n_rows: 0, skipped: true });
+        }
+        let rows = self.session().read_batch(rows).map_err(LakeError::query("read rows for", table))?;
+        let options = WriteOptions { transaction, ..WriteOptions::default() };
+        self.commit(table, before, rows, &options, None).await
+    }
+
+    /// The protocol itself, from a snapshot that the caller has judged. `retries`: `None` for the library's own.
+    pub(crate) async fn commit(
+        &self,
+        table: &TableName,
+        before: Option<DeltaTable>,
+        rows: DataFrame,
+        options: &WriteOptions,
+        retries: Option<usize>,
+    ) -> Result<Written, LakeError> {
+        if !SCHEMAS.contains(&table.schema.as_str()) {
+            return Err(LakeError::NoSchema { name: table.schema.clone() });
+        }
+        if let Some(opened) = &before
+            && let Some(skipped) = recorded(opened, table, options).await?
+        {
+            return Ok(skipped);
+        }
+        let handle = match &before {
+            Some(opened) => opened.clone(),
+            None => self.tables.handle(table)?,
+        };
+        let mut commit = CommitProperties::default()
+            .with_metadata(options.metadata.iter().map(|(k, v)| (k.clone(), Value::from(v.as_str()))))
+            .with_cleanup_expired_logs(Some(false));
+        if let Some((app, number)) = &options.transaction {
+            commit = commit.with_application_transaction(Transaction::new(app, *number));
+        }
+        if let Some(n) = retries {
+            commit = commit.with_max_retries(n);
+        }
+        let (state, plan) = rows.into_parts();
+        let snapshot = match &before {
+            Some(opened) => Some(opened.snapshot().map_err(LakeError::delta("read the snapshot of", table))?.snapshot().clone()),
+            None => None,
+        };
+        let mut builder = WriteBuilder::new(handle.log_store(), snapshot)
+            .with_input_plan(plan)
+            .with_session_state(Arc::new(state))
+            .with_session_fallback_policy(SessionFallbackPolicy::RequireSessionState)
+            .with_save_mode(SaveMode::Append)
+            .with_writer_properties(parquet())
+            .with_write_batch_size(WRITE_BATCH_ROWS)
+            .with_configuration(properties(table))
+            .with_commit_properties(commit);
+        if options.mode == WriteMode::Overwrite && before.is_some() {
+            builder = builder.with_save_mode(SaveMode::Overwrite).with_schema_mode(SchemaMode::Overwrite);
+        }
+        if !options.partition_by.is_empty() {
+            builder = builder.with_partition_columns(options.partition_by.clone());
+        }
+        match builder.await {
+            Ok(written) => {
+                let version = written.version().unwrap_or_default();
+                let n_rows = commits::read(&written, table, version).await?.and_then(|c| c.n_rows_added).unwrap_or_default();
+                Ok(Written { version, n_rows, skipped: false })
+            }
+            Err(error) => self.landed(table, error, options).await,
+        }
+    }
+
+    /// Looks whether a write that failed has landed all the same, or another writer made the same one.
+    async fn landed(&self, table: &TableName, error: DeltaTableError, options: &WriteOptions) -> Result<Written, LakeError> {
+        if options.transaction.is_some()
+            && let Some(opened) = self.tables.newest(table).await?
+            && let Some(skipped) = recorded(&opened, table, options).await?
+        {
+            return Ok(skipped);
+        }
+        Err(match error {
+            e if is_conflict(&e) => LakeError::Conflict { table: table.clone(), source: Box::new(e) },
+            DeltaTableError::GenericError { source } => match source.downcast::<datafusion::error::DataFusionError>() {
+                Ok(e) => LakeError::query("write", table)(*e),
+                Err(source) => LakeError::delta("write", table)(DeltaTableError::GenericError { source }),
+            },
+            e => LakeError::delta("write", table)(e),
+        })
+    }
+}
+
+/// What a recorded transaction says: `Some` when this write, or a later one of the same application, is in the table.
+async fn recorded(opened: &DeltaTable, table: &TableName, options: &WriteOptions) -> Result<Option<Written>, LakeError> {
+    let Some((app, number)) = &options.transaction else { return Ok(None) };
+    let state = opened.snapshot().map_err(LakeError::delta("read the snapshot of", table))?;
+    let found = state
+        .transaction_version(opened.log_store().as_ref(), app)
+        .await
+        .map_err(LakeError::delta("read the transactions of", table))?;
+    if found.is_none_or(|found| found < *number) {
+        return Ok(None);
+    }
+    Ok(Some(Written { version: state.version(), n_rows: 0, skipped: true }))
+}
+
+fn is_conflict(error: &DeltaTableError) -> bool {
+    match error {
+        DeltaTableError::VersionAlreadyExists(_) => true,
+        DeltaTableError::Transaction { source } => {
+            matches!(source, TransactionError::CommitConflict(_) | TransactionError::MaxCommitAttempts(_))
+        }
+        _ => false,
+    }
+}

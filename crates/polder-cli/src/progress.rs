@@ -50,6 +50,15 @@ impl Bar {
         self.0.set_length(total);
     }
 
+    /// Prints a line above it.
+    pub fn above(&self, line: &str) {
+        if self.0.is_hidden() {
+            output::note(line);
+        } else {
+            self.0.println(line);
+        }
+    }
+
     /// Renames the line.
     pub fn name(&self, name: &str) {
         self.0.set_message(name.to_owned());

@@ -99,8 +99,8 @@ fn reference(snapshot: &Snapshot) -> Input {
 async fn recorded(lake: &Lake, table: &TableName) -> Result<Option<(u64, Timestamp, Record)>, PipelineError> {
     let commits = lake.history(table, Some(1)).await?;
     Ok(commits.into_iter().next().and_then(|c| {
-        let record = serde_json::from_str(c.metadata.get(RECORD)?).ok()?;
-        Some((c.version, c.timestamp, record))
+        let record = serde_json::from_str(c.metadata.get(RECORD)?.as_str()?).ok()?;
+        Some((c.version, c.at, record))
     }))
 }
 

@@ -32,13 +32,13 @@ pub(crate) async fn append_removed(
         transaction: Some((format!("removed/{table}/{work_id}"), 1)),
         ..WriteOptions::default()
     };
-    lake.write(&ops::removed(), rows, &options).await?;
+    lake.write(&ops::table("removed"), rows, &options).await?;
     Ok(())
 }
 
 /// Counts the rows that (table, work) left out, by reason.
 pub(crate) async fn count_removed(lake: &Lake, table: &TableName, work_id: &str) -> Result<BTreeMap<String, u64>, PipelineError> {
-    let frame = lake.table(&ops::removed().to_string()).await?;
+    let frame = lake.table(&ops::table("removed").to_string()).await?;
     let mine = frame.filter(col("step").eq(lit(table.to_string())).and(col("run_id").eq(lit(work_id))))?;
     let batches = mine
         .aggregate(vec![col("reason")], vec![count(lit(1i64)).alias("n")])?

@@ -1,0 +1,73 @@
+//! `polder ingest SOURCE… --into raw.docs`: bring files into the lake.
+
+use clap::ValueEnum;
+use polder_base::{TableName, units};
+use polder_lake::{IngestRequest, Order};
+use serde_json::json;
+
+use crate::failure::OrAdvise;
+use crate::world::World;
+use crate::{output, stages};
+
+/// In which order sources are taken.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Take {
+    /// By path.
+    Path,
+    /// Whole top-level folders, by a hash of their names.
+    Hash,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Folders and files.
+    #[arg(required = true, value_name = "SOURCE")]
+    sources: Vec<String>,
+    /// The table to add to.
+    #[arg(long, default_value = "raw.docs", value_name = "TABLE")]
+    into: String,
+    /// Stop after this much text, in MB.
+    #[arg(long, value_name = "MB")]
+    limit: Option<f64>,
+    /// In which order.
+    #[arg(long, value_enum, default_value = "path")]
+    order: Take,
+    /// What to call the source; by default the folder's name.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Leave out files larger than this, in MB.
+    #[arg(long, default_value_t = 4.0, value_name = "MB")]
+    max_file: f64,
+}
+
+pub fn run(world: &mut World, args: Args) -> anyhow::Result<()> {
+    let into: TableName = args.into.parse::<TableName>().or_advise()?;
+    let request = IngestRequest {
+        sources: args.sources,
+        into: into.clone(),
+        limit_bytes: args.limit.map(stages::megabytes),
+        order: match args.order {
+            Take::Path => Order::Path,
+            Take::Hash => Order::PackageHash,
+        },
+        max_file_bytes: stages::megabytes(args.max_file),
+        source_name: args.name,
+        at: world.now(),
+    };
+    let report = stages::prepare::ingest(world, &request)?;
+    let numbers = json!({
+        "table": into, "files_read": report.files_read, "kept": report.kept, "quarantined": report.quarantined,
+        "unchanged": report.unchanged, "bytes": report.bytes,
+    });
+    if world.json {
+        return output::object("polder.ingest", &numbers);
+    }
+    output::note(&format!(
+        "{into} gained {} documents ({}), {} files were there already, {} went to raw.quarantine · next: polder sql \"SELECT * FROM {into} LIMIT 10\"",
+        report.kept,
+        units::bytes(report.bytes),
+        report.unchanged,
+        report.quarantined,
+    ));
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! The commands: one file each, named for what the user types.
+
+mod doctor;
+mod eval;
+mod facts;
+mod ingest;
+mod init;
+mod model;
+mod pile;
+mod pipeline;
+mod run;
+mod serve;
+mod sql;
+mod table;
+mod tokenizer;
+mod tokens;
+mod train;
+mod tune;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::world::World;
+
+const EXAMPLES: &str = "Examples:
+  polder run                                  every stage, from raw files to a served model
+  polder ingest ~/src --into raw.docs         files into the lake
+  polder sql \"SELECT category, count(*) FROM pile.base VERSION AS OF 'v1' GROUP BY 1\"
+  polder facts lineage models/quickstart      what a model was made from
+  polder serve models/quickstart              answer completions over HTTP";
+
+/// From a data lake to a foundation model.
+#[derive(Debug, Parser)]
+#[command(name = "polder", version, before_help = EXAMPLES, max_term_width = 110)]
+pub struct Cli {
+    /// The lake's folder.
+    #[arg(long, global = true, env = "POLDER_LAKE", default_value = "./lake", value_name = "DIR")]
+    lake: PathBuf,
+    /// Print data as JSON, one object a line.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The main job: every stage from raw data to a served model; run again = continue.
+    Run(run::Args),
+    /// Make a lake.
+    Init,
+    /// Say what this machine and this lake have, and what is missing.
+    Doctor,
+    /// Bring files into the lake.
+    Ingest(ingest::Args),
+    /// Run SQL: a statement, a file, or statements from standard input.
+    Sql(sql::Args),
+    /// Look at tables.
+    #[command(subcommand)]
+    Table(table::Command),
+    /// Tag, look at and describe base data piles.
+    #[command(subcommand)]
+    Pile(pile::Command),
+    /// Bring the tables that SQL files make up to date.
+    #[command(subcommand)]
+    Pipeline(pipeline::Command),
+    /// Train tokenizers.
+    #[command(subcommand)]
+    Tokenizer(tokenizer::Command),
+    /// Build and look at token shards.
+    #[command(subcommand)]
+    Tokens(tokens::Command),
+    /// Choose and look at models.
+    #[command(subcommand)]
+    Model(model::Command),
+    /// Train a model on token shards.
+    #[command(subcommand)]
+    Train(train::Command),
+    /// Measure a model.
+    #[command(subcommand)]
+    Eval(eval::Command),
+    /// Fine-tune a model with examples.
+    #[command(subcommand)]
+    Tune(tune::Command),
+    /// Serve a model over HTTP.
+    Serve(serve::Args),
+    /// Ask what happened, and what came from what.
+    #[command(subcommand)]
+    Facts(facts::Command),
+}
+
+/// Runs a parsed command line.
+///
+/// # Errors
+/// Whatever the command says.
+pub fn execute(cli: Cli) -> anyhow::Result<()> {
+    let mut world = World::new(&cli.lake, cli.json)?;
+    let world = &mut world;
+    match cli.command {
+        Command::Run(args) => run::run(world, args),
+        Command::Init => init::run(world),
+        Command::Doctor => doctor::run(world),
+        Command::Ingest(args) => ingest::run(world, args),
+        Command::Sql(args) => sql::run(world, &args),
+        Command::Table(command) => table::run(world, command),
+        Command::Pile(command) => pile::run(world, command),
+        Command::Pipeline(command) => pipeline::run(world, command),
+        Command::Tokenizer(command) => tokenizer::run(world, command),
+        Command::Tokens(command) => tokens::run(world, command),
+        Command::Model(command) => model::run(world, command),
+        Command::Train(command) => train::run(world, command),
+        Command::Eval(command) => eval::run(world, command),
+        Command::Tune(command) => tune::run(world, command),
+        Command::Serve(args) => serve::run(world, args),
+        Command::Facts(command) => facts::run(world, command),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

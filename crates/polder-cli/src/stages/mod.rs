@@ -1,0 +1,63 @@
+//! What the commands and the workflow both do, one file a stage: the same code paths for both.
+
+pub mod deploy;
+pub mod prepare;
+pub mod train;
+pub mod tune;
+pub mod validate;
+
+use polder_base::{Digest, Manifest, Reference};
+
+use crate::failure::{self, OrAdvise};
+use crate::world::World;
+
+/// Megabytes, as people write them, in bytes.
+pub fn megabytes(mb: f64) -> u64 {
+    (mb.max(0.0) * 1e6) as u64
+}
+
+/// Reads the manifest of an artefact in the lake.
+///
+/// # Errors
+/// It is not there, or not readable.
+pub fn manifest(world: &World, reference: &Reference) -> anyhow::Result<Manifest> {
+    Manifest::read(&folder(world, reference)?).or_advise()
+}
+
+/// The folder of an artefact; of a model without a version, the newest one.
+///
+/// # Errors
+/// The reference names no artefact.
+pub fn folder(world: &World, reference: &Reference) -> anyhow::Result<std::path::PathBuf> {
+    let newest = newest(world, reference);
+    let hint = "Artefacts look like tokens/NAME, tokenizers/NAME or models/NAME@VERSION.";
+    world.layout().artefact(&newest).ok_or_else(|| failure::usage(format!("`{reference}` is not an artefact"), hint))
+}
+
+/// Gives a model, adapter or classifier without a version its newest one.
+pub fn newest(world: &World, reference: &Reference) -> Reference {
+    match reference {
+        Reference::Artefact { kind, name, version: None } if ["models", "adapters", "classifiers"].contains(&kind.as_str()) => {
+            let versions = versions(world, kind, name);
+            Reference::Artefact { kind: kind.clone(), name: name.clone(), version: Some(versions.last().copied().unwrap_or(1).to_string()) }
+        }
+        other => other.clone(),
+    }
+}
+
+/// The versions of a model, adapter or classifier that are whole, in order.
+pub fn versions(world: &World, kind: &str, name: &str) -> Vec<u64> {
+    let Ok(entries) = std::fs::read_dir(world.layout().kind(kind).join(name)) else { return Vec::new() };
+    let whole = entries.flatten().filter(|e| e.path().join(Manifest::FILE).is_file());
+    let mut versions: Vec<u64> = whole.filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
+    versions.sort_unstable();
+    versions
+}
+
+/// Chooses the version for something made from `inputs`: the one that was made from just that, or the next.
+pub fn version_for(world: &World, kind: &str, name: &str, inputs: &Digest) -> Reference {
+    let named = |version: u64| Reference::Artefact { kind: kind.into(), name: name.into(), version: Some(version.to_string()) };
+    let versions = versions(world, kind, name);
+    let same = versions.iter().rev().map(|v| named(*v)).find(|r| manifest(world, r).is_ok_and(|m| m.inputs_digest() == *inputs));
+    same.unwrap_or_else(|| named(versions.last().copied().unwrap_or(0) + 1))
+}

@@ -1,0 +1,142 @@
+//! Stage 1: files into tables, tables into a base data pile.
+
+use std::path::Path;
+
+use polder_base::{At, Event, Input, Reference, TableName, Timestamp, units};
+use polder_lake::{IngestReport, IngestRequest, Phase, Tag};
+use polder_pipeline::{Applied, ApplyContext, Pipeline, Progress};
+
+use crate::chart::Level;
+use crate::failure::OrAdvise;
+use crate::output;
+use crate::progress::{Bar, Unit};
+use crate::world::World;
+
+/// Brings files into the lake and records it.
+///
+/// # Errors
+/// Those of ingest; nothing is committed then.
+pub fn ingest(world: &mut World, request: &IngestRequest) -> anyhow::Result<IngestReport> {
+    let lake = world.lake_or_init()?;
+    let bar = Bar::new("looking at files", 0, Unit::Bytes);
+    let report = world.block_on(async {
+        let mut shown = None;
+        let mut on_progress = |p: &polder_lake::IngestProgress| {
+            if p.phase == Phase::Reading {
+                let bar = shown.get_or_insert_with(|| Bar::new("reading files", p.total_bytes, Unit::Bytes));
+                bar.total(p.total_bytes);
+                bar.at(p.bytes);
+            }
+        };
+        lake.ingest(request, &mut on_progress).await.or_advise()
+    })?;
+    drop(bar);
+    let snapshot = world.block_on(async { lake.snapshot(&Reference::table(&request.into)).await.or_advise() })?;
+    let output = Reference::Table(request.into.clone(), At::Version(snapshot.version));
+    let event = Event::new(report.at, &world.actor, "ingest", output.clone(), &format!("ingest-{}", &report.id[..12]))
+        .with_inputs(report.sources.iter().map(|s| Input { reference: s.reference.clone(), digest: s.digest }).collect())
+        .with_outputs(vec![Input { reference: output, digest: snapshot.files_digest }])
+        .with_details(serde_json::json!({
+            "files_read": report.files_read, "kept": report.kept, "quarantined": report.quarantined, "unchanged": report.unchanged,
+            "bytes": report.bytes, "packages": report.packages,
+        }));
+    if report.kept > 0 || report.quarantined > 0 {
+        world.record(&event.run_id.clone(), &[event])?;
+    }
+    Ok(report)
+}
+
+/// Brings all tables of the SQL files up to date and records what made them.
+///
+/// # Errors
+/// Those of the pipeline; tables made before stand.
+pub fn apply(world: &mut World, sql_dir: Option<&Path>) -> anyhow::Result<Vec<Applied>> {
+    let lake = world.lake()?;
+    let pipeline = Pipeline::open(sql_dir).or_advise()?;
+    let context = ApplyContext { actor: world.actor.clone(), run_id: "pipeline".into() };
+    let bar = Bar::new("tables", pipeline.files.len() as u64, Unit::Count);
+    let mut on_progress = |progress: Progress<'_>| match progress {
+        Progress::Begins(i, _, step) => {
+            bar.name(&step.table.to_string());
+            bar.at(i as u64);
+        }
+        Progress::Ended(applied) => bar.above(&format!("    {}", line(applied))),
+    };
+    let applied = world.block_on(async { polder_pipeline::apply(&lake, &pipeline, &context, &mut on_progress).await.or_advise() })?;
+    drop(bar);
+    let events: Vec<Event> = applied.iter().map(|a| a.event.clone()).collect();
+    world.record("pipeline", &events)?;
+    Ok(applied)
+}
+
+/// One line about a table that was made.
+pub fn line(applied: &Applied) -> String {
+    let removed: u64 = applied.removed.values().sum();
+    let left = if removed > 0 { format!(", {} left out", units::count(removed)) } else { String::new() };
+    format!("{:<24} version {:<3} {:>8} rows{left}", applied.table.to_string(), applied.version, units::count(applied.n_rows))
+}
+
+/// The levels of the funnel from the raw documents to the pile.
+pub fn levels(world: &mut World, applied: &[Applied]) -> anyhow::Result<Vec<Level>> {
+    let lake = world.lake()?;
+    let raw = TableName::new("raw", "docs");
+    let n = world.block_on(async { Ok(lake.snapshot_opt(&raw).await.or_advise()?.map_or(0, |s| s.n_rows)) })?;
+    let mut levels = vec![Level { name: raw.to_string(), n, left_out: Vec::new() }];
+    for a in applied.iter().filter(|a| !a.removed.is_empty() || a.table.schema == "pile") {
+        let left_out = a.removed.iter().map(|(r, n)| (r.clone(), *n)).collect();
+        levels.push(Level { name: a.table.to_string(), n: a.n_rows, left_out });
+    }
+    Ok(levels)
+}
+
+/// Gives a version a tag and records it.
+///
+/// # Errors
+/// The tag names another version: tags never move.
+pub fn tag(world: &mut World, table: &TableName, tag: &str, version: Option<u64>, comment: &str) -> anyhow::Result<Tag> {
+    let lake = world.lake()?;
+    let (actor, now) = (world.actor.clone(), world.now());
+    let tag = world.block_on(async { lake.tag(table, tag, version, comment, &actor, now).await.or_advise() })?;
+    let subject = Reference::Table(table.clone(), At::Tag(tag.tag.clone()));
+    let digest = tag.files_digest.parse().unwrap_or_else(|_| polder_base::digest_bytes(tag.files_digest.as_bytes()));
+    let input = Input { reference: Reference::Table(table.clone(), At::Version(tag.version)), digest };
+    // Told from the tag's own row, so that saying it twice is one fact.
+    let event = Event::new(tag.at, &tag.actor, "tag", subject.clone(), "tags")
+        .with_inputs(vec![input])
+        .with_outputs(vec![Input { reference: subject, digest }])
+        .with_details(serde_json::json!({ "n_rows": tag.n_rows, "comment": tag.comment }));
+    world.record("tags", &[event])?;
+    Ok(tag)
+}
+
+/// Returns the tag of a table's newest version, giving it the next free `vN` where it has none.
+///
+/// # Errors
+/// The lake cannot be read or written.
+pub fn tag_newest(world: &mut World, table: &TableName, comment: &str) -> anyhow::Result<Tag> {
+    let lake = world.lake()?;
+    let (snapshot, tags) = world.block_on(async {
+        let snapshot = lake.snapshot(&Reference::table(table)).await.or_advise()?;
+        Ok((snapshot, lake.tags(Some(table)).await.or_advise()?))
+    })?;
+    if let Some(tag) = tags.iter().find(|t| t.version == snapshot.version) {
+        let name = tag.tag.clone();
+        return self::tag(world, table, &name, Some(snapshot.version), comment);
+    }
+    let next = (1..).map(|n| format!("v{n}")).find(|name| !tags.iter().any(|t| t.tag == *name)).unwrap_or_default();
+    self::tag(world, table, &next, Some(snapshot.version), comment)
+}
+
+/// Writes the data card of a tagged pile beside its facts and returns its text.
+///
+/// # Errors
+/// The lake cannot be read.
+pub fn card(world: &mut World, pile: &Reference, at: Timestamp) -> anyhow::Result<String> {
+    let lake = world.lake()?;
+    world.block_on(async { polder_govern::data_card(&lake, pile, at).await.or_advise() })
+}
+
+/// Draws the funnel.
+pub fn show_funnel(levels: &[Level]) {
+    output::note(&crate::chart::funnel(levels, 24));
+}

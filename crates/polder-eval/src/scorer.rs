@@ -1,0 +1,20 @@
+//! What an evaluation needs of a model.
+
+use std::error::Error;
+
+use polder_tokenizer::Tokenizer;
+
+/// Gives probabilities of tokens.
+pub trait Scorer {
+    /// The model's tokenizer.
+    fn tokenizer(&self) -> &Tokenizer;
+
+    /// The most tokens that one prediction sees.
+    fn context_tokens(&self) -> usize;
+
+    /// For each sequence, ln p of every token but the first, given those before it.
+    ///
+    /// # Errors
+    /// What the model says.
+    fn logprobs(&self, sequences: &[Vec<u32>]) -> Result<Vec<Vec<f64>>, Box<dyn Error + Send + Sync>>;
+}

@@ -1,1 +1,12 @@
-//! decoding with a KV cache.
+//! Runs a model on text: generation with a KV cache, and probabilities of given tokens.
+//!
+//! It reads a model's folder and writes nothing; it knows no lake and no server. Start with [`Engine`].
+
+mod decoder;
+mod engine;
+mod error;
+mod sample;
+mod stream;
+
+pub use engine::{Engine, Finish, GenerateOptions, Generation};
+pub use error::InferError;

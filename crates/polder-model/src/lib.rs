@@ -3,6 +3,7 @@
 //! One family so far, the Llama-style decoder. It knows no data and no schedule. Start with [`ModelConfig`], then
 //! [`Weights`] (what a model is) and [`Network`] (what it computes).
 
+mod adapter;
 mod config;
 mod error;
 mod network;
@@ -10,6 +11,7 @@ mod preset;
 mod table;
 mod weights;
 
+pub use adapter::{ADAPTER_CONFIG_FILE, ADAPTER_TENSORS_FILE};
 pub use config::ModelConfig;
 pub use error::ModelError;
 pub use network::{Loss, Network};

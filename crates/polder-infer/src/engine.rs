@@ -1,0 +1,265 @@
+//! A model with its tokenizer, ready to be asked by any number of threads.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use polder_compute::{Gemm, Rope, cpu};
+use polder_model::{ModelConfig, Weights};
+use polder_tokenizer::Tokenizer;
+
+use crate::InferError;
+use crate::decoder::Decoder;
+use crate::sample::choose;
+use crate::stream::TextStream;
+
+/// How text is generated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GenerateOptions {
+    /// The most tokens to generate.
+    pub max_tokens: usize,
+    /// 0 takes the most likely token; 1 draws by the model's probabilities; between, the likely ones more often.
+    pub temperature: f32,
+    /// Draws from that many most likely tokens; 0 from all.
+    pub top_k: usize,
+    /// Draws from the most likely tokens that together reach this probability; 1 from all.
+    pub top_p: f32,
+    /// The same seed gives the same text.
+    pub seed: u64,
+    /// Texts that end the generation; they are not part of it.
+    pub stop: Vec<String>,
+}
+
+impl Default for GenerateOptions {
+    fn default() -> Self {
+        Self { max_tokens: 64, temperature: 0.0, top_k: 0, top_p: 1.0, seed: 0, stop: Vec::new() }
+    }
+}
+
+/// Why a generation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// The model ended the text, or a stop string came.
+    Stop,
+    /// The most tokens were reached, or the context is full.
+    Length,
+    /// The receiver wanted no more.
+    Cancelled,
+}
+
+/// A generated text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Generation {
+    /// The text, without the prompt.
+    pub text: String,
+    /// Tokens of the prompt, the one that begins a text included.
+    pub n_prompt_tokens: usize,
+    /// Tokens generated, the one that ended the text not included.
+    pub n_tokens: usize,
+    /// Why it ended.
+    pub finish: Finish,
+}
+
+/// Logits in memory at once while probabilities of given tokens are computed.
+const LOGITS: usize = 1 << 20;
+
+/// A model with its tokenizer.
+pub struct Engine {
+    weights: Weights,
+    tokenizer: Tokenizer,
+    rope: Vec<f32>,
+}
+
+impl Engine {
+    /// Opens a model's folder; an adapter's folder is added to its weights.
+    ///
+    /// # Errors
+    /// A folder that holds no model, no tokenizer or no adapter, or ones that do not belong together.
+    pub fn open(model_dir: &Path, adapter: Option<&Path>) -> Result<Self, InferError> {
+        let mut weights = Weights::load(model_dir).map_err(|source| InferError::Model { path: model_dir.to_owned(), source })?;
+        if let Some(path) = adapter {
+            weights.merge_adapter(path).map_err(|source| InferError::Adapter { path: path.to_owned(), source })?;
+        }
+        let tokenizer = Tokenizer::open(&model_dir.join("tokenizer.json"))
+            .map_err(|source| InferError::Tokenizer { path: model_dir.to_owned(), source })?;
+        Self::new(weights, tokenizer)
+    }
+
+    /// Joins weights and a tokenizer in memory.
+    ///
+    /// # Errors
+    /// A tokenizer with more tokens than the model.
+    pub fn new(weights: Weights, tokenizer: Tokenizer) -> Result<Self, InferError> {
+        let config = &weights.config;
+        if tokenizer.vocab_size() > config.vocab_size {
+            return Err(InferError::Vocabulary { tokenizer: tokenizer.vocab_size(), model: config.vocab_size });
+        }
+        let rope = Rope::table(config.max_position_embeddings, config.head_dim, config.rope_theta);
+        Ok(Self { weights, tokenizer, rope })
+    }
+
+    /// The model's tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// The model's configuration.
+    pub fn config(&self) -> &ModelConfig {
+        &self.weights.config
+    }
+
+    /// The model's weights, an adapter's included.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    fn check(&self, tokens: &[u32]) -> Result<(), InferError> {
+        let vocab_size = self.weights.config.vocab_size;
+        match tokens.iter().find(|t| **t as usize >= vocab_size) {
+            Some(token) => Err(InferError::Token { token: *token, vocab_size }),
+            None => Ok(()),
+        }
+    }
+
+    fn check_fits(&self, n_tokens: usize) -> Result<(), InferError> {
+        let context = self.weights.config.max_position_embeddings;
+        if n_tokens > context { Err(InferError::PromptTooLong { n_tokens, context }) } else { Ok(()) }
+    }
+
+    /// Hands out logits of hidden states a block of rows at a time: the block's first row, and its logits.
+    fn for_logits(&self, hidden: &[f32], mut receive: impl FnMut(usize, &[f32])) {
+        let (c, v) = (self.weights.config.hidden_size, self.weights.config.vocab_size);
+        let rows = (LOGITS / v).max(1);
+        let mut logits = Vec::new();
+        for (i, block) in hidden.chunks(rows * c).enumerate() {
+            let n = block.len() / c;
+            logits.resize(n * v, 0.0);
+            let shape = Gemm { m: n, n: v, k: c, transpose_a: false, transpose_b: true, accumulate: false };
+            cpu::gemm(&mut logits, block, self.weights.head(), shape);
+            receive(i * rows, &logits);
+        }
+    }
+
+    /// Computes the logits (N, V) after each of the tokens.
+    ///
+    /// # Errors
+    /// An unknown token, or more tokens than the context.
+    pub fn logits(&self, tokens: &[u32]) -> Result<Vec<f32>, InferError> {
+        self.check(tokens)?;
+        self.check_fits(tokens.len())?;
+        let mut out = Vec::with_capacity(tokens.len() * self.weights.config.vocab_size);
+        if !tokens.is_empty() {
+            let mut decoder = Decoder::new(&self.weights, &self.rope, tokens.len());
+            self.for_logits(decoder.extend(tokens), |_, logits| out.extend_from_slice(logits));
+        }
+        Ok(out)
+    }
+
+    /// Computes ln p(token | tokens before it) of every token but the first.
+    ///
+    /// A text longer than the context is read in windows that overlap by half; each token is judged once, with at least
+    /// half a context before it.
+    ///
+    /// # Errors
+    /// An unknown token.
+    pub fn token_logprobs(&self, tokens: &[u32]) -> Result<Vec<f32>, InferError> {
+        self.check(tokens)?;
+        let (context, v) = (self.weights.config.max_position_embeddings, self.weights.config.vocab_size);
+        let n = tokens.len().saturating_sub(1);
+        let mut out = vec![0f32; n];
+        let mut judged = 0;
+        while judged < n {
+            let last = if judged == 0 { context.min(n) } else { (judged + context.div_ceil(2)).min(n) };
+            let first = last.saturating_sub(context);
+            let mut decoder = Decoder::new(&self.weights, &self.rope, last - first);
+            let hidden = decoder.extend(&tokens[first..last]);
+            let from = judged - first;
+            self.for_logits(&hidden[from * self.weights.config.hidden_size..], |row, logits| {
+                let place = judged + row;
+                let targets: Vec<i32> = tokens[place + 1..][..logits.len() / v].iter().map(|t| *t as i32).collect();
+                let part = &mut out[place..place + targets.len()];
+                cpu::cross_entropy_forward(part, logits, &targets, v);
+                part.iter_mut().for_each(|loss| *loss = -*loss);
+            });
+            judged = last;
+        }
+        Ok(out)
+    }
+
+    /// Continues a prompt; text is handed out as it comes. The token that begins a text is put before the prompt.
+    ///
+    /// # Errors
+    /// A prompt longer than the context, or an option that means nothing.
+    pub fn generate(
+        &self,
+        prompt: &str,
+        options: &GenerateOptions,
+        on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<Generation, InferError> {
+        let mut tokens: Vec<u32> = self.weights.config.bos_token_id.into_iter().collect();
+        self.tokenizer.encode_into(prompt, &mut tokens);
+        self.generate_from(&tokens, options, on_text)
+    }
+
+    /// Continues tokens as they are, at least one.
+    ///
+    /// # Errors
+    /// No token or an unknown one, more than the context holds, or an option that means nothing.
+    pub fn generate_from(
+        &self,
+        tokens: &[u32],
+        options: &GenerateOptions,
+        on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<Generation, InferError> {
+        if !(options.temperature >= 0.0 && options.temperature.is_finite()) {
+            return Err(InferError::Option { option: "temperature", value: options.temperature });
+        }
+        if !(options.top_p > 0.0 && options.top_p <= 1.0) {
+            return Err(InferError::Option { option: "top-p", value: options.top_p });
+        }
+        self.check(tokens)?;
+        self.check_fits(tokens.len())?;
+        if tokens.is_empty() {
+            return Err(InferError::EmptyPrompt);
+        }
+        let capacity = (tokens.len() + options.max_tokens).min(self.weights.config.max_position_embeddings);
+        let mut decoder = Decoder::new(&self.weights, &self.rope, capacity);
+        let mut stream = TextStream::new(&options.stop);
+        let mut logits = Vec::new();
+        let mut next = Vec::from(tokens);
+        let mut n_tokens = 0;
+        let finish = loop {
+            if n_tokens == options.max_tokens || decoder.n_seen() + next.len() > capacity {
+                break Finish::Length;
+            }
+            decoder.next_logits(&next, &mut logits);
+            let token = choose(&logits, options, n_tokens as u64);
+            if Some(token) == self.weights.config.eos_token_id {
+                break Finish::Stop;
+            }
+            n_tokens += 1;
+            let (text, stopped) = stream.push(self.tokenizer.token_bytes(token).unwrap_or_default());
+            if !text.is_empty() && on_text(text).is_break() {
+                break Finish::Cancelled;
+            }
+            if stopped {
+                break Finish::Stop;
+            }
+            next.clear();
+            next.push(token);
+        };
+        let mut finish = finish;
+        if finish != Finish::Cancelled {
+            let (text, stopped) = stream.finish();
+            if stopped {
+                finish = Finish::Stop;
+            }
+            if !text.is_empty() && on_text(text).is_break() {
+                finish = Finish::Cancelled;
+            }
+        }
+        Ok(Generation { text: stream.into_text(), n_prompt_tokens: tokens.len(), n_tokens, finish })
+    }
+}
+
+#[cfg(test)]
+mod tests;

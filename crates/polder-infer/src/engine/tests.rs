@@ -1,0 +1,144 @@
+//! Generation and probabilities against the network that training uses.
+
+use polder_compute::Cpu;
+use polder_model::{Network, preset};
+use polder_tokenizer::{END_OF_TEXT, TrainOptions, WordCounts, train};
+
+use super::*;
+
+fn tokenizer() -> Tokenizer {
+    let mut counts = WordCounts::default();
+    counts.add("the polder lies below the lake, and the lake lies below the sky; fn main() { println!(\"hello\"); }");
+    let options = TrainOptions { vocab_size: 300, special_tokens: vec![END_OF_TEXT.into()], min_count: 1 };
+    train(&counts, &options, &mut |_, _| {}).expect("tokenizer")
+}
+
+fn engine() -> Engine {
+    let tokenizer = tokenizer();
+    let config =
+        ModelConfig { bos_token_id: tokenizer.special_id(END_OF_TEXT), initializer_range: 0.3, ..preset("nano", 300, 64).expect("preset") };
+    Engine::new(Weights::init(&config, 5).expect("init"), tokenizer).expect("engine")
+}
+
+fn text(engine: &Engine, prompt: &str, options: &GenerateOptions) -> (Generation, String) {
+    let mut sent = String::new();
+    let generation = engine.generate(prompt, options, &mut |t| {
+        sent.push_str(t);
+        ControlFlow::Continue(())
+    });
+    (generation.expect("generate"), sent)
+}
+
+#[test]
+fn decoding_with_the_cache_equals_the_full_forward_pass() {
+    let engine = engine();
+    let tokens: Vec<u32> = (0..40).map(|i| i * 7 % 300).collect();
+    let full = engine.logits(&tokens).expect("logits");
+    let mut network = Network::new(Cpu::new(), &engine.weights, 1, 40).expect("network");
+    let trained = network.logits(&tokens).expect("logits");
+    assert!(full.iter().zip(&trained).all(|(a, b)| (a - b).abs() < 1e-5));
+    let mut decoder = Decoder::new(&engine.weights, &engine.rope, 40);
+    let mut logits = Vec::new();
+    let close = |logits: &[f32], row: usize| logits.iter().zip(&full[row * 300..]).all(|(a, b)| (a - b).abs() < 1e-4);
+    // A prompt at once, then one token at a time, then several behind a filled cache.
+    decoder.next_logits(&tokens[..11], &mut logits);
+    assert!(close(&logits, 10));
+    for (i, token) in tokens.iter().enumerate().take(30).skip(11) {
+        decoder.next_logits(std::slice::from_ref(token), &mut logits);
+        assert!(close(&logits, i), "token {i}");
+    }
+    decoder.next_logits(&tokens[30..], &mut logits);
+    assert!(close(&logits, 39));
+}
+
+#[test]
+fn probabilities_of_tokens_agree_with_the_loss_of_training() {
+    let engine = engine();
+    let tokens: Vec<u32> = (0..33).map(|i| i * 11 % 300).collect();
+    let logprobs = engine.token_logprobs(&tokens).expect("logprobs");
+    let mut network = Network::new(Cpu::new(), &engine.weights, 1, 32).expect("network");
+    let targets: Vec<i32> = tokens[1..].iter().map(|t| *t as i32).collect();
+    let loss = network.loss(&tokens[..32], &targets).expect("loss");
+    let sum: f64 = logprobs.iter().map(|x| f64::from(*x)).sum();
+    assert!((sum + loss.sum).abs() < 1e-3 && logprobs.len() == 32, "{sum} {loss:?}");
+}
+
+#[test]
+fn long_texts_are_judged_in_windows_and_their_first_window_as_alone() {
+    let engine = engine();
+    let tokens: Vec<u32> = (0..200).map(|i| i * i % 300).collect();
+    let all = engine.token_logprobs(&tokens).expect("logprobs");
+    assert_eq!((all.len(), &all[..64]), (199, &engine.token_logprobs(&tokens[..65]).expect("logprobs")[..]));
+    // The second window begins half a context before its first judged token.
+    let second = engine.token_logprobs(&tokens[32..97]).expect("logprobs");
+    assert!(all[64..96].iter().zip(&second[32..]).all(|(a, b)| (a - b).abs() < 1e-4));
+    assert!(all.iter().all(|x| x.is_finite() && *x < 0.0));
+    assert!(engine.token_logprobs(&[]).expect("empty").is_empty() && engine.token_logprobs(&[1]).expect("one").is_empty());
+}
+
+#[test]
+fn the_same_seed_gives_the_same_text_and_streams_what_it_returns() {
+    let engine = engine();
+    let options = GenerateOptions { max_tokens: 30, temperature: 1.0, top_k: 50, top_p: 0.95, seed: 7, stop: Vec::new() };
+    let (first, sent) = text(&engine, "the lake", &options);
+    assert_eq!(first.text, sent);
+    assert_eq!(text(&engine, "the lake", &options).0, first);
+    assert_ne!(text(&engine, "the lake", &GenerateOptions { seed: 8, ..options }).0.text, first.text);
+    assert_eq!(first.n_prompt_tokens, 1 + engine.tokenizer().encode("the lake").len());
+}
+
+#[test]
+fn generation_ends_at_stop_strings_lengths_contexts_and_when_cancelled() {
+    let engine = engine();
+    let options = GenerateOptions { max_tokens: 20, ..GenerateOptions::default() };
+    let (whole, _) = text(&engine, "the", &options);
+    assert_eq!((whole.finish, whole.n_tokens), (Finish::Length, 20));
+    let middle: String = whole.text.chars().skip(5).take(3).collect();
+    let place = whole.text.find(&middle).expect("there");
+    let (cut, sent) = text(&engine, "the", &GenerateOptions { stop: vec![middle], ..options.clone() });
+    assert_eq!((cut.finish, cut.text.as_str(), sent.as_str()), (Finish::Stop, &whole.text[..place], &whole.text[..place]));
+    let (full, _) = text(&engine, "the", &GenerateOptions { max_tokens: 1000, ..options.clone() });
+    // The last generated token need not be read back, so one more than the cache holds.
+    assert_eq!((full.finish, full.n_prompt_tokens + full.n_tokens), (Finish::Length, 65));
+    let cancelled = engine.generate("the", &options, &mut |_| ControlFlow::Break(())).expect("generate");
+    assert_eq!(cancelled.finish, Finish::Cancelled);
+    assert_eq!(text(&engine, "the", &GenerateOptions { max_tokens: 0, ..options }).0.n_tokens, 0);
+}
+
+#[test]
+fn wrong_questions_are_refused() {
+    let engine = engine();
+    let mut ignore = |_: &str| ControlFlow::Continue(());
+    let mut ask = |options: GenerateOptions| engine.generate("the", &options, &mut ignore).is_err();
+    assert!(ask(GenerateOptions { temperature: -1.0, ..GenerateOptions::default() }));
+    assert!(ask(GenerateOptions { temperature: f32::NAN, ..GenerateOptions::default() }));
+    assert!(ask(GenerateOptions { top_p: 0.0, ..GenerateOptions::default() }));
+    assert!(matches!(engine.logits(&[300]), Err(InferError::Token { .. })));
+    assert!(matches!(engine.logits(&[1; 65]), Err(InferError::PromptTooLong { .. })));
+    let long = "the lake ".repeat(100);
+    assert!(matches!(engine.generate(&long, &GenerateOptions::default(), &mut ignore), Err(InferError::PromptTooLong { .. })));
+}
+
+#[test]
+fn one_engine_serves_several_threads() {
+    let engine = engine();
+    let options = GenerateOptions { max_tokens: 10, ..GenerateOptions::default() };
+    let alone = text(&engine, "fn main", &options).0;
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| text(&engine, "fn main", &options).0)).collect();
+        threads.into_iter().for_each(|t| assert_eq!(t.join().expect("thread"), alone));
+    });
+}
+
+#[test]
+fn a_folder_opens_and_one_without_a_tokenizer_does_not() {
+    let engine = engine();
+    let dir = tempfile::tempdir().expect("folder");
+    engine.weights.save(dir.path()).expect("save");
+    assert!(matches!(Engine::open(dir.path(), None), Err(InferError::Tokenizer { .. })));
+    std::fs::write(dir.path().join("tokenizer.json"), engine.tokenizer.to_json()).expect("write");
+    let opened = Engine::open(dir.path(), None).expect("open");
+    assert_eq!(opened.logits(&[1, 2, 3]).expect("logits"), engine.logits(&[1, 2, 3]).expect("logits"));
+    assert!(matches!(Engine::open(dir.path(), Some(dir.path())), Err(InferError::Adapter { .. })));
+    assert!(matches!(Engine::open(&dir.path().join("absent"), None), Err(InferError::Model { .. })));
+}

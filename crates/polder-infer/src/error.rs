@@ -1,0 +1,98 @@
+//! Why a model cannot be opened or asked.
+
+use std::path::PathBuf;
+
+use polder_base::{Advice, ExitKind};
+use polder_model::ModelError;
+use polder_tokenizer::TokenizerError;
+use thiserror::Error;
+
+/// Why a model cannot be opened or asked.
+#[derive(Debug, Error)]
+pub enum InferError {
+    /// The model's folder is not one.
+    #[error("cannot open the model at `{path}`")]
+    Model {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: ModelError,
+    },
+    /// The adapter's folder is not one, or belongs to another model.
+    #[error("cannot add the adapter at `{path}`")]
+    Adapter {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: ModelError,
+    },
+    /// The tokenizer beside the model cannot be used.
+    #[error("cannot open the tokenizer of the model at `{path}`")]
+    Tokenizer {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: TokenizerError,
+    },
+    /// The tokenizer makes tokens that the model does not know.
+    #[error("the tokenizer has {tokenizer} tokens and the model {model}")]
+    Vocabulary {
+        /// Tokens of the tokenizer.
+        tokenizer: usize,
+        /// Tokens of the model.
+        model: usize,
+    },
+    /// The text leaves no room for an answer.
+    #[error("the prompt has {n_tokens} tokens; the model's context holds {context}")]
+    PromptTooLong {
+        /// Tokens of the prompt.
+        n_tokens: usize,
+        /// Tokens of the context.
+        context: usize,
+    },
+    /// There is nothing to continue.
+    #[error("the prompt is empty, and the model has no token that begins a text")]
+    EmptyPrompt,
+    /// A token that the model does not know.
+    #[error("token {token} is outside the vocabulary of {vocab_size}")]
+    Token {
+        /// The token.
+        token: u32,
+        /// Tokens of the model.
+        vocab_size: usize,
+    },
+    /// An option has a value that means nothing.
+    #[error("{option} cannot be {value}")]
+    Option {
+        /// Its name.
+        option: &'static str,
+        /// Its value.
+        value: f32,
+    },
+}
+
+impl Advice for InferError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Model { source, .. } | Self::Adapter { source, .. } => source.hint(),
+            Self::Tokenizer { source, .. } => source.hint(),
+            Self::Vocabulary { .. } => Some("Put the tokenizer.json that the model was trained with into its folder.".into()),
+            Self::PromptTooLong { .. } => Some("Shorten the prompt, or choose a model with a longer context.".into()),
+            Self::EmptyPrompt => Some("Give at least one character to continue.".into()),
+            Self::Token { .. } => Some("Encode the text with the tokenizer of this model.".into()),
+            Self::Option { .. } => Some("Use a temperature of 0 or more, and a top-p above 0 and at most 1.".into()),
+        }
+    }
+
+    fn exit(&self) -> ExitKind {
+        match self {
+            Self::Model { source, .. } | Self::Adapter { source, .. } => source.exit(),
+            Self::Tokenizer { source, .. } => source.exit(),
+            Self::Vocabulary { .. } => ExitKind::Failed,
+            Self::PromptTooLong { .. } | Self::EmptyPrompt | Self::Token { .. } | Self::Option { .. } => ExitKind::Usage,
+        }
+    }
+}

@@ -38,8 +38,9 @@ pub fn proportion(hits: u64, n: u64) -> Option<Estimate> {
     Some(Estimate {
         value: p,
         stderr: (n > 1).then(|| (p * (1.0 - p) / (count - 1.0)).sqrt()),
-        low: Some((centre - half).max(0.0)),
-        high: Some((centre + half).min(1.0)),
+        // At the ends the formula gives them up to rounding.
+        low: Some(if hits == 0 { 0.0 } else { (centre - half).max(0.0) }),
+        high: Some(if hits == n { 1.0 } else { (centre + half).min(1.0) }),
         n,
     })
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use polder_infer::Engine;
 use polder_tokenizer::Tokenizer;
 
 /// Gives probabilities of tokens.
@@ -17,4 +18,19 @@ pub trait Scorer {
     /// # Errors
     /// What the model says.
     fn logprobs(&self, sequences: &[Vec<u32>]) -> Result<Vec<Vec<f64>>, Box<dyn Error + Send + Sync>>;
+}
+
+impl Scorer for Engine {
+    fn tokenizer(&self) -> &Tokenizer {
+        Engine::tokenizer(self)
+    }
+
+    fn context_tokens(&self) -> usize {
+        self.config().max_position_embeddings
+    }
+
+    fn logprobs(&self, sequences: &[Vec<u32>]) -> Result<Vec<Vec<f64>>, Box<dyn Error + Send + Sync>> {
+        let of_one = |tokens: &Vec<u32>| Ok(self.token_logprobs(tokens)?.into_iter().map(f64::from).collect());
+        sequences.iter().map(of_one).collect()
+    }
 }

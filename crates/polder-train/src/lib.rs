@@ -1,1 +1,17 @@
-//! training loop with exact resume.
+//! Trains a model on token shards: sample order, schedule, optimizer, metrics, checkpoints, exact resume.
+//!
+//! It reads files and writes files, and knows no lake. Start with [`TrainConfig`], then [`TrainRun`].
+
+mod checkpoint;
+mod config;
+mod error;
+mod finish;
+mod measure;
+mod metrics;
+mod run;
+
+pub use config::{Schedule, TrainConfig};
+pub use error::TrainError;
+pub use measure::measure;
+pub use metrics::{METRICS_FILE, Metric, read_metrics};
+pub use run::{Init, Outcome, RunConfig, StepReport, TrainRun};

@@ -1,0 +1,100 @@
+//! Turns a finished run into a model's folder that Polder and transformers load.
+
+use std::fs;
+use std::path::Path;
+
+use polder_base::{Clearance, Digest, Input, Manifest, Reference, Timestamp, digest_json, publish_dir, write_whole};
+use polder_compute::Backend;
+use polder_model::Weights;
+use polder_tokenizer::{END_OF_TEXT, Tokenizer};
+use serde_json::{Value, json};
+
+use crate::{TrainError, TrainRun};
+
+const TOKENIZER_FILE: &str = "tokenizer.json";
+const TOKENIZER_CONFIG_FILE: &str = "tokenizer_config.json";
+
+impl<B: Backend> TrainRun<B> {
+    /// What the model will be made from.
+    pub fn inputs(&self) -> Vec<Input> {
+        vec![self.config.tokens.clone()]
+    }
+
+    /// Digest of the model's inputs and settings, which a clearance judges.
+    pub fn inputs_digest(&self) -> Digest {
+        self.manifest(Reference::artefact("models", "model"), Timestamp::default()).inputs_digest()
+    }
+
+    fn manifest(&self, reference: Reference, created_at: Timestamp) -> Manifest {
+        Manifest::new(reference, created_at, self.inputs(), digest_json(&self.config), self.details())
+    }
+
+    /// What the model's manifest says: only what the run's inputs determine, no speeds.
+    fn details(&self) -> Value {
+        let lines = &self.metrics.lines;
+        let last = &lines[lines.len().saturating_sub(20)..];
+        let loss = (!last.is_empty()).then(|| last.iter().map(|m| m.loss).sum::<f64>() / last.len() as f64);
+        let validation_loss = lines.iter().rev().find_map(|m| m.validation_loss);
+        let c = &self.config.train;
+        json!({
+            "n_params": self.config.model.n_params(),
+            "steps": self.step,
+            "tokens": self.step * c.tokens_per_step(),
+            "flops": self.config.model.flops_per_token(c.context) * self.step * c.tokens_per_step(),
+            "loss": loss,
+            "validation_loss": validation_loss,
+            "unigram_entropy_nats": self.tokens.details().unigram_entropy_nats,
+            "tokenizer_digest": self.tokens.details().tokenizer_digest,
+            "run_id": self.run_dir.file_name().map(|n| n.to_string_lossy().into_owned()),
+            "train": c,
+            "model": self.config.model,
+        })
+    }
+
+    /// Writes the model's folder whole: configuration, weights, tokenizer, manifest last. `tokenizer` is the
+    /// `tokenizer.json` that the tokens were made with.
+    ///
+    /// # Errors
+    /// A run with steps left, another tokenizer, or files that cannot be written.
+    pub fn finish(
+        &mut self,
+        model_dir: &Path,
+        tokenizer: &Path,
+        reference: Reference,
+        created_at: Timestamp,
+        clearance: Option<Clearance>,
+    ) -> Result<Manifest, TrainError> {
+        if self.step < self.config.train.steps {
+            return Err(TrainError::Unfinished { step: self.step, steps: self.config.train.steps });
+        }
+        let opened = Tokenizer::open(tokenizer).map_err(|source| TrainError::Tokenizer { source })?;
+        if opened.digest() != self.tokens.details().tokenizer_digest {
+            return Err(TrainError::OtherTokenizer { path: tokenizer.to_owned() });
+        }
+        let name = model_dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let temporary = model_dir.with_file_name(format!(".{name}.tmp"));
+        if temporary.exists() {
+            fs::remove_dir_all(&temporary).map_err(TrainError::file("remove", &temporary))?;
+        }
+        fs::create_dir_all(&temporary).map_err(TrainError::file("create folder", &temporary))?;
+        self.network.weights().save(&temporary)?;
+        let text = fs::read(tokenizer).map_err(TrainError::file("read", tokenizer))?;
+        write_whole(&temporary.join(TOKENIZER_FILE), &text)?;
+        let tokenizer_config = json!({
+            "bos_token": END_OF_TEXT,
+            "clean_up_tokenization_spaces": false,
+            "eos_token": END_OF_TEXT,
+            "model_max_length": self.config.model.max_position_embeddings,
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "unk_token": END_OF_TEXT,
+        });
+        write_whole(&temporary.join(TOKENIZER_CONFIG_FILE), format!("{tokenizer_config:#}\n").as_bytes())?;
+        let files = [Weights::CONFIG_FILE, Weights::GENERATION_FILE, Weights::TENSORS_FILE, TOKENIZER_FILE, TOKENIZER_CONFIG_FILE];
+        let mut manifest = self.manifest(reference, created_at);
+        manifest.clearance = clearance;
+        manifest.describe(&temporary, &files)?;
+        manifest.write(&temporary)?;
+        publish_dir(&temporary, model_dir)?;
+        Ok(manifest)
+    }
+}

@@ -1,0 +1,37 @@
+//! How long a step takes on this machine, measured before a run is planned.
+
+use std::time::Instant;
+
+use polder_base::Random;
+use polder_compute::{AdamW, Cpu};
+use polder_model::{ModelConfig, Network, Weights};
+
+use crate::{TrainConfig, TrainError};
+
+/// Trains a few steps on random tokens and returns the seconds of one, the middle of three.
+///
+/// # Errors
+/// Settings or a model that cannot be.
+pub fn measure(model: &ModelConfig, config: &TrainConfig) -> Result<f64, TrainError> {
+    config.check()?;
+    let weights = Weights::init(model, config.seed)?;
+    let mut network = Network::new(Cpu::new(), &weights, config.micro_batch_size, config.context)?;
+    let mut random = Random::new(config.seed, "measure");
+    let n = config.micro_batch_size * config.context;
+    let tokens: Vec<u32> = (0..n).map(|_| random.below(model.vocab_size as u64) as u32).collect();
+    let targets: Vec<i32> = tokens.iter().map(|t| *t as i32).collect();
+    let mut seconds = Vec::new();
+    // The first step touches memory for the first time and does not count.
+    for step in 1..=4 {
+        let started = Instant::now();
+        network.zero_grads();
+        network.loss_and_grads(&tokens, &targets, 1.0 / n as f32)?;
+        let parts = started.elapsed().as_secs_f64() * config.batch_size as f64 / config.micro_batch_size as f64;
+        let started = Instant::now();
+        network.update(AdamW { lr: 1e-4, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, step, clip: 1.0 });
+        seconds.push(parts + started.elapsed().as_secs_f64());
+    }
+    seconds.remove(0);
+    seconds.sort_by(f64::total_cmp);
+    Ok(seconds[1])
+}

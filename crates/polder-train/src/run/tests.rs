@@ -1,0 +1,212 @@
+//! Runs that are stopped, killed and moved between thread counts, against runs that are not.
+
+use polder_base::{Manifest, Reference, Timestamp, Verdict, digest_bytes};
+use polder_model::preset;
+use polder_shard::{SetOptions, ShardOptions, TokenSetWriter};
+use polder_tokenizer::{END_OF_TEXT, Tokenizer, TrainOptions, WordCounts, train};
+
+use super::*;
+
+const TEXT: &str = "the polder lies below the lake, and the lake lies below the sky; fn main() { println!(\"hello\"); } ";
+
+fn tokenizer() -> Tokenizer {
+    let mut counts = WordCounts::default();
+    counts.add(TEXT);
+    train(&counts, &TrainOptions { vocab_size: 300, special_tokens: vec![END_OF_TEXT.into()], min_count: 1 }, &mut |_, _| {})
+        .expect("tokenizer")
+}
+
+/// Writes a tokenizer and a token set into a folder, with a clearance or without.
+fn token_set(dir: &Path, cleared: bool) -> PathBuf {
+    let tokenizer = tokenizer();
+    fs::write(dir.join("tokenizer.json"), tokenizer.to_json()).expect("tokenizer");
+    let target = dir.join("tokens");
+    let options = SetOptions {
+        splits: vec!["train".into(), "validation".into()],
+        shards: ShardOptions {
+            vocab_size: tokenizer.vocab_size(),
+            end_id: tokenizer.special_id(END_OF_TEXT).expect("special"),
+            tokens_per_shard_max: 1000,
+        },
+        tokenizer_digest: tokenizer.digest(),
+    };
+    let mut writer = TokenSetWriter::create(&target, options).expect("create");
+    for i in 0..40 {
+        let text = format!("{i} {}", TEXT.repeat(1 + i % 3));
+        let split = if i % 8 == 7 { "validation" } else { "train" };
+        writer.push(split, &format!("{i:032x}"), &tokenizer.encode(&text), text.len() as u64).expect("push");
+    }
+    let config_digest = digest_bytes(b"settings");
+    let reference = Reference::artefact("tokens", "test");
+    let judged = Manifest::new(reference.clone(), Timestamp(0), Vec::new(), config_digest, serde_json::Value::Null).inputs_digest();
+    let clearance = Clearance {
+        verdict: Verdict::Cleared,
+        policy_digest: digest_bytes(b"[]"),
+        input_digest: judged,
+        reasons: Vec::new(),
+        at: Timestamp(0),
+    };
+    writer.finish(reference, Timestamp(0), Vec::new(), config_digest, cleared.then_some(clearance)).expect("finish");
+    target
+}
+
+fn settings() -> (TrainConfig, Init) {
+    let config = TrainConfig {
+        steps: 30,
+        batch_size: 4,
+        micro_batch_size: 3,
+        context: 32,
+        warmup_steps: 5,
+        eval_every: 10,
+        eval_samples: 4,
+        checkpoint_every: 4,
+        ..TrainConfig::default()
+    };
+    (config, Init::Fresh(preset("nano", 300, 64).expect("preset")))
+}
+
+fn run_to_end(dir: &Path, tokens: &Path) -> (Vec<f32>, Vec<Metric>) {
+    let (config, init) = settings();
+    let mut run = TrainRun::start_or_resume(dir, tokens, &config, &init).expect("start");
+    assert_eq!(run.run(&AtomicBool::new(false), &mut |_| {}).expect("run"), Outcome::Finished);
+    (run.network.params().to_vec(), without_speed(run.metrics()))
+}
+
+fn without_speed(metrics: &[Metric]) -> Vec<Metric> {
+    metrics.iter().map(|m| Metric { tokens_per_second: 0.0, ..m.clone() }).collect()
+}
+
+#[test]
+fn a_run_that_was_stopped_ends_with_the_same_bits_as_one_that_was_not() {
+    let dir = tempfile::tempdir().expect("folder");
+    let tokens = token_set(dir.path(), true);
+    let whole = run_to_end(&dir.path().join("whole"), &tokens);
+    assert_eq!(whole.1.len(), 30);
+    let (config, init) = settings();
+    let parts = dir.path().join("parts");
+    for stop_at in [1, 7, 8, 23] {
+        let mut run = TrainRun::start_or_resume(&parts, &tokens, &config, &init).expect("resume");
+        let stop = AtomicBool::new(false);
+        let outcome = run.run(&stop, &mut |report| stop.store(report.metric.step >= stop_at - 1, Ordering::Relaxed));
+        assert_eq!(outcome.expect("run"), Outcome::Interrupted { step: run.step() });
+    }
+    assert_eq!(run_to_end(&parts, &tokens), whole);
+    let kept = fs::read_dir(parts.join("checkpoints")).expect("list").count();
+    assert_eq!(kept, 2);
+}
+
+#[test]
+fn a_killed_run_goes_on_from_its_last_checkpoint_and_forgets_what_came_after() {
+    let dir = tempfile::tempdir().expect("folder");
+    let tokens = token_set(dir.path(), true);
+    let whole = run_to_end(&dir.path().join("whole"), &tokens);
+    let (config, init) = settings();
+    let killed = dir.path().join("killed");
+    let mut run = TrainRun::start_or_resume(&killed, &tokens, &config, &init).expect("start");
+    // Dropped between checkpoints, as a kill would leave it, with a half-written line.
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        run.run(&AtomicBool::new(false), &mut |report| assert!(report.metric.step < 11, "killed"))
+    }));
+    assert!(result.is_err());
+    drop(run);
+    let metrics = killed.join(crate::METRICS_FILE);
+    let mut text = fs::read(&metrics).expect("metrics");
+    text.extend_from_slice(b"{\"step\":12,\"lo");
+    fs::write(&metrics, text).expect("metrics");
+    let resumed = TrainRun::start_or_resume(&killed, &tokens, &config, &init).expect("resume");
+    assert_eq!((resumed.step(), resumed.metrics().len()), (8, 8));
+    drop(resumed);
+    assert_eq!(run_to_end(&killed, &tokens), whole);
+}
+
+#[test]
+fn one_thread_and_several_give_the_same_bits() {
+    let dir = tempfile::tempdir().expect("folder");
+    let tokens = token_set(dir.path(), true);
+    let with = |n: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build().expect("threads");
+        pool.install(|| run_to_end(&dir.path().join(format!("threads-{n}")), &tokens))
+    };
+    let one = with(1);
+    assert_eq!(with(2), one);
+    assert_eq!(with(3), one);
+}
+
+#[test]
+fn training_learns_and_becomes_a_model_folder_with_a_manifest() {
+    let dir = tempfile::tempdir().expect("folder");
+    let tokens = token_set(dir.path(), true);
+    let (config, init) = settings();
+    let mut run = TrainRun::start_or_resume(&dir.path().join("runs/a"), &tokens, &config, &init).expect("start");
+    let model = dir.path().join("models/a/1");
+    let reference = Reference::artefact("models", "a");
+    let tokenizer = dir.path().join("tokenizer.json");
+    let early = run.finish(&model, &tokenizer, reference.clone(), Timestamp(5), None);
+    assert!(matches!(early, Err(TrainError::Unfinished { step: 0, steps: 30 })));
+    let mut losses = Vec::new();
+    run.run(&AtomicBool::new(false), &mut |report| losses.push(report.metric.loss)).expect("run");
+    assert!(losses[29] < losses[0] - 1.0, "{losses:?}");
+    let expected = run.inputs_digest();
+    let manifest = run.finish(&model, &tokenizer, reference, Timestamp(5), None).expect("finish");
+    assert_eq!(Manifest::verify(&model).expect("verify"), manifest);
+    assert_eq!((manifest.inputs[0].digest, manifest.inputs_digest()), (run.tokens().fingerprint(), expected));
+    assert_eq!(Weights::load(&model).expect("load").data, run.network.params());
+    assert!(manifest.details["validation_loss"].as_f64().expect("loss") < losses[0]);
+    fs::write(&tokenizer, tokenizer_of_other_text().to_json()).expect("write");
+    let other = run.finish(&model, &tokenizer, Reference::artefact("models", "a"), Timestamp(5), None);
+    assert!(matches!(other, Err(TrainError::OtherTokenizer { .. })));
+}
+
+fn tokenizer_of_other_text() -> Tokenizer {
+    let mut counts = WordCounts::default();
+    counts.add("another text, another text");
+    train(&counts, &TrainOptions { vocab_size: 260, special_tokens: vec![END_OF_TEXT.into()], min_count: 1 }, &mut |_, _| {})
+        .expect("tokenizer")
+}
+
+#[test]
+fn a_run_begins_with_given_weights_too() {
+    let dir = tempfile::tempdir().expect("folder");
+    let tokens = token_set(dir.path(), true);
+    let weights = Weights::init(&preset("nano", 300, 64).expect("preset"), 9).expect("init");
+    weights.save(&dir.path().join("base")).expect("save");
+    let (config, _) = settings();
+    let init = Init::Weights(dir.path().join("base"));
+    let run = TrainRun::start_or_resume(&dir.path().join("run"), &tokens, &config, &init).expect("start");
+    assert_eq!(run.network.params(), weights.data);
+    assert!(run.config().initial_weights.is_some());
+}
+
+#[test]
+fn what_a_run_cannot_start_with_is_refused() {
+    let dir = tempfile::tempdir().expect("folder");
+    let tokens = token_set(dir.path(), true);
+    let (config, init) = settings();
+    let start =
+        |config: &TrainConfig, init: &Init, run: &str| TrainRun::start_or_resume(&dir.path().join(run), &tokens, config, init).err();
+    assert!(start(&config, &init, "a").is_none());
+    let other = TrainConfig { seed: 2, ..config.clone() };
+    assert!(matches!(start(&other, &init, "a"), Some(TrainError::OtherRun { what: "configuration", .. })));
+    let vocab_size = tokenizer().vocab_size();
+    let small = Init::Fresh(preset("nano", vocab_size - 1, 64).expect("preset"));
+    assert!(
+        matches!(start(&config, &small, "b"), Some(TrainError::Vocabulary { tokens, model }) if tokens == vocab_size && model == vocab_size - 1)
+    );
+    let long = TrainConfig { context: 1 << 20, ..config.clone() };
+    assert!(matches!(start(&long, &init, "c"), Some(TrainError::TooFewTokens { .. })));
+    let longer_than_model = TrainConfig { context: 128, ..config.clone() };
+    assert!(matches!(start(&longer_than_model, &init, "d"), Some(TrainError::Model(_))));
+    let absent = TrainRun::start_or_resume(&dir.path().join("e"), &dir.path().join("none"), &config, &init).err();
+    assert!(matches!(absent, Some(TrainError::Tokens { .. })));
+    let uncleared = tempfile::tempdir().expect("folder");
+    let tokens = token_set(uncleared.path(), false);
+    let refused = TrainRun::start_or_resume(&uncleared.path().join("run"), &tokens, &config, &init).err();
+    assert!(matches!(refused, Some(TrainError::Clearance(_))));
+}
+
+#[test]
+fn measuring_gives_the_seconds_of_a_step() {
+    let (config, Init::Fresh(model)) = settings() else { panic!("fresh") };
+    let seconds = crate::measure(&model, &config).expect("measure");
+    assert!(seconds > 0.0 && seconds < 60.0, "{seconds}");
+}

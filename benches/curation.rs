@@ -1,0 +1,74 @@
+//! How fast the curation functions run on one core, over the sources that cargo has downloaded.
+//!
+//! Prints one line: MB/s for language, hate/abuse/profanity, personal data, Gopher's rules and MinHash together, then for each.
+#![allow(clippy::print_stdout, clippy::expect_used, missing_docs)]
+
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use polder_text::{N_PERMUTATIONS, NGRAM, detect_language, gopher_quality, hap_score, minhash, pii};
+
+/// Text to measure on: enough to leave the caches, little enough to finish in seconds.
+const CORPUS_BYTES: usize = 32 << 20;
+
+fn main() {
+    let texts = corpus();
+    let bytes: usize = texts.iter().map(String::len).sum();
+    let measure = |run: &dyn Fn(&str)| {
+        let start = Instant::now();
+        texts.iter().for_each(|t| run(t));
+        bytes as f64 / 1e6 / start.elapsed().as_secs_f64()
+    };
+    let language = |t: &str| drop(black_box(detect_language(t)));
+    let hap = |t: &str| drop(black_box(hap_score(t)));
+    let personal = |t: &str| drop(black_box(pii(t)));
+    let gopher = |t: &str| drop(black_box(gopher_quality(t)));
+    let signature = |t: &str| drop(black_box(minhash(t, N_PERMUTATIONS, NGRAM)));
+    // The first pass loads lists and pages.
+    measure(&|t| {
+        hap(t);
+        language(t);
+    });
+    let together = measure(&|t| {
+        language(t);
+        hap(t);
+        personal(t);
+        gopher(t);
+        signature(t);
+    });
+    println!(
+        "curation: {together:.0} MB/s per core together (language {:.0}, hap {:.0}, pii {:.0}, gopher {:.0}, minhash {:.0}) over {:.1} MB in {} documents",
+        measure(&language),
+        measure(&hap),
+        measure(&personal),
+        measure(&gopher),
+        measure(&signature),
+        bytes as f64 / 1e6,
+        texts.len()
+    );
+}
+
+fn corpus() -> Vec<String> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| std::env::var_os("HOME").map(|h| Path::new(&h).join(".cargo")));
+    let mut folders = vec![home.expect("CARGO_HOME or HOME is set").join("registry/src")];
+    let (mut texts, mut bytes) = (Vec::new(), 0);
+    while let Some(folder) = folders.pop() {
+        let mut entries: Vec<PathBuf> = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
+        entries.sort();
+        for path in entries {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| ["rs", "md", "c", "h", "toml", "txt", "py"].iter().any(|x| e == *x))
+                && let Ok(text) = std::fs::read_to_string(&path)
+            {
+                bytes += text.len();
+                texts.push(text);
+            }
+            if bytes >= CORPUS_BYTES {
+                return texts;
+            }
+        }
+    }
+    texts
+}

@@ -1,0 +1,19 @@
+//! `pii(text)`: where a text gives away something about a person.
+
+use datafusion_expr::ScalarUDF;
+
+use crate::findings::{findings, findings_type};
+use crate::function::{Definition, Kind};
+
+pub(crate) fn udf() -> ScalarUDF {
+    Definition {
+        name: "pii",
+        description: "Personal data in a text as a list of {kind, start, end, score}, in characters from 0, `end` exclusive. Kinds: card, email, iban, \
+                      ipv4, phone. Card numbers and IBANs pass their checksums; version numbers and private addresses are no ipv4.",
+        example: "SELECT doc_id, unnest(pii(text)) FROM raw.docs",
+        required: &[("text", Kind::Text, "The text.")],
+        optional: &[],
+        returns: findings_type(),
+    }
+    .udf(|args| findings(args, polder_text::pii))
+}

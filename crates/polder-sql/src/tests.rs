@@ -1,0 +1,266 @@
+//! Every function over every string type, constants, NULL and the empty text.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, DictionaryArray, Float64Array, Int64Array, LargeStringArray, ListArray, NullArray, StringArray,
+    StringViewArray,
+};
+use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type};
+use datafusion_common::config::ConfigOptions;
+use datafusion_common::{Result, ScalarValue};
+use datafusion_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, col};
+use polder_tokenizer::{Tokenizer, TrainOptions, WordCounts, train};
+
+use crate::Artefacts;
+
+struct One(Arc<Tokenizer>);
+
+impl Artefacts for One {
+    fn tokenizer(&self, name: &str) -> Result<Arc<Tokenizer>, String> {
+        if name == "base" { Ok(self.0.clone()) } else { Err(format!("no tokenizer `{name}` in this lake")) }
+    }
+}
+
+fn all() -> Vec<ScalarUDF> {
+    let mut counts = WordCounts::default();
+    counts.add("let x = one; let y = one; let z = one;");
+    let options = TrainOptions { vocab_size: 280, special_tokens: vec!["<|endoftext|>".into()], min_count: 1 };
+    let tokenizer = train(&counts, &options, &mut |_, _| {}).unwrap();
+    crate::functions(Arc::new(One(Arc::new(tokenizer))))
+}
+
+fn function(name: &str) -> ScalarUDF {
+    all().into_iter().find(|f| f.name() == name).unwrap_or_else(|| panic!("no function {name}"))
+}
+
+fn invoke(name: &str, args: Vec<ColumnarValue>, number_rows: usize) -> Result<ColumnarValue> {
+    let function = function(name);
+    let types: Vec<DataType> = args.iter().map(ColumnarValue::data_type).collect();
+    let returns = function.return_type(&types)?;
+    let arg_fields = types.into_iter().map(|t| Arc::new(Field::new("a", t, true))).collect();
+    let return_field = Arc::new(Field::new(name, returns.clone(), true));
+    let out = function.invoke_with_args(ScalarFunctionArgs {
+        args,
+        arg_fields,
+        number_rows,
+        return_field,
+        config_options: Arc::new(ConfigOptions::default()),
+    })?;
+    assert_eq!(out.data_type(), returns, "{name}");
+    Ok(out)
+}
+
+fn call(name: &str, args: Vec<ArrayRef>) -> Result<ArrayRef> {
+    let n = args[0].len();
+    invoke(name, args.into_iter().map(ColumnarValue::Array).collect(), n)?.into_array(n)
+}
+
+fn texts(texts: &[Option<&str>]) -> ArrayRef {
+    Arc::new(StringArray::from(texts.to_vec()))
+}
+
+fn constant(text: &str) -> ColumnarValue {
+    ColumnarValue::Scalar(ScalarValue::from(text))
+}
+
+/// Arguments of each function, the first of `n` rows.
+fn arguments(name: &str, first: &[Option<&str>]) -> Vec<ColumnarValue> {
+    let n = first.len();
+    let lists = |of: fn(i64) -> i64| -> ColumnarValue {
+        let rows = first.iter().map(|t| t.map(|t| (0..t.len().min(5) as i64).map(|i| Some(of(i))).collect::<Vec<_>>()));
+        ColumnarValue::Array(Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(rows)))
+    };
+    let numbers = || ColumnarValue::Array(Arc::new(Float64Array::from_iter(first.iter().map(|t| t.map(|t| t.len() as f64)))));
+    let text = ColumnarValue::Array(texts(first));
+    assert_eq!(first.len(), n);
+    match name {
+        "bar" => vec![numbers(), ColumnarValue::Scalar(ScalarValue::Float64(Some(100.0)))],
+        "sparkline" => vec![lists(|i| i)],
+        "decode" => vec![lists(|i| i + 3), constant("base")],
+        "minhash_jaccard" => vec![lists(|i| i), lists(|i| i * i)],
+        "encode" | "token_count" => vec![text, constant("base")],
+        "profanity" => vec![text, constant("en")],
+        "jaccard" => vec![text.clone(), text],
+        "programming_language" => vec![constant("x.rs"), text],
+        _ => vec![text],
+    }
+}
+
+#[test]
+fn every_function_is_documented_and_its_name_is_its_file() {
+    for function in all() {
+        let documentation = function.documentation().unwrap();
+        assert!(documentation.description.len() > 20 && documentation.sql_example.is_some(), "{}", function.name());
+        assert!(documentation.syntax_example.starts_with(&format!("{}(", function.name())));
+        assert!(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/{}.rs", function.name())).is_file());
+    }
+    let mut names: Vec<_> = all().iter().map(|f| f.name().to_owned()).collect();
+    names.dedup();
+    assert_eq!(names.len(), all().len());
+}
+
+#[test]
+fn null_gives_null_and_the_empty_text_an_answer() {
+    for function in all() {
+        let name = function.name();
+        let out = invoke(name, arguments(name, &[None, Some(""), Some("let x = one;")]), 3).unwrap().into_array(3).unwrap();
+        let null_is_answered = name == "programming_language";
+        assert_eq!(out.is_null(0), !null_is_answered, "{name}");
+        let undefined = ["minhash", "minhash_bands", "jaccard", "license"].contains(&name);
+        // Signatures of no values say nothing, and are refused.
+        if name != "minhash_jaccard" {
+            assert_eq!(out.is_null(1), undefined, "{name}");
+        }
+    }
+}
+
+#[test]
+fn all_string_types_and_constants_give_the_same() {
+    let rows = [Some("The dike holds, said ann@b.de, and the water stays out of the village."), None, Some("")];
+    let strings: Vec<ArrayRef> = vec![
+        texts(&rows),
+        Arc::new(LargeStringArray::from(rows.to_vec())),
+        Arc::new(StringViewArray::from(rows.to_vec())),
+        Arc::new(rows.into_iter().collect::<DictionaryArray<Int32Type>>()),
+    ];
+    for name in [
+        "language",
+        "hap_score",
+        "pii",
+        "pii_redact",
+        "secrets",
+        "license",
+        "gopher_quality",
+        "code_quality",
+        "text_digest",
+        "minhash",
+        "minhash_bands",
+        "lines",
+        "hash_share",
+    ] {
+        let expected = call(name, vec![strings[0].clone()]).unwrap();
+        for column in &strings[1..] {
+            assert_eq!(&call(name, vec![column.clone()]).unwrap(), &expected, "{name} of {}", column.data_type());
+        }
+        let one = invoke(name, vec![constant(rows[0].unwrap())], 3).unwrap();
+        assert!(matches!(one, ColumnarValue::Scalar(_)), "{name}");
+        assert_eq!(one.into_array(1).unwrap().as_ref(), expected.slice(0, 1).as_ref(), "{name}");
+        let null: ArrayRef = Arc::new(NullArray::new(2));
+        assert_eq!(call(name, vec![null]).unwrap().null_count(), 2, "{name}");
+    }
+}
+
+#[test]
+fn planning_accepts_every_argument_count_and_type_that_it_documents() {
+    let coerced = |name: &str, types: &[DataType]| {
+        let fields: Vec<_> = types.iter().map(|t| Arc::new(Field::new("a", t.clone(), true))).collect();
+        datafusion_expr::type_coercion::functions::fields_with_udf(&fields, &function(name))
+            .map(|f| f.iter().map(|f| f.data_type().clone()).collect::<Vec<_>>())
+    };
+    let list = DataType::List(Arc::new(Field::new_list_field(DataType::Int64, true)));
+    assert_eq!(coerced("language", &[DataType::Utf8View]).unwrap(), [DataType::Utf8View]);
+    assert_eq!(coerced("language", &[DataType::LargeUtf8]).unwrap(), [DataType::LargeUtf8]);
+    assert!(coerced("language", &[DataType::Null]).is_ok());
+    assert!(coerced("language", &[DataType::Int64]).is_err());
+    assert!(coerced("language", &[]).is_err());
+    assert_eq!(coerced("minhash", &[DataType::Utf8, DataType::Int32]).unwrap()[1], DataType::Int64);
+    assert_eq!(coerced("minhash_bands", &[list.clone(), DataType::Int64, DataType::Int64]).unwrap()[0], list);
+    assert!(coerced("minhash_bands", &[DataType::Utf8]).is_ok());
+    assert_eq!(coerced("bar", &[DataType::Int64, DataType::Int32]).unwrap(), [DataType::Float64, DataType::Float64]);
+    assert!(coerced("sparkline", &[list]).is_ok());
+}
+
+#[test]
+fn findings_carry_kind_place_and_score() {
+    let out = call("pii", vec![texts(&[Some("größe ann@b.de"), Some("none"), None])]).unwrap();
+    let out = out.as_list::<i32>();
+    assert_eq!((out.value_length(0), out.value_length(1), out.is_null(2)), (1, 0, true));
+    let found = out.value(0);
+    let found = found.as_struct();
+    assert_eq!(found.column_by_name("kind").unwrap().as_string::<i32>().value(0), "email");
+    assert_eq!(found.column_by_name("start").unwrap().as_primitive::<Int64Type>().value(0), 6);
+    assert_eq!(found.column_by_name("end").unwrap().as_primitive::<Int64Type>().value(0), 14);
+    assert_eq!(found.column_by_name("score").unwrap().as_primitive::<Float64Type>().value(0), 1.0);
+}
+
+#[test]
+fn redaction_takes_kinds_and_refuses_unknown_ones() {
+    let text = ColumnarValue::Array(texts(&[Some("ann@b.de 4111 1111 1111 1111")]));
+    let out = invoke("pii_redact", vec![text.clone(), constant("card, iban")], 1).unwrap().into_array(1).unwrap();
+    assert_eq!(out.as_string_view().value(0), "ann@b.de <CARD>");
+    let error = invoke("pii_redact", vec![text, constant("emails")], 1).unwrap_err().to_string();
+    assert!(error.contains("`emails`") && error.contains("card, email"), "{error}");
+}
+
+#[test]
+fn bands_of_a_text_and_of_its_signature_are_the_same() {
+    let text = texts(&[Some("the polder lies below the level of the sea"), Some(""), None]);
+    let signature = call("minhash", vec![text.clone()]).unwrap();
+    assert_eq!(signature.as_list::<i32>().value_length(0), 112);
+    let bands = call("minhash_bands", vec![text.clone()]).unwrap();
+    assert_eq!(&bands, &call("minhash_bands", vec![signature]).unwrap());
+    assert_eq!((bands.as_list::<i32>().value_length(0), bands.null_count()), (14, 2));
+    let (n, small): (_, Vec<ArrayRef>) = (3, vec![Arc::new(Int64Array::from(vec![4; 3])), Arc::new(Int64Array::from(vec![2; 3]))]);
+    let args = [vec![text], small].concat().into_iter().map(ColumnarValue::Array).collect();
+    assert_eq!(invoke("minhash_bands", args, n).unwrap().into_array(n).unwrap().as_list::<i32>().value_length(0), 4);
+}
+
+#[test]
+fn wrong_parameters_are_errors_and_no_panics() {
+    let text = || ColumnarValue::Array(texts(&[Some("a b c")]));
+    let integer = |i: i64| ColumnarValue::Scalar(ScalarValue::Int64(Some(i)));
+    for n in [0, -1, 5000, i64::MAX] {
+        assert!(invoke("minhash", vec![text(), integer(n)], 1).is_err());
+        assert!(invoke("minhash_bands", vec![text(), integer(n), integer(n)], 1).is_err());
+    }
+    let error = invoke("token_count", vec![text(), constant("other")], 1).unwrap_err().to_string();
+    assert!(error.contains("no tokenizer `other`"), "{error}");
+    let ids: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(-1)])]));
+    assert!(invoke("decode", vec![ColumnarValue::Array(ids), constant("base")], 1).is_err());
+    let number: ArrayRef = Arc::new(Float64Array::from(vec![1.0]));
+    assert!(call("minhash_bands", vec![number]).is_err());
+}
+
+#[test]
+fn decode_undoes_encode() {
+    let text = ["let x = 1;", "", "größe 漢字 🖖"];
+    let column = ColumnarValue::Array(texts(&text.map(Some)));
+    let ids = invoke("encode", vec![column.clone(), constant("base")], 3).unwrap().into_array(3).unwrap();
+    let counts = invoke("token_count", vec![column, constant("base")], 3).unwrap().into_array(3).unwrap();
+    for row in 0..3 {
+        assert_eq!(i64::from(ids.as_list::<i32>().value_length(row)), counts.as_primitive::<Int64Type>().value(row));
+    }
+    let back = invoke("decode", vec![ColumnarValue::Array(ids), constant("base")], 3).unwrap().into_array(3).unwrap();
+    assert_eq!(back.as_string_view().iter().flatten().collect::<Vec<_>>(), text);
+}
+
+#[test]
+fn bars_and_sparklines_draw_any_number() {
+    let x = |values: Vec<f64>| -> ArrayRef { Arc::new(Float64Array::from(values)) };
+    let bars = call(
+        "bar",
+        vec![
+            x(vec![0.0, 5.0, 10.0, 99.0, -1.0, f64::NAN, f64::INFINITY, 1.0]),
+            x(vec![10.0, 10.0, 10.0, 10.0, 10.0, 10.0, f64::INFINITY, 0.0]),
+        ],
+    )
+    .unwrap();
+    let lengths: Vec<usize> = bars.as_string::<i32>().iter().map(|b| b.unwrap().chars().count()).collect();
+    assert_eq!(lengths, [0, 10, 20, 20, 0, 0, 0, 0]);
+    let lists = ListArray::from_iter_primitive::<Float64Type, _, _>([
+        Some(vec![Some(0.0), None, Some(1.0), Some(f64::NAN)]),
+        Some(vec![]),
+        Some(vec![Some(3.0), Some(3.0)]),
+        Some(vec![Some(f64::MIN), Some(f64::MAX)]),
+        None,
+    ]);
+    let out = call("sparkline", vec![Arc::new(lists)]).unwrap();
+    assert_eq!(out.as_string::<i32>().iter().collect::<Vec<_>>(), [Some("▁ █ "), Some(""), Some("▄▄"), Some("▁█"), None]);
+}
+
+#[test]
+fn expressions_name_the_functions() {
+    assert_eq!(crate::expr::language(col("text")).to_string(), "language(text)");
+    assert_eq!(crate::expr::jaccard(col("a"), col("b")).to_string(), "jaccard(a, b)");
+}

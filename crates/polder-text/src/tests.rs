@@ -1,0 +1,182 @@
+//! What every function answers on ordinary, empty, strange and very long text.
+
+use proptest::prelude::*;
+
+use super::*;
+
+mod licenses;
+mod minhash;
+mod personal;
+mod quality;
+
+#[test]
+fn words_are_runs_of_letters_and_digits_in_any_script() {
+    let of = |text: &str| words(text).map(|w| text[w.start..w.end].to_string()).collect::<Vec<_>>();
+    assert_eq!(of("fn foo_bar(x: u32) -> Größe;"), ["fn", "foo", "bar", "x", "u32", "Größe"]);
+    assert_eq!(of("漢字 x"), ["漢", "字", "x"]);
+    assert_eq!(of(" \n-- "), [""; 0]);
+    assert_eq!(words("ÄRGER").next().map(|w| w.hash), words("ärger").next().map(|w| w.hash));
+}
+
+#[test]
+fn languages_are_told_by_prose_and_not_by_code() {
+    let english = "The quick brown fox jumps over the lazy dog, and nobody in the whole village was surprised by it.";
+    let german = "Der schnelle braune Fuchs springt über den faulen Hund, und niemand im Dorf hat sich darüber gewundert.";
+    assert_eq!(detect_language(english).code, "en");
+    assert_eq!(detect_language(german).code, "de");
+    assert_eq!(detect_language("Съешь же ещё этих мягких французских булок, да выпей чаю.").code, "ru");
+    assert_eq!(detect_language("これは日本語の文章です。とても短いです。").code, "ja");
+    let code = "pub fn add(a: u32, b: u32) -> u32 {\n    let c = a + b;\n    if c > 10 { return c; }\n    c * 2\n}\n";
+    for text in ["", "   ", "12 345 678", "{}();", code] {
+        assert_eq!(detect_language(text), DetectedLanguage { code: "und", score: 0.0 }, "{text:?}");
+    }
+    let long = german.repeat(20_000);
+    assert_eq!(detect_language(&long).code, "de");
+}
+
+#[test]
+fn files_are_named_by_name_ending_first_line_and_content() {
+    let cases = [
+        ("src/main.rs", "", Some("Rust")),
+        ("a\\b\\Main.JAVA", "", Some("Java")),
+        ("Makefile", "", Some("Makefile")),
+        ("docker/Dockerfile.dev", "", Some("Dockerfile")),
+        ("README.md", "# x", Some("Markdown")),
+        ("LICENSE", "MIT License", None),
+        ("notes.txt", "#!/bin/sh", None),
+        ("run", "#!/usr/bin/env -S python3.11 -u\n", Some("Python")),
+        ("", "#!/bin/bash\n", Some("Shell")),
+        ("x.h", "#pragma once\nclass A {\npublic:\n};\n", Some("C++")),
+        ("x.h", "int f(void);\n", Some("C")),
+        ("site.yml", "---\n- hosts: all\n  become: true\n  tasks: []\n", Some("Ansible")),
+        ("roles/web/tasks/main.yml", "- name: x\n  copy: src=a\n", Some("Ansible")),
+        (".github/workflows/ci.yml", "on: push\njobs:\n  test:\n    steps:\n      - name: x\n", Some("YAML")),
+        ("", "", None),
+        ("noending", "plain words", None),
+    ];
+    for (path, text, expected) in cases {
+        assert_eq!(programming_language(path, text), expected, "{path}");
+    }
+}
+
+#[test]
+fn every_ending_is_listed_once() {
+    let all: Vec<_> = crate::programming_language::endings().collect();
+    let distinct: std::collections::BTreeSet<_> = all.iter().collect();
+    assert_eq!(all.len(), distinct.len());
+    assert!(all.iter().all(|e| *e == e.to_lowercase()));
+}
+
+#[test]
+fn profanity_stands_at_word_boundaries_and_knows_its_language() {
+    assert_eq!(profanity("assert the class passes", "en"), [""; 0]);
+    assert_eq!(profanity("What a SHIT show, you asshole. Shit!", "en"), ["shit", "asshole"]);
+    assert_eq!(profanity("rosy palm and her 5 sisters", "en"), ["rosy palm and her 5 sisters"]);
+    assert_eq!(profanity("So eine Scheisse, du Arschloch", "de"), ["scheisse", "arschloch"]);
+    assert_eq!(profanity("Arschloch", "en"), [""; 0]);
+    assert_eq!(profanity("Arschloch", "und"), ["arschloch"]);
+    assert_eq!(profanity("shit", "fr"), [""; 0]);
+}
+
+#[test]
+fn the_hap_score_rises_with_the_share_of_listed_words() {
+    let clean = "The tree stands by the water and its leaves are green in the summer. ".repeat(10);
+    let some = format!("{clean} fuck {clean}");
+    let many = "fuck this shit you asshole ".repeat(10);
+    let (clean, some, many) = (hap_score(&clean), hap_score(&some), hap_score(&many));
+    assert_eq!((hap_score(""), clean), (0.0, 0.0));
+    assert!(clean < some && some < 0.3 && many > 0.9 && many < 1.0, "{some} {many}");
+}
+
+#[test]
+fn digests_ignore_spacing_and_composition_only_where_they_say_so() {
+    assert_eq!(exact_digest(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    assert_eq!(text_digest(" \t\n"), exact_digest(""));
+    assert_eq!(text_digest("a\r\n  b"), text_digest("a b"));
+    assert_eq!(text_digest("u\u{308}ber"), text_digest("über"));
+    assert_ne!(exact_digest("a  b"), exact_digest("a b"));
+    assert_ne!(text_digest("A"), text_digest("a"));
+}
+
+#[test]
+fn hash_shares_spread_evenly_and_never_change() {
+    assert_eq!(hash_share("polder"), hash_share("polder"));
+    let below = (0..10_000).filter(|i| hash_share(&format!("package-{i}")) < 0.1).count();
+    assert!((850..1150).contains(&below), "{below}");
+    // The first bits of SHA-256 of the empty text are e3b0c44298fc1c….
+    assert!((hash_share("") - 0.889_415_9).abs() < 1e-6);
+}
+
+#[test]
+fn very_long_text_without_spaces_or_full_of_marks_takes_linear_time() {
+    for unit in [
+        "a",
+        "@",
+        "a@",
+        "a.",
+        "1",
+        "1 ",
+        "+1",
+        "(",
+        "-----BEGIN ",
+        "-----BEGIN PRIVATE KEY-----",
+        "(c)",
+        "copyright ",
+        "ghp_",
+        "AKIA",
+        "é",
+        "\n",
+        "1.",
+        "DE12",
+    ] {
+        let text = unit.repeat((1 << 20) / unit.len());
+        run_all(&text);
+    }
+}
+
+fn run_all(text: &str) {
+    let n_chars = text.chars().count();
+    let language = detect_language(text);
+    assert!((0.0..=1.0).contains(&language.score));
+    programming_language(text, text);
+    profanity(text, "und");
+    assert!((0.0..1.0).contains(&hap_score(text)));
+    for found in [pii(text), secrets(text)] {
+        for f in &found {
+            assert!(f.start < f.end && f.end <= n_chars && f.score > 0.0 && f.score <= 1.0);
+        }
+        assert!(found.windows(2).all(|w| w[0].end <= w[1].start));
+    }
+    pii_redact(text);
+    license(text);
+    copyright_notices(text);
+    gopher_quality(text);
+    code_quality(text);
+    text_digest(text);
+    assert!((0.0..1.0).contains(&hash_share(text)));
+    if let Some(signature) = crate::minhash(text, 16, NGRAM).unwrap() {
+        assert_eq!(minhash_bands(&signature, 4, 4).unwrap().len(), 4);
+    }
+}
+
+proptest! {
+    #[test]
+    fn nothing_panics_on_any_text(text in "\\PC*") {
+        run_all(&text);
+    }
+
+    #[test]
+    fn nothing_panics_on_text_made_of_what_the_rules_look_for(parts in proptest::collection::vec(prop::sample::select(vec![
+        "@", ".", "a", "bob", "example.com", "+1", "212-555-0187", " ", "\n", "4111", "-", "1.2.3.4", "(c)", "©", "Copyright", "2020", "-----BEGIN ",
+        "RSA PRIVATE KEY-----", "-----END ", "ghp_", "AKIA", "DE89", "é", "漢", "license", "SPDX-License-Identifier:", "MIT", "...", "…", "#", "fuck", "\u{0}",
+        "\u{308}", "(", ")", "999", "eyJhbGciOi", "🖕", "::", "{", "}", "ä",
+    ]), 0..60)) {
+        run_all(&parts.concat());
+    }
+
+    #[test]
+    fn redaction_leaves_no_address_behind(name in "[a-z]{1,8}(\\.[a-z]{1,8})?", host in "[a-z]{1,8}", before in "[ <(\"':,;]", after in "[ >)\"':,;\n]") {
+        let text = format!("write to{before}{name}@{host}.org{after}today");
+        prop_assert_eq!(pii_redact(&text), format!("write to{before}<EMAIL>{after}today"));
+    }
+}

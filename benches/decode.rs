@@ -23,6 +23,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         let generation = engine.generate("the lake", &options, &mut |_| ControlFlow::Continue(()))?;
         best = best.max(generation.n_tokens as f64 / started.elapsed().as_secs_f64());
     }
-    println!("decode: {best:.0} tokens/s ({} parameters, one sequence of {} tokens)", config.n_params(), options.max_tokens);
+    println!("decode: {best:.0} tokens/s ({} parameters, one sequence of {} tokens, one thread)", config.n_params(), options.max_tokens);
     Ok(())
 }

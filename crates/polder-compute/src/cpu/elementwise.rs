@@ -18,5 +18,9 @@ multiversion! {
 /// `out += x`.
 pub fn add(out: &mut [f32], x: &[f32]) {
     assert_eq!(out.len(), x.len(), "sizes of a sum");
+    // Waking threads takes longer than one task.
+    if out.len() <= TASK {
+        return add_task(out, x);
+    }
     out.par_chunks_mut(TASK).zip(x.par_chunks(TASK)).for_each(|(o, x)| add_task(o, x));
 }

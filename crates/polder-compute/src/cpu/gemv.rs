@@ -5,29 +5,38 @@ use rayon::prelude::*;
 use super::simd::{LANES, exp_sum, max_of, multiversion, reduce, sum_over};
 
 /// Weights that one task reads; below it, threads cost more than they bring.
-const TASK: usize = 1 << 17;
+const TASK: usize = 1 << 19;
+
+#[inline(always)]
+fn multiply_add(sums: &mut [f32; LANES], w: &[f32; LANES], x: &[f32; LANES]) {
+    for i in 0..LANES {
+        sums[i] += w[i] * x[i];
+    }
+}
 
 multiversion! {
     fn rows_task(out: &mut [f32], weight: &[f32], x: &[f32]) {
         let n = x.len();
         let (whole, rest) = out.as_chunks_mut::<4>();
-        // Four rows at once share the loads of x.
+        let (xs, x_rest) = x.as_chunks::<LANES>();
+        // Four rows at once share the loads of x, and their sums do not wait for each other.
         for (out, w) in whole.iter_mut().zip(weight.chunks_exact(4 * n)) {
-            let mut lanes = [[0f32; LANES]; 4];
-            let (xs, x_rest) = x.as_chunks::<LANES>();
-            for (c, x) in xs.iter().enumerate() {
-                for r in 0..4 {
-                    let w = &w[r * n + c * LANES..][..LANES];
-                    for i in 0..LANES {
-                        lanes[r][i] += w[i] * x[i];
-                    }
-                }
+            let row = |r: usize| &w[r * n..][..n].as_chunks::<LANES>().0[..xs.len()];
+            let (w0, w1, w2, w3) = (row(0), row(1), row(2), row(3));
+            let (mut s0, mut s1, mut s2, mut s3) = ([0f32; LANES], [0f32; LANES], [0f32; LANES], [0f32; LANES]);
+            for c in 0..xs.len() {
+                multiply_add(&mut s0, &w0[c], &xs[c]);
+                multiply_add(&mut s1, &w1[c], &xs[c]);
+                multiply_add(&mut s2, &w2[c], &xs[c]);
+                multiply_add(&mut s3, &w3[c], &xs[c]);
             }
+            let sums = [s0, s1, s2, s3];
             for r in 0..4 {
-                for (i, x) in x_rest.iter().enumerate() {
-                    lanes[r][i] += w[r * n + xs.len() * LANES + i] * x;
+                let mut sums = sums[r];
+                for i in 0..x_rest.len() {
+                    sums[i] += w[(r + 1) * n - x_rest.len() + i] * x_rest[i];
                 }
-                out[r] = reduce(lanes[r]);
+                out[r] = reduce(sums);
             }
         }
         let first = whole.len() * 4;

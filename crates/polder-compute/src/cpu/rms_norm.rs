@@ -47,6 +47,9 @@ multiversion! {
 pub fn rms_norm_forward(out: &mut [f32], rstd: &mut [f32], x: &[f32], weight: &[f32], eps: f32) {
     let task = ROWS * weight.len();
     assert_eq!((out.len(), x.len()), (rstd.len() * weight.len(), out.len()), "sizes of a normalisation");
+    if rstd.len() <= ROWS {
+        return forward_task(out, rstd, x, weight, eps);
+    }
     out.par_chunks_mut(task)
         .zip(rstd.par_chunks_mut(ROWS))
         .zip(x.par_chunks(task))

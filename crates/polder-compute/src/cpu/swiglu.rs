@@ -25,6 +25,10 @@ multiversion! {
 /// `out (N, F) = silu(gate)·up`, gate_up (N, 2F).
 pub fn swiglu_forward(out: &mut [f32], gate_up: &[f32], width: usize) {
     assert_eq!(gate_up.len(), 2 * out.len(), "sizes of a gated activation");
+    if out.len() == width {
+        let (gate, up) = gate_up.split_at(width);
+        return forward_row(out, gate, up);
+    }
     out.par_chunks_mut(width).with_min_len(16).zip(gate_up.par_chunks(2 * width)).for_each(|(out, gate_up)| {
         let (gate, up) = gate_up.split_at(width);
         forward_row(out, gate, up);

@@ -73,6 +73,8 @@ pub struct TrainRun<B: Backend = Cpu> {
     pub(crate) network: Network<B>,
     pub(crate) metrics: Metrics,
     pub(crate) step: u64,
+    /// The step of the newest checkpoint.
+    saved: u64,
     train: Split,
     validation: Option<Split>,
 }
@@ -124,7 +126,7 @@ impl<B: Backend> TrainRun<B> {
             step = found.step;
         }
         let metrics = Metrics::open(run_dir, step)?;
-        Ok(Self { run_dir: run_dir.to_owned(), config, tokens, network, metrics, step, train, validation })
+        Ok(Self { run_dir: run_dir.to_owned(), config, tokens, network, metrics, step, saved: step, train, validation })
     }
 
     /// What the run is.
@@ -156,6 +158,7 @@ impl<B: Backend> TrainRun<B> {
         let due = |every: u64, step: u64| step == c.steps || (every > 0 && step.is_multiple_of(every));
         while self.step < c.steps {
             if stop.load(Ordering::Relaxed) {
+                self.save()?;
                 return Ok(Outcome::Interrupted { step: self.step });
             }
             let mut metric = self.make_step(self.step + 1)?;
@@ -164,14 +167,23 @@ impl<B: Backend> TrainRun<B> {
                 metric.validation_loss = self.validation_loss()?;
             }
             self.metrics.push(metric.clone())?;
-            let checkpointed = due(c.checkpoint_every, self.step) || stop.load(Ordering::Relaxed);
+            let checkpointed = due(c.checkpoint_every, self.step);
             if checkpointed {
-                self.metrics.sync()?;
-                checkpoint::write(&self.run_dir, &Checkpoint { step: self.step, numbers: self.network.snapshot() })?;
+                self.save()?;
             }
             on_step(&StepReport { metric, steps: c.steps, tokens: self.step * c.tokens_per_step(), checkpointed });
         }
         Ok(Outcome::Finished)
+    }
+
+    /// Writes a checkpoint of this step, unless there is one.
+    fn save(&mut self) -> Result<(), TrainError> {
+        if self.saved < self.step {
+            self.metrics.sync()?;
+            checkpoint::write(&self.run_dir, &Checkpoint { step: self.step, numbers: self.network.snapshot() })?;
+            self.saved = self.step;
+        }
+        Ok(())
     }
 
     fn make_step(&mut self, step: u64) -> Result<Metric, TrainError> {

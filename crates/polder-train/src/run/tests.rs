@@ -84,11 +84,14 @@ fn a_run_that_was_stopped_ends_with_the_same_bits_as_one_that_was_not() {
     assert_eq!(whole.1.len(), 30);
     let (config, init) = settings();
     let parts = dir.path().join("parts");
+    let mut reached = 0;
     for stop_at in [1, 7, 8, 23] {
         let mut run = TrainRun::start_or_resume(&parts, &tokens, &config, &init).expect("resume");
+        assert_eq!(run.step(), reached, "nothing that was done is done again");
         let stop = AtomicBool::new(false);
-        let outcome = run.run(&stop, &mut |report| stop.store(report.metric.step >= stop_at - 1, Ordering::Relaxed));
-        assert_eq!(outcome.expect("run"), Outcome::Interrupted { step: run.step() });
+        let outcome = run.run(&stop, &mut |report| stop.store(report.metric.step >= stop_at, Ordering::Relaxed));
+        assert_eq!(outcome.expect("run"), Outcome::Interrupted { step: stop_at });
+        reached = stop_at;
     }
     assert_eq!(run_to_end(&parts, &tokens), whole);
     let kept = fs::read_dir(parts.join("checkpoints")).expect("list").count();

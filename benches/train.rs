@@ -7,7 +7,7 @@ use polder_train::{TrainConfig, measure};
 fn main() {
     let model = preset("tiny", 4096, 256).unwrap_or_else(|| unreachable!("a preset of this name exists"));
     let config = TrainConfig::default();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = rayon::current_num_threads();
     match measure(&model, &config) {
         Ok(seconds) => println!(
             "train: {:.0} tokens/s ({:.1} GFLOP/s; {} parameters, batch {} of {} tokens, {threads} threads)",

@@ -1,7 +1,7 @@
 //! The whole network against the reference, against finite differences, and against what training must do.
 
 use polder_base::Random;
-use polder_compute::Reference;
+use polder_compute::{AdamW, Reference};
 
 use super::*;
 use crate::preset;

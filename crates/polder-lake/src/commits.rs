@@ -50,8 +50,7 @@ pub(crate) async fn read(handle: &DeltaTable, table: &TableName, version: u64) -
             commit.operation = info.get("operation").and_then(Value::as_str).unwrap_or_default().to_owned();
             commit.n_rows_added = info.get("operationMetrics").and_then(|m| m.get("num_added_rows")).and_then(Value::as_u64);
             const OWN: [&str; 3] = ["timestamp", "operation", "operationMetrics"];
-            commit.metadata =
-                info.iter().filter(|(k, _)| !OWN.contains(&k.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect();
+            commit.metadata = info.iter().filter(|(k, _)| !OWN.contains(&k.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect();
         } else if let Some(txn) = action.get("txn") {
             if let (Some(app), Some(v)) = (txn.get("appId").and_then(Value::as_str), txn.get("version").and_then(Value::as_i64)) {
                 commit.transactions.push((app.to_owned(), v));
@@ -95,12 +94,7 @@ pub(crate) async fn version_at(handle: &DeltaTable, table: &TableName, time: Tim
     if time > last {
         return Err(LakeError::NoTime { table: table.clone(), time, first, last });
     }
-    commits
-        .iter()
-        .rev()
-        .find(|c| c.at <= time)
-        .map(|c| c.version)
-        .ok_or(LakeError::NoTime { table: table.clone(), time, first, last })
+    commits.iter().rev().find(|c| c.at <= time).map(|c| c.version).ok_or(LakeError::NoTime { table: table.clone(), time, first, last })
 }
 
 /// Finds the commit that carries a transaction, newest first.

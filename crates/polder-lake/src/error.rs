@@ -266,7 +266,9 @@ impl Advice for LakeError {
                 return Some(format!("See its versions with `polder table history {table}`."));
             }
             Self::NoTag { table, .. } => return Some(format!("See its tags with `polder sql \"SHOW TAGS IN {table}\"`.")),
-            Self::VersionClause { .. } => "Write VERSION AS OF 3, VERSION AS OF 'tag' or TIMESTAMP AS OF '2026-01-31T12:00:00Z' after a table's name.",
+            Self::VersionClause { .. } => {
+                "Write VERSION AS OF 3, VERSION AS OF 'tag' or TIMESTAMP AS OF '2026-01-31T12:00:00Z' after a table's name."
+            }
             Self::Unsupported { .. } => "Tables are written by `polder ingest` and by the SQL files that `polder pipeline apply` runs.",
             Self::OpsWrite { .. } => "Read it with SELECT; every command appends to it what it did.",
             Self::Conflict { .. } => "Run the same command again; it starts from the newest version.",

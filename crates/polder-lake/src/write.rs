@@ -205,10 +205,8 @@ impl Lake {
 async fn recorded(opened: &DeltaTable, table: &TableName, options: &WriteOptions) -> Result<Option<Written>, LakeError> {
     let Some((app, number)) = &options.transaction else { return Ok(None) };
     let state = opened.snapshot().map_err(LakeError::delta("read the snapshot of", table))?;
-    let found = state
-        .transaction_version(opened.log_store().as_ref(), app)
-        .await
-        .map_err(LakeError::delta("read the transactions of", table))?;
+    let found =
+        state.transaction_version(opened.log_store().as_ref(), app).await.map_err(LakeError::delta("read the transactions of", table))?;
     if found.is_none_or(|found| found < *number) {
         return Ok(None);
     }

@@ -57,9 +57,13 @@ pub enum IngestError {
 impl Advice for IngestError {
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Absent { .. } => "Check the spelling; a relative path starts at the folder you are in, and patterns need quotes in a shell.".into(),
+            Self::Absent { .. } => {
+                "Check the spelling; a relative path starts at the folder you are in, and patterns need quotes in a shell.".into()
+            }
             Self::Unsupported { .. } => "Fetch it into a folder first, then run `polder ingest FOLDER --into raw.docs`.".into(),
-            Self::Empty { .. } => "Hidden files and links are left out. Name a folder with files, such as `polder ingest docs --into raw.docs`.".into(),
+            Self::Empty { .. } => {
+                "Hidden files and links are left out. Name a folder with files, such as `polder ingest docs --into raw.docs`.".into()
+            }
             Self::NoText { .. } => "Text is UTF-8 without NUL bytes and not larger than --max-file-bytes. Nothing was written.".into(),
             Self::Changed { .. } => "Run the same command again when nothing writes to that folder; it adds what is missing.".into(),
             Self::List { .. } => "Check that you may read that folder.".into(),

@@ -81,9 +81,9 @@ pub(super) fn units(
 pub(super) fn sort(units: &mut [Unit], order: Order) {
     match order {
         Order::Path => units.sort_by(|a, b| (a.source_idx, &a.package, &a.entry).cmp(&(b.source_idx, &b.package, &b.entry))),
-        Order::PackageHash => units.sort_by_cached_key(|u| {
-            (*digest_bytes(u.package.as_bytes()).bytes(), u.package.clone(), u.source_idx, u.entry.clone())
-        }),
+        Order::PackageHash => {
+            units.sort_by_cached_key(|u| (*digest_bytes(u.package.as_bytes()).bytes(), u.package.clone(), u.source_idx, u.entry.clone()))
+        }
     }
 }
 

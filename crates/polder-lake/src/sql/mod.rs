@@ -8,6 +8,7 @@ mod show;
 mod versions;
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 
 use datafusion::common::TableReference;
 use datafusion::dataframe::DataFrame;
@@ -17,7 +18,7 @@ use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::{ObjectName, Statement as Sql, Visit, Visitor};
 use datafusion::sql::sqlparser::parser::ParserError;
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{TokenWithSpan, Tokenizer};
 
 use crate::catalog::{CATALOG, SESSION_SCHEMA};
 use crate::tables::SCHEMAS;
@@ -93,20 +94,26 @@ fn book_in(statement: &Sql) -> Option<String> {
     struct Books(Option<String>);
     impl Visitor for Books {
         type Break = ();
-        fn pre_visit_relation(&mut self, relation: &ObjectName) -> std::ops::ControlFlow<()> {
-            let parts: Vec<&str> = relation.0.iter().filter_map(|p| p.as_ident()).map(|i| i.value.as_str()).collect();
-            match parts[..] {
-                [.., schema, name] if schema.eq_ignore_ascii_case(ops::SCHEMA) => {
-                    self.0 = Some(format!("{schema}.{name}"));
-                    std::ops::ControlFlow::Break(())
-                }
-                _ => std::ops::ControlFlow::Continue(()),
-            }
+        fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
+            self.0 = self.0.take().or_else(|| book(relation));
+            ControlFlow::Continue(())
         }
     }
     let mut books = Books(None);
     let _ = statement.visit(&mut books);
+    // The visitor does not take what is dropped for a relation.
+    if let Sql::Drop { names, .. } = statement {
+        return names.iter().find_map(book);
+    }
     books.0
+}
+
+fn book(name: &ObjectName) -> Option<String> {
+    let parts: Vec<&str> = name.0.iter().filter_map(|p| p.as_ident()).map(|i| i.value.as_str()).collect();
+    match parts[..] {
+        [.., schema, name] if schema.eq_ignore_ascii_case(ops::SCHEMA) => Some(format!("{schema}.{name}")),
+        _ => None,
+    }
 }
 
 /// Says why a statement could not be planned: a table that is not there is named with its near misses.

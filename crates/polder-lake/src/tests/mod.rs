@@ -1,1 +1,76 @@
-//! The lake as its users meet it.
+//! The lake as its users meet it, each test in a folder of its own.
+
+mod ingest;
+mod open;
+mod sql;
+mod tags;
+mod time_travel;
+mod write;
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Int64Array, RecordBatch, StringArray};
+use datafusion::arrow::datatypes::{DataType, Field, Schema};
+use datafusion::common::cast::as_int64_array;
+use polder_base::TableName;
+use tempfile::TempDir;
+
+use crate::{Lake, LakeError, WriteMode, WriteOptions};
+
+/// A new lake and the folder that holds it.
+async fn lake() -> (TempDir, Lake) {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let lake = Lake::init(&dir.path().join("lake")).await.expect("a lake");
+    (dir, lake)
+}
+
+fn name(text: &str) -> TableName {
+    text.parse().expect("a table's name")
+}
+
+/// Rows of (id, text).
+fn batch(ids: &[i64]) -> RecordBatch {
+    let schema = Schema::new(vec![Field::new("id", DataType::Int64, true), Field::new("text", DataType::Utf8, true)]);
+    let texts = StringArray::from_iter_values(ids.iter().map(|i| format!("row {i}")));
+    RecordBatch::try_new(Arc::new(schema), vec![Arc::new(Int64Array::from(ids.to_vec())), Arc::new(texts)]).expect("a batch")
+}
+
+async fn append(lake: &Lake, table: &str, ids: &[i64]) {
+    lake.append_rows(&name(table), batch(ids), None).await.expect("appended");
+}
+
+/// A table whose versions 0, 1 and 2 have 2, 3 and 5 rows.
+async fn grown(lake: &Lake, table: &str) {
+    append(lake, table, &[1, 2]).await;
+    append(lake, table, &[3]).await;
+    append(lake, table, &[4, 5]).await;
+}
+
+/// The single number that a statement gives.
+async fn number(lake: &Lake, sql: &str) -> i64 {
+    let frame = lake.sql(sql).await.unwrap_or_else(|e| panic!("{sql}: {}", told(&e)));
+    let batches = frame.collect().await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+    as_int64_array(batches.iter().find(|b| b.num_rows() == 1).expect("one row").column(0)).expect("a number").value(0)
+}
+
+async fn refused(lake: &Lake, sql: &str) -> LakeError {
+    match lake.sql(sql).await {
+        Ok(_) => panic!("{sql} was planned"),
+        Err(e) => e,
+    }
+}
+
+/// An error with its causes.
+fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(&format!(": {inner}"));
+        cause = inner.source();
+    }
+    text
+}
+
+fn overwrite() -> WriteOptions {
+    WriteOptions { mode: WriteMode::Overwrite, ..WriteOptions::default() }
+}

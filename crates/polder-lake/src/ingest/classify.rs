@@ -25,6 +25,10 @@ pub(super) struct Judged {
 }
 
 impl Judged {
+    pub(super) fn is_text(&self) -> bool {
+        matches!(self.verdict, Verdict::Text { .. })
+    }
+
     /// The file's address.
     pub(super) fn uri(&self) -> String {
         uri(&self.file.path)

@@ -45,7 +45,8 @@ pub struct IngestRequest {
     pub sources: Vec<String>,
     /// The table, usually `raw.docs`.
     pub into: TableName,
-    /// Whole packages are taken until this much text is reached.
+    /// Packages are taken in order while they fit into this much text. One package gives at most a quarter of it,
+    /// by the hash of its files' paths, so that a giant does not become the sample.
     pub limit_bytes: Option<u64>,
     /// In which order packages are taken.
     pub order: Order,
@@ -107,9 +108,11 @@ pub struct IngestReport {
     pub bytes_added: u64,
     /// Packages taken.
     pub packages: u64,
+    /// Packages of which the limit allowed only a part.
+    pub packages_cut: u64,
     /// Links that were not followed.
     pub links_skipped: u64,
-    /// Whether the limit left packages out.
+    /// Whether the limit left something out.
     pub limited: bool,
     /// The table's version after it.
     pub version: u64,
@@ -119,6 +122,8 @@ pub struct IngestReport {
 
 /// Bytes that are read side by side before the limit is looked at again.
 const WINDOW_BYTES: u64 = 16 << 20;
+/// One package gives at most this part of the limit.
+const PACKAGE_SHARE: u64 = 4;
 
 struct Listing {
     judged: Vec<Judged>,
@@ -149,7 +154,7 @@ impl Lake {
         report.listing_digest = Some(listing);
         let app = |table: &TableName| Some((format!("polder/ingest/{table}/{}", listing.hex()), 1));
 
-        let (texts, bad): (Vec<Judged>, Vec<Judged>) = judged.into_iter().partition(|j| matches!(j.verdict, Verdict::Text { .. }));
+        let (texts, bad): (Vec<Judged>, Vec<Judged>) = judged.into_iter().partition(Judged::is_text);
         self.write_quarantine(request, bad, app).await?;
 
         let known = known::documents(self, &request.into).await?;
@@ -228,35 +233,32 @@ fn judge_all(request: &IngestRequest, on_progress: &mut (dyn FnMut(&IngestProgre
     let mut judged = Vec::new();
     let mut seen = HashSet::new();
     let packages: Vec<&[Unit]> = units.chunk_by(|a, b| a.package == b.package).collect();
-    let reached = |report: &IngestReport| request.limit_bytes.is_some_and(|limit| report.bytes >= limit);
+    let limit = request.limit_bytes.unwrap_or(u64::MAX);
     let mut next = 0;
-    while next < packages.len() && !reached(&report) {
+    let mut full = false;
+    while next < packages.len() && !full {
         // A window of packages is read side by side; then they are taken one by one, so that where the limit falls
         // does not depend on the window.
         let mut window = Vec::new();
         let mut window_bytes = 0;
         while next < packages.len() && (window.is_empty() || window_bytes < WINDOW_BYTES) {
-            let files = sources::files(packages[next], &mut report.links_skipped);
+            let mut files = sources::files(packages[next], &mut report.links_skipped);
+            report.packages_cut += u64::from(sources::cut(&mut files, limit / PACKAGE_SHARE, request.max_file_bytes));
             window_bytes += files.iter().map(|f| f.bytes).sum::<u64>();
             window.push(files);
             next += 1;
         }
-        for package in classify::judge(window, request.max_file_bytes) {
-            if reached(&report) {
+        for mut package in classify::judge(window, request.max_file_bytes) {
+            package.retain(|j| seen.insert(j.place()));
+            let text: u64 = package.iter().filter(|j| j.is_text()).map(|j| j.bytes).sum();
+            // The first package is taken in any case: a limit smaller than it still gives something.
+            full = full || (report.packages > 0 && report.bytes.saturating_add(text) > limit);
+            if full {
                 break;
             }
             report.packages += u64::from(!package.is_empty());
-            for one in package.into_iter().filter(|j| seen.insert(j.place())) {
-                report.files += 1;
-                match &one.verdict {
-                    Verdict::Text { .. } => {
-                        report.kept += 1;
-                        report.bytes += one.bytes;
-                    }
-                    Verdict::Quarantine { reason, .. } => *report.quarantined.entry((*reason).to_owned()).or_default() += 1,
-                }
-                judged.push(one);
-            }
+            report.take(&package);
+            judged.append(&mut package);
             on_progress(&IngestProgress {
                 phase: Phase::Reading,
                 files: report.files,
@@ -266,8 +268,23 @@ fn judge_all(request: &IngestRequest, on_progress: &mut (dyn FnMut(&IngestProgre
             });
         }
     }
-    report.limited = reached(&report) && (next < packages.len() || report.packages < packages.len() as u64);
+    report.limited = full || report.packages_cut > 0;
     Ok(Listing { judged, report })
+}
+
+impl IngestReport {
+    fn take(&mut self, package: &[Judged]) {
+        for one in package {
+            self.files += 1;
+            match &one.verdict {
+                Verdict::Text { .. } => {
+                    self.kept += 1;
+                    self.bytes += one.bytes;
+                }
+                Verdict::Quarantine { reason, .. } => *self.quarantined.entry((*reason).to_owned()).or_default() += 1,
+            }
+        }
+    }
 }
 
 fn listing_digest(request: &IngestRequest, judged: &[Judged]) -> Digest {

@@ -116,6 +116,26 @@ pub(super) fn files(units: &[Unit], links: &mut u64) -> Vec<SourceFile> {
     files
 }
 
+/// Cuts a package that is larger than `max_bytes` down to the files whose paths hash lowest; the first stays in any case.
+/// It asks nothing about other packages. Says whether it cut.
+pub(super) fn cut(files: &mut Vec<SourceFile>, max_bytes: u64, max_file_bytes: u64) -> bool {
+    let weight = |f: &SourceFile| if f.bytes > max_file_bytes { 0 } else { f.bytes };
+    if files.iter().map(weight).sum::<u64>() <= max_bytes {
+        return false;
+    }
+    files.sort_by_cached_key(|f| *digest_bytes(f.relative.as_bytes()).bytes());
+    let mut sum = 0;
+    let fitting = files.iter().take_while(|f| {
+        sum += weight(f);
+        sum <= max_bytes
+    });
+    let n = fitting.count().max(1);
+    let cut = n < files.len();
+    files.truncate(n);
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    cut
+}
+
 impl Unit {
     fn file(&self, path: PathBuf, bytes: u64, unreadable: Option<String>) -> SourceFile {
         let below = path.strip_prefix(&self.root).unwrap_or(&path);

@@ -120,10 +120,10 @@ async fn a_sample_by_package_hash_takes_whole_packages_and_keeps_them_when_other
         put(&root, &format!("p{i}-2.0.0/a.txt"), "z".repeat(100));
     }
     let mut asked = request(&root);
-    (asked.order, asked.limit_bytes) = (Order::PackageHash, Some(1000));
+    (asked.order, asked.limit_bytes) = (Order::PackageHash, Some(1300));
     let report = run(&lake, &asked).await.expect("ingested");
-    // Packages have 300 bytes: the fourth reaches 1000.
-    assert_eq!((report.packages, report.bytes, report.limited), (4, 1200, true));
+    // Packages have 300 bytes: four fit, the fifth would not.
+    assert_eq!((report.packages, report.bytes, report.limited, report.packages_cut), (4, 1200, true, 0));
     let taken: BTreeSet<String> = strings(&lake, "SELECT package FROM raw.docs").await.into_iter().collect();
     assert_eq!(number(&lake, "SELECT count(*) FROM raw.docs").await, 12);
     // Other packages push some out at the end of the order; they never bring in one that was behind.
@@ -134,7 +134,23 @@ async fn a_sample_by_package_hash_takes_whole_packages_and_keeps_them_when_other
     run(&lake, &asked).await.expect("ingested");
     let more: BTreeSet<String> = strings(&lake, "SELECT package FROM raw.more").await.into_iter().collect();
     let old: BTreeSet<&String> = more.iter().filter(|p| p[1..].parse::<u32>().is_ok_and(|i| i < 30)).collect();
-    assert!(old.iter().all(|p| taken.contains(*p)), "{old:?} of {taken:?}");
+    assert!(more.len() == 4 && old.iter().all(|p| taken.contains(*p)), "{old:?} of {taken:?}");
+}
+
+#[tokio::test]
+async fn a_giant_package_gives_a_quarter_of_the_limit_and_a_tiny_limit_still_something() {
+    let (dir, lake) = lake().await;
+    let root = dir.path().join("files");
+    for i in 0..40 {
+        put(&root, &format!("giant-1.0.0/{i}.txt"), "x".repeat(100));
+    }
+    put(&root, "small/a.txt", "y".repeat(10));
+    let mut asked = request(&root);
+    (asked.order, asked.limit_bytes) = (Order::PackageHash, Some(2000));
+    let report = run(&lake, &asked).await.expect("ingested");
+    assert_eq!((report.packages, report.packages_cut, report.bytes, report.limited), (2, 1, 510, true));
+    (asked.into, asked.limit_bytes) = (name("raw.tiny"), Some(3));
+    assert_eq!(run(&lake, &asked).await.expect("ingested").added, 1);
 }
 
 #[tokio::test]

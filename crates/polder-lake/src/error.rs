@@ -143,7 +143,7 @@ pub enum LakeError {
         table: TableName,
         /// Why.
         #[source]
-        source: DataFusionError,
+        source: Box<DataFusionError>,
     },
     /// The Delta library failed.
     #[error("cannot {step} `{table}`")]
@@ -227,7 +227,7 @@ impl LakeError {
         let table = table.clone();
         move |source| match unwrapped(source) {
             Ok(ours) => ours,
-            Err(source) => Self::Query { step, table, source },
+            Err(source) => Self::Query { step, table, source: Box::new(source) },
         }
     }
 

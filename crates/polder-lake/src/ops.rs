@@ -6,6 +6,9 @@ use std::sync::{Arc, LazyLock};
 use datafusion::arrow::array::{ArrayRef, RecordBatch};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::dataframe::DataFrame;
+use datafusion::logical_expr::{cast as cast_to, ident, lit};
+use datafusion::scalar::ScalarValue;
 use polder_base::TableName;
 
 use crate::LakeError;
@@ -100,6 +103,23 @@ pub fn table(name: &str) -> TableName {
 pub fn schema(table: &TableName) -> Option<SchemaRef> {
     let i = TABLES.iter().position(|name| table.schema == SCHEMA && table.name == *name)?;
     Some(SCHEMAS[i].clone())
+}
+
+/// The same for rows that a query makes.
+pub(crate) fn fit_frame(table: &TableName, rows: DataFrame) -> Result<DataFrame, LakeError> {
+    let columns = |reason: String| LakeError::Columns { table: table.clone(), reason };
+    let Some(schema) = schema(table) else {
+        return if table.schema == SCHEMA { Err(columns("there is no such book".into())) } else { Ok(rows) };
+    };
+    let names: Vec<String> = rows.schema().fields().iter().map(|f| f.name().clone()).collect();
+    if let Some(stranger) = names.iter().find(|n| schema.index_of(n).is_err()) {
+        return Err(columns(format!("it has no column `{stranger}`")));
+    }
+    let fitted = schema.fields().iter().map(|field| {
+        let value = if names.contains(field.name()) { ident(field.name()) } else { lit(ScalarValue::Null) };
+        cast_to(value, field.data_type().clone()).alias(field.name())
+    });
+    rows.select(fitted.collect::<Vec<_>>()).map_err(LakeError::query("fit rows for", table))
 }
 
 /// Brings rows for an `ops` table into its columns: any order, any type that casts without a choice, missing ones NULL.

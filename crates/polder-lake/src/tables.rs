@@ -1,7 +1,7 @@
 //! Where the Delta tables stand, and how one is opened at a state.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError, ensure_table_uri};
 use polder_base::{At, Layout, TableName, Timestamp};
@@ -73,10 +73,7 @@ impl Tables {
             Ok(()) => Ok(Some(handle)),
             // A folder whose first commit never landed.
             Err(DeltaTableError::NotATable(_)) => Ok(None),
-            Err(e) if !has_commits(&self.folder(table)) => {
-                let _ = e;
-                Ok(None)
-            }
+            Err(_) if !has_commits(&self.folder(table)) => Ok(None),
             Err(e) => Err(LakeError::delta("open", table)(e)),
         }
     }
@@ -119,7 +116,7 @@ impl Tables {
     }
 }
 
-fn has_commits(folder: &std::path::Path) -> bool {
+fn has_commits(folder: &Path) -> bool {
     fs::read_dir(folder.join("_delta_log"))
         .is_ok_and(|entries| entries.flatten().any(|e| matches!(e.path().extension().and_then(|x| x.to_str()), Some("json" | "parquet"))))
 }

@@ -97,6 +97,7 @@ impl Lake {
             WriteMode::Append => None,
             WriteMode::Overwrite => Some(0),
         };
+        let rows = ops::fit_frame(table, rows)?;
         let before = self.tables.newest(table).await?;
         self.commit(table, before, rows, options, retries).await
     }

@@ -69,6 +69,11 @@ async fn nothing_left_over_is_written_when_the_rows_fail() {
     assert!(matches!(lake.write(&name("other.docs"), rows, &overwrite()).await, Err(LakeError::NoSchema { .. })));
 }
 
+#[test]
+fn an_error_is_small_enough_to_be_returned_everywhere() {
+    assert!(size_of::<LakeError>() < 128, "{}", size_of::<LakeError>());
+}
+
 /// Appends to the target while the write's own rows are being made.
 struct Meddler {
     lake: Lake,
@@ -124,6 +129,12 @@ async fn the_books_are_append_only_and_take_only_their_columns() {
     assert_eq!(number(&lake, "SELECT count(*) FROM ops.facts WHERE policy_digest IS NULL AND at > '2025-12-31'").await, 1);
     assert!(matches!(lake.append_rows(&facts, batch(&[1]), None).await, Err(LakeError::Columns { .. })));
     assert!(matches!(lake.append_rows(&ops::table("diary"), batch(&[1]), None).await, Err(LakeError::Columns { .. })));
+    let removed = lake.sql("SELECT 'why' AS reason, 'd1' AS doc_id").await.expect("plan");
+    lake.write(&ops::table("removed"), removed, &WriteOptions::default()).await.expect("written");
+    assert_eq!(number(&lake, "SELECT count(*) FROM ops.removed WHERE doc_id = 'd1' AND step IS NULL").await, 1);
+    let other = lake.sql("SELECT 1 AS stranger").await.expect("plan");
+    let error = lake.write(&ops::table("removed"), other, &WriteOptions::default()).await.expect_err("stranger");
+    assert!(error.to_string().contains("stranger"), "{error}");
     let all = lake.table("ops.facts").await.expect("table");
     assert!(lake.write(&facts, all, &overwrite()).await.is_err());
     assert_eq!(number(&lake, "SELECT count(*) FROM ops.facts").await, 1);

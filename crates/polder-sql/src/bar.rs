@@ -35,9 +35,9 @@ pub(crate) fn udf() -> ScalarUDF {
 }
 
 fn bar(x: f64, max: f64, width: i64) -> String {
-    let share = if max > 0.0 && x > 0.0 { (x / max).min(1.0) } else { 0.0 };
-    // Not a number, or infinity by infinity: nothing to show.
-    let eighths = if share.is_nan() { 0 } else { (share * (width * 8) as f64).round() as usize };
+    let share = if max > 0.0 && x > 0.0 { x / max } else { 0.0 };
+    // Infinity by infinity is not a number: nothing to show.
+    let eighths = if share.is_nan() { 0 } else { (share.min(1.0) * (width * 8) as f64).round() as usize };
     let mut bar = "█".repeat(eighths / 8);
     bar.push_str(EIGHTHS[eighths % 8]);
     bar

@@ -25,10 +25,11 @@ pub(crate) fn udf() -> ScalarUDF {
     }
     .udf(|args| {
         let rows: Vec<Option<Vec<CopyrightNotice>>> = args.map_text(|t| Some(polder_text::copyright_notices(t)))?;
-        let all = || rows.iter().flatten().flatten();
+        // `from_iter_values` panics on iterators of unknown length.
+        let all: Vec<&CopyrightNotice> = rows.iter().flatten().flatten().collect();
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(StringArray::from_iter_values(all().map(|n| &n.holder))),
-            Arc::new(StringArray::from_iter_values(all().map(|n| &n.years))),
+            Arc::new(StringArray::from_iter_values(all.iter().map(|n| &n.holder))),
+            Arc::new(StringArray::from_iter_values(all.iter().map(|n| &n.years))),
         ];
         let lengths: Vec<_> = rows.iter().map(|r| r.as_ref().map(Vec::len)).collect();
         lists(&lengths, structs(&item_type(), columns, None)?)

@@ -22,12 +22,13 @@ pub(crate) fn findings_type() -> DataType {
 /// Runs a finder over the first argument.
 pub(crate) fn findings(args: &Arguments<'_>, find: fn(&str) -> Vec<Finding>) -> Result<ArrayRef> {
     let rows: Vec<Option<Vec<Finding>>> = args.map_text(|t| Some(find(t)))?;
-    let all = || rows.iter().flatten().flatten();
+    // `from_iter_values` panics on iterators of unknown length.
+    let all: Vec<&Finding> = rows.iter().flatten().flatten().collect();
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(StringArray::from_iter_values(all().map(|f| f.kind))),
-        Arc::new(Int64Array::from_iter_values(all().map(|f| f.start as i64))),
-        Arc::new(Int64Array::from_iter_values(all().map(|f| f.end as i64))),
-        Arc::new(Float64Array::from_iter_values(all().map(|f| f.score))),
+        Arc::new(StringArray::from_iter_values(all.iter().map(|f| f.kind))),
+        Arc::new(Int64Array::from_iter_values(all.iter().map(|f| f.start as i64))),
+        Arc::new(Int64Array::from_iter_values(all.iter().map(|f| f.end as i64))),
+        Arc::new(Float64Array::from_iter_values(all.iter().map(|f| f.score))),
     ];
     let lengths: Vec<_> = rows.iter().map(|r| r.as_ref().map(Vec::len)).collect();
     lists(&lengths, structs(&item_type(), columns, None)?)

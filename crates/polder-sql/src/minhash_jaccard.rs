@@ -15,7 +15,7 @@ pub(crate) fn udf() -> ScalarUDF {
     Definition {
         name: "minhash_jaccard",
         description: "The Jaccard similarity of two texts as their `minhash` signatures estimate it: the share of equal values. Signatures of different \
-                      length are an error.",
+                      length are an error, empty ones give NULL.",
         example: "SELECT minhash_jaccard(a.signature, b.signature) FROM clean.signatures a JOIN clean.signatures b ON a.doc_id < b.doc_id",
         required: &[("signature_a", Kind::Any, "One signature."), ("signature_b", Kind::Any, "The other.")],
         optional: &[],
@@ -25,7 +25,8 @@ pub(crate) fn udf() -> ScalarUDF {
         let (a, b) = (args.list(0, DataType::Int64)?, args.list(1, DataType::Int64)?);
         let estimate = |row| {
             let signatures = a.get(row).and_then(|s| signature_of(&s)).zip(b.get(row).and_then(|s| signature_of(&s)));
-            let estimated = signatures.map(|(a, b)| jaccard_estimate(&a, &b)).transpose();
+            // Two signatures of nothing resemble each other in nothing.
+            let estimated = signatures.filter(|(a, b)| !(a.is_empty() && b.is_empty())).map(|(a, b)| jaccard_estimate(&a, &b)).transpose();
             estimated.map_err(|e| exec_datafusion_err!("minhash_jaccard: {e}"))
         };
         Ok(Arc::new(args.rows().map(estimate).collect::<Result<Float64Array>>()?))

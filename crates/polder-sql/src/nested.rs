@@ -44,6 +44,8 @@ pub(crate) fn integer_lists(rows: Vec<Option<Vec<u64>>>) -> Result<ArrayRef> {
 /// Lists of short texts.
 pub(crate) fn text_lists(rows: &[Option<Vec<&'static str>>]) -> Result<ArrayRef> {
     let lengths: Vec<_> = rows.iter().map(|r| r.as_ref().map(Vec::len)).collect();
-    let items = StringArray::from_iter_values(rows.iter().flatten().flatten());
+    // `from_iter_values` panics on iterators of unknown length.
+    let all: Vec<&str> = rows.iter().flatten().flatten().copied().collect();
+    let items = StringArray::from_iter_values(all);
     lists(&lengths, Arc::new(items))
 }

@@ -58,3 +58,25 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     }
     ExitCode::from(exit.code())
 }
+
+/// An `anyhow` error that workflow errors turn into, with their advice.
+#[derive(Debug)]
+pub struct Error(pub anyhow::Error);
+
+impl From<anyhow::Error> for Error {
+    fn from(error: anyhow::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl From<polder_workflow::WorkflowError> for Error {
+    fn from(error: polder_workflow::WorkflowError) -> Self {
+        Self(anyhow::Error::new(Advised::from(error)))
+    }
+}
+
+impl From<Error> for anyhow::Error {
+    fn from(error: Error) -> Self {
+        error.0
+    }
+}

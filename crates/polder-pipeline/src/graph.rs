@@ -101,7 +101,7 @@ impl VisitorMut for Pin<'_> {
             && let Some(table) = table_name(name)
             && let Some(version) = self.versions.get(&table)
         {
-            name.0[1] = ObjectNamePart::Identifier(Ident::with_quote('"', format!("{}@v{version}", table.name)));
+            name.0[1] = ObjectNamePart::Identifier(Ident::with_quote('"', format!("{}@{version}", table.name)));
             // Columns written as `docs.text` must still find their table.
             alias.get_or_insert_with(|| TableAlias { explicit: true, name: Ident::new(&table.name), columns: Vec::new(), at: None });
         }
@@ -202,8 +202,8 @@ mod tests {
         let f = file("10_stage/a.sql", "clean.a", "WITH docs AS (SELECT * FROM raw.docs) SELECT * FROM docs JOIN raw.docs AS r ON r.id = docs.id WHERE x IN (SELECT y FROM raw.other)");
         assert_eq!(f.reads, [TableName::new("raw", "docs"), TableName::new("raw", "other")]);
         let pinned = f.pinned(&BTreeMap::from([(TableName::new("raw", "docs"), 4), (TableName::new("raw", "other"), 0)]));
-        assert_eq!(pinned.matches("raw.\"docs@v4\"").count(), 2, "{pinned}");
-        assert!(pinned.contains("raw.\"other@v0\" AS other") && pinned.contains("FROM docs JOIN"), "{pinned}");
+        assert_eq!(pinned.matches("raw.\"docs@4\"").count(), 2, "{pinned}");
+        assert!(pinned.contains("raw.\"other@0\" AS other") && pinned.contains("FROM docs JOIN"), "{pinned}");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Running steps in order, skipping those that are done.
 
-use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -142,7 +141,7 @@ impl Workflow {
         on_moment: &mut dyn FnMut(&mut C, &dyn Step<C, E>, Moment<'_>),
     ) -> Result<bool, E>
     where
-        E: From<WorkflowError> + Into<Box<dyn Error + Send + Sync>>,
+        E: From<WorkflowError>,
     {
         let key = step.key(context)?;
         if let Some(done) = self.state.steps.get(step.name()).filter(|d| d.key == key)

@@ -1,6 +1,7 @@
 //! `polder doctor`: what this machine and this lake have, and what is missing.
 
 use polder_base::units;
+use polder_compute::cuda::Probe;
 use polder_lake::Lake;
 use serde_json::json;
 
@@ -17,10 +18,12 @@ pub fn run(world: &mut World) -> anyhow::Result<()> {
         Ok(_) => format!("{} (format 1)", world.root.display()),
         Err(error) => format!("{} · {error}", world.root.display()),
     };
-    let gpu = match &gpus {
-        Ok(devices) if !devices.is_empty() => devices.iter().map(|d| format!("{} ({})", d.name, units::bytes(d.memory_bytes))).collect::<Vec<_>>().join(", "),
-        Ok(_) => "none; training uses the processor".to_owned(),
-        Err(reason) => format!("none ({reason}); training uses the processor"),
+    let gpu = match gpus {
+        Probe::Found(devices) if !devices.is_empty() => {
+            devices.iter().map(|d| format!("{} ({})", d.name, units::bytes(d.memory_bytes))).collect::<Vec<_>>().join(", ")
+        }
+        Probe::Found(_) | Probe::NoDriver => "none; training uses the processor".to_owned(),
+        Probe::Unusable(reason) => format!("none that works ({reason}); training uses the processor"),
     };
     if world.json {
         return output::object(

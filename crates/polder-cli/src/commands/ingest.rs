@@ -55,19 +55,21 @@ pub fn run(world: &mut World, args: Args) -> anyhow::Result<()> {
         at: world.now(),
     };
     let report = stages::prepare::ingest(world, &request)?;
-    let numbers = json!({
-        "table": into, "files_read": report.files_read, "kept": report.kept, "quarantined": report.quarantined,
-        "unchanged": report.unchanged, "bytes": report.bytes,
-    });
+    let left: u64 = report.quarantined.values().sum();
     if world.json {
+        let numbers = json!({
+            "table": into, "files": report.files, "kept": report.kept, "quarantined": report.quarantined, "added": report.added,
+            "present": report.present, "bytes": report.bytes, "packages": report.packages, "version": report.version,
+        });
         return output::object("polder.ingest", &numbers);
     }
+    let reasons: Vec<String> = report.quarantined.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
+    let quarantined = if left > 0 { format!(", {left} went to raw.quarantine ({})", reasons.join(", ")) } else { String::new() };
     output::note(&format!(
-        "{into} gained {} documents ({}), {} files were there already, {} went to raw.quarantine · next: polder sql \"SELECT * FROM {into} LIMIT 10\"",
-        report.kept,
-        units::bytes(report.bytes),
-        report.unchanged,
-        report.quarantined,
+        "{into} gained {} documents ({}), {} were there already{quarantined} · next: polder sql \"SELECT path, bytes FROM {into} LIMIT 10\"",
+        report.added,
+        units::bytes(report.bytes_added),
+        report.present,
     ));
     Ok(())
 }

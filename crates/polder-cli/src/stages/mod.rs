@@ -61,3 +61,11 @@ pub fn version_for(world: &World, kind: &str, name: &str, inputs: &Digest) -> Re
     let same = versions.iter().rev().map(|v| named(*v)).find(|r| manifest(world, r).is_ok_and(|m| m.inputs_digest() == *inputs));
     same.unwrap_or_else(|| named(versions.last().copied().unwrap_or(0) + 1))
 }
+
+/// Reads a name of one kind of artefact: `models/x`, or just `x`.
+///
+/// # Errors
+/// It is no name.
+pub fn named(kind: &str, text: &str) -> Result<Reference, polder_base::ReferenceError> {
+    if text.starts_with(&format!("{kind}/")) { text.parse() } else { format!("{kind}/{text}").parse() }
+}

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use polder_base::{At, Event, Input, Reference, TableName, Timestamp, units};
-use polder_lake::{IngestReport, IngestRequest, Phase, Tag};
+use polder_base::{At, Event, Input, Reference, TableName, units};
+use polder_govern::DataCard;
+use polder_lake::{IngestProgress, IngestReport, IngestRequest, Phase, Tag};
 use polder_pipeline::{Applied, ApplyContext, Pipeline, Progress};
 
 use crate::chart::Level;
@@ -18,32 +19,40 @@ use crate::world::World;
 /// Those of ingest; nothing is committed then.
 pub fn ingest(world: &mut World, request: &IngestRequest) -> anyhow::Result<IngestReport> {
     let lake = world.lake_or_init()?;
-    let bar = Bar::new("looking at files", 0, Unit::Bytes);
-    let report = world.block_on(async {
-        let mut shown = None;
-        let mut on_progress = |p: &polder_lake::IngestProgress| {
-            if p.phase == Phase::Reading {
-                let bar = shown.get_or_insert_with(|| Bar::new("reading files", p.total_bytes, Unit::Bytes));
-                bar.total(p.total_bytes);
-                bar.at(p.bytes);
-            }
-        };
-        lake.ingest(request, &mut on_progress).await.or_advise()
+    let bar = Bar::new("reading files", request.limit_bytes.unwrap_or(0), Unit::Bytes);
+    let mut on_progress = |p: &IngestProgress| {
+        bar.name(if p.phase == Phase::Reading { "reading files" } else { "writing documents" });
+        if let Some(total) = p.total_bytes {
+            bar.total(total);
+        }
+        bar.at(p.bytes);
+    };
+    let (report, snapshot, commit) = world.block_on(async {
+        let report = lake.ingest(request, &mut on_progress).await.or_advise()?;
+        let at = Reference::Table(request.into.clone(), At::Version(report.version));
+        let commits = lake.history(&request.into, None).await.or_advise()?;
+        Ok((report.clone(), lake.snapshot(&at).await.or_advise()?, commits.into_iter().find(|c| c.version == report.version)))
     })?;
     drop(bar);
-    let snapshot = world.block_on(async { lake.snapshot(&Reference::table(&request.into)).await.or_advise() })?;
-    let output = Reference::Table(request.into.clone(), At::Version(snapshot.version));
-    let event = Event::new(report.at, &world.actor, "ingest", output.clone(), &format!("ingest-{}", &report.id[..12]))
-        .with_inputs(report.sources.iter().map(|s| Input { reference: s.reference.clone(), digest: s.digest }).collect())
+    let listing = report.listing_digest.unwrap_or_else(|| polder_base::digest_bytes(b""));
+    let output = Reference::Table(request.into.clone(), At::Version(report.version));
+    let inputs = request.sources.iter().map(|s| Input { reference: external(s), digest: listing }).collect();
+    // Told from the commit and the listing alone, so that a second try after a kill tells the same fact.
+    let event = Event::new(commit.map_or(request.at, |c| c.at), &world.actor, "ingest", output.clone(), &format!("ingest-{}", &listing.hex()[..12]))
+        .with_inputs(inputs)
         .with_outputs(vec![Input { reference: output, digest: snapshot.files_digest }])
         .with_details(serde_json::json!({
-            "files_read": report.files_read, "kept": report.kept, "quarantined": report.quarantined, "unchanged": report.unchanged,
-            "bytes": report.bytes, "packages": report.packages,
+            "files": report.files, "kept": report.kept, "quarantined": report.quarantined, "packages": report.packages,
+            "bytes": report.bytes, "limited": report.limited,
         }));
-    if report.kept > 0 || report.quarantined > 0 {
-        world.record(&event.run_id.clone(), &[event])?;
-    }
+    world.record(&event.run_id.clone(), &[event])?;
     Ok(report)
+}
+
+/// A source outside the lake, as a reference: its whole path, or its address without user name and password.
+fn external(source: &str) -> Reference {
+    let path = std::fs::canonicalize(source).unwrap_or_else(|_| source.into());
+    Reference::External(format!("file://{}", path.display()))
 }
 
 /// Brings all tables of the SQL files up to date and records what made them.
@@ -127,13 +136,13 @@ pub fn tag_newest(world: &mut World, table: &TableName, comment: &str) -> anyhow
     self::tag(world, table, &next, Some(snapshot.version), comment)
 }
 
-/// Writes the data card of a tagged pile beside its facts and returns its text.
+/// Describes a pile at a version: the data card.
 ///
 /// # Errors
-/// The lake cannot be read.
-pub fn card(world: &mut World, pile: &Reference, at: Timestamp) -> anyhow::Result<String> {
+/// It is no table of documents, or the lake cannot be read.
+pub fn card(world: &mut World, pile: &Reference) -> anyhow::Result<DataCard> {
     let lake = world.lake()?;
-    world.block_on(async { polder_govern::data_card(&lake, pile, at).await.or_advise() })
+    world.block_on(async { polder_govern::data_card(&lake, pile).await.or_advise() })
 }
 
 /// Draws the funnel.

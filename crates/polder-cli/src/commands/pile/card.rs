@@ -1,7 +1,6 @@
 //! `polder pile card PILE`.
 
 use polder_base::Reference;
-use serde_json::json;
 
 use crate::failure::OrAdvise;
 use crate::world::World;
@@ -9,10 +8,9 @@ use crate::{output, stages};
 
 pub fn run(world: &mut World, pile: &str) -> anyhow::Result<()> {
     let reference: Reference = pile.parse::<Reference>().or_advise()?;
-    let at = world.now();
-    let card = stages::prepare::card(world, &reference, at)?;
+    let card = stages::prepare::card(world, &reference)?;
     if world.json {
-        return output::object("polder.card", &json!({ "pile": reference, "markdown": card }));
+        return output::object("polder.data_card", &serde_json::to_value(&card)?);
     }
-    output::data(card.trim_end())
+    output::data(card.markdown().trim_end())
 }

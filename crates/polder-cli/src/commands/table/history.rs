@@ -12,7 +12,7 @@ pub fn run(world: &mut World, table: &str, limit: usize) -> anyhow::Result<()> {
     let lake = world.lake()?;
     let commits = world.block_on(async { lake.history(&table, Some(limit)).await.or_advise() })?;
     let objects: Vec<_> =
-        commits.iter().map(|c| json!({ "version": c.version, "at": c.timestamp, "operation": c.operation, "metadata": c.metadata })).collect();
-    let cells: Vec<_> = commits.iter().map(|c| vec![c.version.to_string(), c.timestamp.to_string(), c.operation.clone()]).collect();
+        commits.iter().map(|c| json!({ "version": c.version, "at": c.at, "operation": c.operation, "metadata": c.metadata })).collect();
+    let cells: Vec<_> = commits.iter().map(|c| vec![c.version.to_string(), c.at.to_string(), c.operation.clone()]).collect();
     output::rows(world.json, "polder.commit", &objects, &["version", "at", "operation"], &cells, &[0])
 }

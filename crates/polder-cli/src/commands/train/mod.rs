@@ -1,0 +1,31 @@
+//! `polder train …`.
+
+mod resume;
+mod start;
+mod status;
+
+use crate::world::World;
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Train a model; the same command again goes on where it stopped.
+    Start(start::Args),
+    /// Go on with a run that was stopped.
+    Resume {
+        /// The run, as `polder train status` names it.
+        run: String,
+        /// The model's name.
+        #[arg(long, default_value = "quickstart", value_name = "NAME")]
+        name: String,
+    },
+    /// Show runs: steps, loss, speed.
+    Status,
+}
+
+pub fn run(world: &mut World, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Start(args) => start::run(world, args),
+        Command::Resume { run, name } => resume::run(world, &run, &name),
+        Command::Status => status::run(world),
+    }
+}

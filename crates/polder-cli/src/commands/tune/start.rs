@@ -1,0 +1,51 @@
+//! `polder tune start MODEL --data NAME`.
+
+use polder_base::Reference;
+use polder_tune::TuneOptions;
+
+use crate::failure::OrAdvise;
+use crate::quickstart;
+use crate::world::World;
+use crate::{output, stages};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The model to start from, for example models/quickstart.
+    model: String,
+    /// Examples under tuning/; the set `signatures` is made from the lake where it is missing.
+    #[arg(long, default_value = quickstart::EXAMPLES, value_name = "NAME")]
+    data: String,
+    /// What to call the adapter; by default as the model.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Rank of the adapter's matrices.
+    #[arg(long, default_value_t = 8)]
+    rank: usize,
+    /// Times that every example is seen.
+    #[arg(long, default_value_t = 3)]
+    epochs: u32,
+    /// The highest learning rate.
+    #[arg(long, default_value_t = 2e-3)]
+    lr: f64,
+    /// Fixes initial adapters and order.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+pub fn run(world: &mut World, args: &Args) -> anyhow::Result<()> {
+    let model = stages::newest(world, &stages::named("models", &args.model).or_advise()?);
+    let data = stages::named("tuning", &args.data).or_advise()?;
+    if args.data == quickstart::EXAMPLES {
+        stages::tune::examples(world, &args.data)?;
+    }
+    let Reference::Artefact { name: model_name, .. } = &model else { return Ok(()) };
+    let name = args.name.clone().unwrap_or_else(|| model_name.clone());
+    let options = TuneOptions { rank: args.rank, alpha: 2.0 * args.rank as f64, epochs: args.epochs, lr: args.lr, seed: args.seed, ..TuneOptions::default() };
+    let (manifest, report) = stages::tune::tune(world, &model, &data, &name, &options)?;
+    if world.json {
+        return output::object("polder.adapter", &serde_json::to_value(&manifest)?);
+    }
+    output::data(&output::table(&["held out", "before", "after"], &stages::tune::cells(&report), &[]))?;
+    output::note(&format!("{} is tuned · next: polder serve {model} --adapter {}", manifest.reference, manifest.reference));
+    Ok(())
+}

@@ -1,0 +1,182 @@
+//! Stage 2: tokenizer, shards, a model chosen and trained.
+
+use polder_base::{Digest, Reference, digest_json, units};
+use polder_pipeline::{BuildTokens, TrainTokenizer};
+use polder_shard::TokenSet;
+use polder_workflow::{Outcome, Step};
+
+use super::prepare::tagged;
+use super::{Context, NAME, outcome};
+use crate::failure::{Error, OrAdvise};
+use crate::output;
+use crate::stages::{self, train as stage};
+
+const STAGE: &str = "2 Train";
+/// Text that the tokenizer learns from; more adds minutes and changes little at this vocabulary.
+const TOKENIZER_BYTES_MAX: u64 = 40_000_000;
+const SHARD_TOKENS_MAX: u64 = 20_000_000;
+
+/// Digest of a manifest's content; of nothing where there is none.
+fn content(context: &Context<'_>, reference: &Reference) -> Digest {
+    digest_json(&stages::manifest(context.world, reference).ok().map(|m| m.content_digest()))
+}
+
+/// Whether an artefact stands whole.
+fn stands(context: &Context<'_>, reference: &Reference) -> bool {
+    stages::folder(context.world, reference).is_ok_and(|f| polder_base::Manifest::verify(&f).is_ok())
+}
+
+/// The token set.
+pub fn tokens() -> Reference {
+    Reference::artefact("tokens", NAME)
+}
+
+/// The tokenizer.
+pub struct Tokenizer;
+
+impl<'a> Step<Context<'a>, Error> for Tokenizer {
+    fn name(&self) -> &'static str {
+        "tokenizer"
+    }
+    fn stage(&self) -> &'static str {
+        STAGE
+    }
+    fn key(&self, context: &mut Context<'a>) -> Result<Digest, Error> {
+        let pile = tagged(context)?;
+        Ok(digest_json(&(super::prepare::pile_digest(context, &pile)?, context.settings.vocab_size)))
+    }
+    fn stands(&self, context: &mut Context<'a>, _: &Outcome) -> Result<bool, Error> {
+        Ok(stands(context, &Reference::artefact("tokenizers", NAME)))
+    }
+    fn run(&self, context: &mut Context<'a>) -> Result<Outcome, Error> {
+        let request = TrainTokenizer {
+            name: NAME.into(),
+            from: tagged(context)?,
+            query: None,
+            vocab_size: context.settings.vocab_size,
+            special_tokens: stage::special_tokens(&[]),
+            bytes_max: TOKENIZER_BYTES_MAX,
+        };
+        let manifest = stage::tokenizer(context.world, request)?;
+        let read = units::bytes(manifest.details["bytes"].as_u64().unwrap_or(0));
+        let summary = format!("{} tokens learnt from {read}, in {}", manifest.details["vocab_size"], manifest.reference);
+        Ok(outcome(summary, vec![(manifest.reference.clone(), manifest.content_digest())]))
+    }
+}
+
+/// The token shards.
+pub struct Tokens;
+
+impl<'a> Step<Context<'a>, Error> for Tokens {
+    fn name(&self) -> &'static str {
+        "tokens"
+    }
+    fn stage(&self) -> &'static str {
+        STAGE
+    }
+    fn key(&self, context: &mut Context<'a>) -> Result<Digest, Error> {
+        let pile = tagged(context)?;
+        Ok(digest_json(&(super::prepare::pile_digest(context, &pile)?, content(context, &Reference::artefact("tokenizers", NAME)))))
+    }
+    fn stands(&self, context: &mut Context<'a>, _: &Outcome) -> Result<bool, Error> {
+        Ok(stands(context, &tokens()))
+    }
+    fn run(&self, context: &mut Context<'a>) -> Result<Outcome, Error> {
+        let request =
+            BuildTokens { name: NAME.into(), from: tagged(context)?, tokenizer: NAME.into(), splits: stage::splits(), shard_tokens_max: SHARD_TOKENS_MAX };
+        let manifest = stage::tokens(context.world, request)?;
+        let n = |split: &str| units::count(manifest.details["n_tokens"][split].as_u64().unwrap_or(0));
+        let shards = manifest.files.iter().filter(|f| f.path.ends_with(".bin")).count();
+        let summary = format!("{} training and {} validation tokens in {shards} shards, in {}", n("train"), n("validation"), manifest.reference);
+        Ok(outcome(summary, vec![(manifest.reference.clone(), manifest.content_digest())]))
+    }
+}
+
+/// The choice of a model. What it measured is fixed here, once: training does not measure.
+pub struct Plan;
+
+impl<'a> Step<Context<'a>, Error> for Plan {
+    fn name(&self) -> &'static str {
+        "plan"
+    }
+    fn stage(&self) -> &'static str {
+        STAGE
+    }
+    fn key(&self, context: &mut Context<'a>) -> Result<Digest, Error> {
+        let s = &context.settings;
+        Ok(digest_json(&(content(context, &tokens()), s.minutes, s.steps, &s.preset, s.seed)))
+    }
+    fn stands(&self, _: &mut Context<'a>, _: &Outcome) -> Result<bool, Error> {
+        Ok(true)
+    }
+    fn run(&self, context: &mut Context<'a>) -> Result<Outcome, Error> {
+        let set = TokenSet::open(&stages::folder(context.world, &tokens())?).or_advise()?;
+        let details = set.details();
+        let s = &context.settings;
+        let request = stage::PlanRequest {
+            n_tokens: details.n_tokens.get("train").copied().unwrap_or(0),
+            vocab_size: details.vocab_size,
+            end_id: details.eos_id,
+            seconds: s.minutes * 60.0,
+            steps: s.steps,
+            preset: s.preset.clone(),
+            seed: s.seed,
+        };
+        let plan = stage::plan(&request)?;
+        if s.steps.is_none() {
+            output::note(&stage::plan_table(&plan));
+        }
+        let summary = format!("{} with {} parameters, {} steps: {}", plan.chosen, units::count(plan.model.n_params()), plan.train.steps, plan.why);
+        let details = serde_json::json!({ "model": plan.model, "train": plan.train, "chosen": plan.chosen });
+        Ok(Outcome { summary, outputs: Vec::new(), details })
+    }
+}
+
+/// The training request that planning fixed.
+///
+/// # Errors
+/// Planning was not done.
+fn planned(context: &Context<'_>) -> anyhow::Result<stage::TrainRequest> {
+    let state = polder_workflow::State::open(&context.world.layout().run(NAME)).or_advise()?;
+    let details = state.steps.get("plan").map(|d| d.outcome.details.clone()).unwrap_or_default();
+    Ok(stage::TrainRequest {
+        name: NAME.into(),
+        tokens: tokens(),
+        model: serde_json::from_value(details["model"].clone())?,
+        config: serde_json::from_value(details["train"].clone())?,
+    })
+}
+
+/// The training.
+pub struct Train;
+
+impl<'a> Step<Context<'a>, Error> for Train {
+    fn name(&self) -> &'static str {
+        "train"
+    }
+    fn stage(&self) -> &'static str {
+        STAGE
+    }
+    fn key(&self, context: &mut Context<'a>) -> Result<Digest, Error> {
+        let request = planned(context)?;
+        Ok(digest_json(&(content(context, &tokens()), &request.model, &request.config)))
+    }
+    fn stands(&self, context: &mut Context<'a>, done: &Outcome) -> Result<bool, Error> {
+        Ok(done.outputs.iter().all(|o| stands(context, &o.reference)))
+    }
+    fn run(&self, context: &mut Context<'a>) -> Result<Outcome, Error> {
+        let request = planned(context)?;
+        let trained = stage::train(context.world, &request)?;
+        let details = &trained.manifest.details;
+        let entropy = details["unigram_entropy_nats"].as_f64().unwrap_or(0.0);
+        stage::show_loss(&trained.metrics, entropy);
+        let number = |key: &str| details[key].as_f64().unwrap_or(f64::NAN);
+        let summary = format!(
+            "{}: loss {:.3}, on validation {:.3}, against a unigram entropy of {entropy:.3} nats",
+            trained.manifest.reference,
+            number("loss"),
+            number("validation_loss"),
+        );
+        Ok(outcome(summary, vec![(trained.manifest.reference.clone(), trained.manifest.content_digest())]))
+    }
+}

@@ -1,0 +1,99 @@
+//! Stage 5: a model as a service.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use polder_base::{Clearance, Manifest, Reference};
+use polder_infer::Engine;
+use polder_serve::{ServeOptions, Server, UsageOptions};
+
+use crate::failure::OrAdvise;
+use crate::stages;
+use crate::world::World;
+
+/// How to serve.
+#[derive(Clone, Debug)]
+pub struct ServeRequest {
+    /// The model.
+    pub model: Reference,
+    /// An adapter on it.
+    pub adapter: Option<Reference>,
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// What requests must carry beyond loopback.
+    pub token: Option<String>,
+    /// Whether prompts and answers are kept.
+    pub keep_text: bool,
+}
+
+/// Opens a cleared model and begins to listen.
+///
+/// # Errors
+/// A model that is missing or not cleared; a port in use.
+pub fn bind(world: &mut World, request: &ServeRequest) -> anyhow::Result<Server> {
+    let model = stages::newest(world, &request.model);
+    let folder = stages::folder(world, &model)?;
+    let mut cleared = vec![Manifest::verify(&folder).or_advise()?];
+    let adapter = request.adapter.as_ref().map(|a| stages::folder(world, a)).transpose()?;
+    if let Some(adapter) = &adapter {
+        cleared.push(Manifest::verify(adapter).or_advise()?);
+    }
+    for manifest in &cleared {
+        Clearance::require(manifest.clearance.as_ref(), &manifest.reference.to_string(), &manifest.inputs_digest()).or_advise()?;
+    }
+    let engine = Arc::new(Engine::open(&folder, adapter.as_deref()).or_advise()?);
+    let run_id = "serve".to_owned();
+    let options = ServeOptions {
+        address: request.address,
+        token: request.token.clone(),
+        usage: Some(UsageOptions {
+            folder: world.layout().run(&run_id),
+            actor: world.actor.clone(),
+            subject: cleared.last().map_or(model, |m| m.reference.clone()),
+            run_id,
+            keep_text: request.keep_text,
+        }),
+        ..ServeOptions::new(request.model.to_string().trim_start_matches("models/"))
+    };
+    world.block_on(async { Server::bind(options, engine).await.or_advise() })
+}
+
+/// Serves until the user stops it.
+///
+/// # Errors
+/// The network failed.
+pub fn serve(world: &mut World, server: Server) -> anyhow::Result<polder_serve::Served> {
+    let stop = world.stop.clone();
+    world.block_on_whole(async move { server.serve(async move { stop.wait().await }).await }).or_advise()
+}
+
+/// Starts the service, asks it one completion over HTTP, and shuts it down. Returns the answer's text.
+///
+/// # Errors
+/// The service cannot start, or does not answer as it should.
+pub fn answer_once(world: &mut World, request: &ServeRequest, prompt: &str, tokens_max: usize) -> anyhow::Result<String> {
+    let server = bind(world, request)?;
+    let address = server.local_addr();
+    let name = request.model.to_string().trim_start_matches("models/").to_owned();
+    let body = serde_json::json!({ "model": name, "prompt": prompt, "max_tokens": tokens_max, "temperature": 0.0 });
+    let (done, shutdown) = tokio::sync::oneshot::channel::<()>();
+    world.block_on_whole(async move {
+        let service = tokio::spawn(server.serve(async move {
+            let _ = shutdown.await;
+        }));
+        let asked = tokio::task::spawn_blocking(move || ask(address, &body)).await;
+        let _ = done.send(());
+        service.await.context("the service broke off")?.or_advise()?;
+        asked.context("the client broke off")?
+    })
+}
+
+fn ask(address: SocketAddr, body: &serde_json::Value) -> anyhow::Result<String> {
+    let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(60))).build().into();
+    let mut answer = agent.post(format!("http://{address}/v1/completions")).send_json(body).context("the service gave no answer")?;
+    let answer: serde_json::Value = answer.body_mut().read_json().context("the service's answer is not JSON")?;
+    let text = answer["choices"][0]["text"].as_str().context("the service's answer holds no text")?;
+    Ok(text.to_owned())
+}

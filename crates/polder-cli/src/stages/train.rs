@@ -1,0 +1,354 @@
+//! Stage 2: a pile into tokens, tokens into a model.
+
+use polder_base::{Event, Input, Manifest, Reference, digest_json, units};
+use polder_model::{ModelConfig, PRESETS};
+use polder_pipeline::{BuildTokens, TrainTokenizer};
+use polder_shard::TokenSet;
+use polder_train::{Init, Metric, Outcome, TrainConfig, TrainRun};
+
+use crate::failure::{self, OrAdvise, usage};
+use crate::machine::Machine;
+use crate::progress::{Bar, Unit};
+use crate::world::World;
+use crate::{output, stages};
+
+/// The token that ends every document, and the user's own.
+pub fn special_tokens(more: &[String]) -> Vec<String> {
+    let end = polder_tokenizer::END_OF_TEXT.to_owned();
+    let more = more.iter().filter(|t| **t != end).cloned();
+    std::iter::once(end.clone()).chain(more).collect()
+}
+
+/// The splits of a pile that become splits of a token set; the first is trained on.
+pub fn splits() -> Vec<String> {
+    vec!["train".into(), "validation".into()]
+}
+
+/// Tells what an artefact's manifest says, as a fact: the same each time it is told.
+pub fn told(world: &World, verb: &str, manifest: &Manifest) -> Event {
+    let made = Input { reference: manifest.reference.clone(), digest: manifest.content_digest() };
+    let run = manifest.details["run_id"].as_str().map_or_else(|| manifest.reference.to_string().replace(['/', '@'], "-"), str::to_owned);
+    Event::new(manifest.created_at, &world.actor, verb, manifest.reference.clone(), &run)
+        .with_inputs(manifest.inputs.clone())
+        .with_outputs(vec![made])
+        .with_details(manifest.details.clone())
+}
+
+/// Records what a manifest says.
+///
+/// # Errors
+/// It cannot be written.
+pub fn record(world: &mut World, verb: &str, manifest: &Manifest) -> anyhow::Result<()> {
+    let event = told(world, verb, manifest);
+    world.record(&event.run_id.clone(), &[event])
+}
+
+/// Trains a tokenizer, unless it stands there made from the same.
+///
+/// # Errors
+/// Those of the pipeline.
+pub fn tokenizer(world: &mut World, request: TrainTokenizer) -> anyhow::Result<Manifest> {
+    let lake = world.lake()?;
+    let now = world.now();
+    let reference = Reference::artefact("tokenizers", &request.name);
+    let vocab = request.vocab_size as u64;
+    let plan = world.block_on(async { request.plan(&lake, now).await.or_advise() })?;
+    let manifest = if plan.is_done(&lake) {
+        stages::manifest(world, &reference)?
+    } else {
+        let bar = Bar::new("tokenizer", vocab, Unit::Count);
+        let mut on_progress = |what: &str, done: u64, all: u64| {
+            bar.name(what);
+            bar.total(all);
+            bar.at(done);
+        };
+        world.block_on(async { plan.run(&lake, &mut on_progress).await.or_advise() })?
+    };
+    record(world, "train tokenizer", &manifest)?;
+    Ok(manifest)
+}
+
+/// Builds token shards, unless they stand there made from the same.
+///
+/// # Errors
+/// Those of the pipeline.
+pub fn tokens(world: &mut World, request: BuildTokens) -> anyhow::Result<Manifest> {
+    let lake = world.lake()?;
+    let now = world.now();
+    let plan = world.block_on(async { request.plan(&lake, now).await.or_advise() })?;
+    let bar = Bar::new("encoding documents", 1, Unit::Count);
+    let mut on_progress = |p: &polder_pipeline::TokensProgress| {
+        bar.total(p.n_documents_total);
+        bar.at(p.n_documents);
+    };
+    let manifest = world.block_on(async {
+        let clearance = polder_govern::clearance(&lake, plan.inputs_digest(), now).await.or_advise()?;
+        plan.run(&lake, clearance, &mut on_progress).await.or_advise()
+    })?;
+    drop(bar);
+    record(world, "build tokens", &manifest)?;
+    Ok(manifest)
+}
+
+/// A size of model beside what the tokens, the time and the machine allow.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Candidate {
+    /// The preset's name.
+    pub name: String,
+    /// Parameters.
+    pub n_params: u64,
+    /// Memory for training, in bytes: weights, gradients, two moments, activations.
+    pub memory_bytes: u64,
+    /// Seconds a step, measured here, or estimated from the size below by FLOP.
+    pub seconds_per_step: f64,
+    /// Whether that was measured.
+    pub is_measured: bool,
+    /// Steps that fit the time.
+    pub steps: u64,
+    /// Tokens seen for each parameter.
+    pub tokens_per_param: f64,
+    /// Times the training tokens are seen.
+    pub epochs: f64,
+}
+
+/// What planning came to.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct ModelPlan {
+    /// All sizes.
+    pub candidates: Vec<Candidate>,
+    /// The chosen one's name.
+    pub chosen: String,
+    /// Why.
+    pub why: String,
+    /// The resolved model.
+    pub model: ModelConfig,
+    /// The resolved training settings.
+    pub train: TrainConfig,
+}
+
+/// What planning is asked for.
+#[derive(Clone, Debug)]
+pub struct PlanRequest {
+    /// Training tokens there are.
+    pub n_tokens: u64,
+    /// Vocabulary size.
+    pub vocab_size: usize,
+    /// The token that ends documents.
+    pub end_id: u32,
+    /// Seconds to train.
+    pub seconds: f64,
+    /// Steps, where they are given.
+    pub steps: Option<u64>,
+    /// The size, where it is given.
+    pub preset: Option<String>,
+    /// Fixes initial weights and order.
+    pub seed: u64,
+}
+
+/// Tokens a parameter below which a smaller model learns more in the same time.
+/// Compute-optimal training sees about 20 (Hoffmann et al. 2022); a short run takes the largest model that sees at least one.
+const TOKENS_PER_PARAM_MIN: f64 = 1.0;
+/// Passes over the same tokens above which repetition stops paying (Muennighoff et al. 2023).
+const EPOCHS_MAX: f64 = 4.0;
+/// The time that evaluation and checkpoints during training take beside the steps.
+const STEP_SHARE: f64 = 0.92;
+
+/// The settings that a number of steps gives; everything else follows from it.
+pub fn train_config(steps: u64, seed: u64) -> TrainConfig {
+    let part = |n: u64| (steps / n).max(1);
+    TrainConfig {
+        steps,
+        seed,
+        warmup_steps: part(20).min(200),
+        eval_every: part(8),
+        checkpoint_every: part(10).min(200),
+        batch_size: 8,
+        micro_batch_size: 8,
+        ..TrainConfig::default()
+    }
+}
+
+/// Chooses a model for a pile, a time and this machine.
+///
+/// # Errors
+/// There is no such size, or not even the smallest fits.
+pub fn plan(request: &PlanRequest) -> anyhow::Result<ModelPlan> {
+    let machine = Machine::look();
+    let settings = train_config(request.steps.unwrap_or(1000), request.seed);
+    let config = |name: &str| {
+        let found = polder_model::preset(name, request.vocab_size, settings.context);
+        let names: Vec<&str> = PRESETS.iter().map(|p| p.name).collect();
+        let missing = || usage(format!("there is no size of model called `{name}`"), format!("The sizes are {}.", names.join(", ")));
+        found.map(|c| ModelConfig { bos_token_id: Some(request.end_id), eos_token_id: Some(request.end_id), ..c }).ok_or_else(missing)
+    };
+    let mut candidates: Vec<Candidate> = Vec::new();
+    if request.steps.is_none() || request.preset.is_none() {
+        for preset in &PRESETS {
+            let model = config(preset.name)?;
+            candidates.push(candidate(preset.name, &model, &settings, request, &machine, candidates.last())?);
+        }
+    }
+    let fits = |c: &&Candidate| machine.memory_available_bytes == 0 || c.memory_bytes < machine.memory_available_bytes;
+    let (chosen, why) = match &request.preset {
+        Some(name) => (name.clone(), "it was asked for".to_owned()),
+        None => {
+            let enough = |c: &&Candidate| c.tokens_per_param >= TOKENS_PER_PARAM_MIN;
+            match candidates.iter().filter(fits).filter(enough).next_back() {
+                Some(c) => (c.name.clone(), format!("the largest that sees at least {TOKENS_PER_PARAM_MIN} token for each parameter in the time")),
+                None => match candidates.first().filter(fits) {
+                    Some(c) => (c.name.clone(), "the smallest; the time is short even for it".to_owned()),
+                    None => return Err(failure::refused("no size of model fits this machine's free memory", "Close other programs, then run the same command again.")),
+                },
+            }
+        }
+    };
+    let model = config(&chosen)?;
+    let steps = match request.steps {
+        Some(steps) => steps,
+        None => match candidates.iter().find(|c| c.name == chosen) {
+            Some(c) => c.steps,
+            None => candidate(&chosen, &model, &settings, request, &machine, None)?.steps,
+        },
+    };
+    Ok(ModelPlan { candidates, chosen, why, model, train: train_config(steps.max(1), request.seed) })
+}
+
+fn candidate(name: &str, model: &ModelConfig, settings: &TrainConfig, request: &PlanRequest, machine: &Machine, smaller: Option<&Candidate>) -> anyhow::Result<Candidate> {
+    let n_params = model.n_params();
+    // Rows of activations a token: about 16 of C and 3 of F a layer, and the logits' chunk.
+    let row = (model.num_hidden_layers * (16 * model.hidden_size + 3 * model.intermediate_size)) as u64;
+    let memory_bytes = 16 * n_params + 4 * row * (settings.micro_batch_size * settings.context) as u64;
+    let flops = model.flops_per_token(settings.context) as f64 * settings.tokens_per_step() as f64;
+    // Where the size below already takes a second a step, its speed says enough.
+    let estimate = smaller.filter(|c| c.seconds_per_step > 0.6 || !c.is_measured);
+    let measured = estimate.is_none() && request.steps.is_none() && (machine.memory_available_bytes == 0 || memory_bytes < machine.memory_available_bytes / 2);
+    let seconds_per_step = if measured {
+        polder_train::measure(model, settings).or_advise()?
+    } else {
+        smaller.map_or(flops / 1e11, |c| {
+            let below = polder_model::preset(&c.name, request.vocab_size, settings.context);
+            c.seconds_per_step * flops / below.map_or(flops, |b| b.flops_per_token(settings.context) as f64 * settings.tokens_per_step() as f64)
+        })
+    };
+    let by_time = (request.seconds * STEP_SHARE / seconds_per_step) as u64;
+    let by_tokens = (EPOCHS_MAX * request.n_tokens as f64 / settings.tokens_per_step() as f64) as u64;
+    let steps = request.steps.unwrap_or_else(|| by_time.min(by_tokens.max(1)));
+    let seen = (steps * settings.tokens_per_step()) as f64;
+    Ok(Candidate {
+        name: name.to_owned(),
+        n_params,
+        memory_bytes,
+        seconds_per_step,
+        is_measured: measured,
+        steps,
+        tokens_per_param: seen / n_params as f64,
+        epochs: seen / request.n_tokens.max(1) as f64,
+    })
+}
+
+/// Draws the table that was chosen from.
+pub fn plan_table(plan: &ModelPlan) -> String {
+    let cells: Vec<Vec<String>> = plan
+        .candidates
+        .iter()
+        .map(|c| {
+            vec![
+                if c.name == plan.chosen { format!("→ {}", c.name) } else { format!("  {}", c.name) },
+                units::count(c.n_params),
+                units::bytes(c.memory_bytes),
+                format!("{:.3} s{}", c.seconds_per_step, if c.is_measured { "" } else { " est." }),
+                units::count(c.steps),
+                format!("{:.2}", c.tokens_per_param),
+                format!("{:.2}", c.epochs),
+            ]
+        })
+        .collect();
+    output::table(&["  size", "parameters", "memory", "a step", "steps", "tokens/param", "epochs"], &cells, &[1, 2, 3, 4, 5, 6])
+}
+
+/// What to train.
+#[derive(Clone, Debug)]
+pub struct TrainRequest {
+    /// The model's name.
+    pub name: String,
+    /// The token set.
+    pub tokens: Reference,
+    /// Its shape.
+    pub model: ModelConfig,
+    /// The settings.
+    pub config: TrainConfig,
+}
+
+/// A trained model.
+pub struct Trained {
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// What each step measured.
+    pub metrics: Vec<Metric>,
+}
+
+/// The name of the run that a request starts or goes on with: the same request has the same name.
+pub fn run_id(request: &TrainRequest, set: &TokenSet) -> String {
+    let digest = digest_json(&(set.fingerprint(), &request.model, &request.config));
+    format!("train-{}", &digest.hex()[..12])
+}
+
+/// Trains a model, or goes on where an earlier run stopped, and writes its folder.
+///
+/// # Errors
+/// Those of training; a run that was stopped can go on.
+pub fn train(world: &mut World, request: &TrainRequest) -> anyhow::Result<Trained> {
+    let folder = stages::folder(world, &request.tokens)?;
+    let set = TokenSet::open(&folder).or_advise()?;
+    let run_id = run_id(request, &set);
+    let run_dir = world.layout().run(&run_id);
+    let mut run = TrainRun::start_or_resume(&run_dir, &folder, &request.config, &Init::Fresh(request.model.clone())).or_advise()?;
+    let reference = stages::version_for(world, "models", &request.name, &run.inputs_digest());
+    let model_dir = stages::folder(world, &reference)?;
+    if let Ok(manifest) = Manifest::verify(&model_dir)
+        && manifest.inputs_digest() == run.inputs_digest()
+    {
+        let metrics = polder_train::read_metrics(&run_dir).or_advise()?;
+        record(world, "train", &manifest)?;
+        return Ok(Trained { manifest, metrics });
+    }
+    if run.step() > 0 {
+        output::note(&format!("    going on after step {} of {}", run.step(), request.config.steps));
+    }
+    let bar = Bar::new("training", request.config.steps, Unit::Count);
+    let outcome = run
+        .run(world.stop.flag(), &mut |report| {
+            bar.at(report.metric.step);
+            bar.name(&format!("loss {:.3} · {} tok/s", report.metric.loss, units::count(report.metric.tokens_per_second as u64)));
+        })
+        .or_advise()?;
+    drop(bar);
+    if let Outcome::Interrupted { step } = outcome {
+        output::note(&format!("    stopped after step {step} of {}; a checkpoint stands in runs/{run_id}", request.config.steps));
+        return Err(failure::interrupted());
+    }
+    let lake = world.lake()?;
+    let now = world.now();
+    let inputs_digest = run.inputs_digest();
+    let clearance = world.block_on(async { polder_govern::clearance(&lake, inputs_digest, now).await.or_advise() })?;
+    let tokenizer = set.manifest().inputs.iter().find(|i| matches!(&i.reference, Reference::Artefact { kind, .. } if kind == "tokenizers"));
+    let no_tokenizer = || failure::refused(format!("{} names no tokenizer", request.tokens), "Build the tokens again: polder tokens build.");
+    let tokenizer = stages::folder(world, &tokenizer.ok_or_else(no_tokenizer)?.reference)?.join("tokenizer.json");
+    let manifest = run.finish(&model_dir, &tokenizer, reference, now, Some(clearance)).or_advise()?;
+    record(world, "train", &manifest)?;
+    Ok(Trained { manifest, metrics: run.metrics().to_vec() })
+}
+
+/// Draws the loss of a run, with the entropy of single tokens beside it.
+pub fn show_loss(metrics: &[Metric], unigram_entropy_nats: f64) {
+    // A hundred points say all that a terminal can show; each is the mean of its steps.
+    let group = metrics.len().div_ceil(100).max(1);
+    let points: Vec<(f64, f64)> = metrics
+        .chunks(group)
+        .map(|c| (c[c.len() - 1].step as f64, c.iter().map(|m| m.loss).sum::<f64>() / c.len() as f64))
+        .collect();
+    let curve = crate::chart::curve(&points, Some((unigram_entropy_nats, "unigram entropy")), 60, 9, "step");
+    if !curve.is_empty() {
+        output::note(&curve);
+    }
+}

@@ -1,0 +1,134 @@
+//! Every SQL file that makes a table, run on a few rows whose result can be worked out by hand.
+//!
+//! `tests/sql/x.slt` belongs to `sql/NN_stage/x.sql`. Besides queries, three statements are understood:
+//! `FILL table AS query` writes a table, `APPLY table` runs its SQL file, `REMOVED table` lists what it left out.
+#![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use async_trait::async_trait;
+use polder_base::TableName;
+use polder_lake::{Lake, WriteMode, WriteOptions};
+use polder_pipeline::{ApplyContext, FILES, Pipeline};
+use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner};
+
+struct Database {
+    lake: Lake,
+    _folder: std::sync::Arc<tempfile::TempDir>,
+}
+
+#[derive(Debug)]
+struct Failure(String);
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// The whole chain of an error, since the last cause says which column is wrong.
+fn failure(error: impl std::error::Error) -> Failure {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    Failure(text)
+}
+
+impl Database {
+    async fn rows(&self, sql: &str) -> Result<Vec<Vec<String>>, Failure> {
+        let batches = self.lake.sql(sql).await.map_err(failure)?.collect().await.map_err(failure)?;
+        let options = FormatOptions::default().with_null("NULL");
+        let mut rows = Vec::new();
+        for batch in &batches {
+            let columns: Vec<_> = batch.columns().iter().map(|c| ArrayFormatter::try_new(c.as_ref(), &options).unwrap()).collect();
+            for row in 0..batch.num_rows() {
+                let cell = |c: &ArrayFormatter| match c.value(row).to_string() {
+                    empty if empty.is_empty() => "(empty)".to_owned(),
+                    text => text.replace('\n', "⏎"),
+                };
+                rows.push(columns.iter().map(cell).collect());
+            }
+        }
+        Ok(rows)
+    }
+
+    async fn apply(&self, table: &str) -> Result<(), Failure> {
+        let mut pipeline = Pipeline::open(None).map_err(failure)?;
+        pipeline.files.retain(|f| f.table.to_string() == table);
+        assert_eq!(pipeline.files.len(), 1, "no SQL file makes {table}");
+        let context = ApplyContext { actor: "tester@here".into(), run_id: "test".into() };
+        polder_pipeline::apply(&self.lake, &pipeline, &context, &mut |_| {}).await.map_err(failure)?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl AsyncDB for Database {
+    type Error = Failure;
+    type ColumnType = DefaultColumnType;
+
+    async fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Failure> {
+        if let Some(rest) = sql.strip_prefix("FILL ") {
+            let (table, query) = rest.split_once(" AS ").expect("FILL table AS query");
+            let frame = self.lake.sql(query).await.map_err(failure)?;
+            let options = WriteOptions { mode: WriteMode::Overwrite, ..WriteOptions::default() };
+            let table: TableName = table.trim().parse().map_err(failure)?;
+            self.lake.write(&table, frame, &options).await.map_err(failure)?;
+            return Ok(DBOutput::StatementComplete(0));
+        }
+        if let Some(table) = sql.strip_prefix("APPLY ") {
+            self.apply(table.trim()).await?;
+            return Ok(DBOutput::StatementComplete(0));
+        }
+        let removed = sql.strip_prefix("REMOVED ").map(|table| {
+            format!("SELECT doc_id, reason, detail FROM ops.removed WHERE step = '{}' ORDER BY doc_id", table.trim())
+        });
+        let rows = self.rows(removed.as_deref().unwrap_or(sql)).await?;
+        Ok(DBOutput::Rows { types: vec![DefaultColumnType::Any; rows.first().map_or(1, Vec::len)], rows })
+    }
+
+    async fn shutdown(&mut self) {}
+}
+
+async fn database() -> Result<Database, Failure> {
+    let folder = std::sync::Arc::new(tempfile::tempdir().expect("temporary folder"));
+    let lake = Lake::init(folder.path()).await.map_err(failure)?;
+    Ok(Database { lake, _folder: folder })
+}
+
+fn slt_files() -> BTreeMap<String, std::path::PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/sql");
+    let entries = std::fs::read_dir(folder).expect("tests/sql").map(|e| e.expect("entry").path());
+    let slt = entries.filter(|p| p.extension().is_some_and(|e| e == "slt"));
+    slt.map(|p| (p.file_stem().expect("stem").to_string_lossy().into_owned(), p)).collect()
+}
+
+#[test]
+fn every_sql_file_that_makes_a_table_has_a_test_of_its_name() {
+    let stem = |path: &str| path.rsplit('/').next().expect("name").trim_end_matches(".sql").to_owned();
+    let expected: Vec<String> = FILES.iter().map(|(path, _)| stem(path)).collect();
+    let found = slt_files();
+    for name in &expected {
+        assert!(found.contains_key(name), "tests/sql/{name}.slt is missing");
+    }
+}
+
+#[test]
+fn every_sql_file_gives_the_rows_that_its_test_says() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(8 << 20).build().expect("runtime");
+    let mut failures = Vec::new();
+    for (name, path) in slt_files() {
+        let result = runtime.block_on(async { Runner::new(database).run_file_async(path).await });
+        if let Err(error) = result {
+            failures.push(format!("{name}: {}", error.display(false)));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}

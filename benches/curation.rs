@@ -20,11 +20,21 @@ fn main() {
         texts.iter().for_each(|t| run(t));
         bytes as f64 / 1e6 / start.elapsed().as_secs_f64()
     };
-    let language = |t: &str| drop(black_box(detect_language(t)));
-    let hap = |t: &str| drop(black_box(hap_score(t)));
-    let personal = |t: &str| drop(black_box(pii(t)));
-    let gopher = |t: &str| drop(black_box(gopher_quality(t)));
-    let signature = |t: &str| drop(black_box(minhash(t, N_PERMUTATIONS, NGRAM)));
+    let language = |t: &str| {
+        let _ = black_box(detect_language(t));
+    };
+    let hap = |t: &str| {
+        let _ = black_box(hap_score(t));
+    };
+    let personal = |t: &str| {
+        let _ = black_box(pii(t));
+    };
+    let gopher = |t: &str| {
+        let _ = black_box(gopher_quality(t));
+    };
+    let signature = |t: &str| {
+        let _ = black_box(minhash(t, N_PERMUTATIONS, NGRAM));
+    };
     // The first pass loads lists and pages.
     measure(&|t| {
         hap(t);

@@ -89,7 +89,8 @@ fn starts_number(bytes: &[u8], i: usize) -> bool {
     let joined =
         before.is_ascii_alphanumeric() || matches!(before, b'.' | b'_' | b'+' | b'#' | b'$' | b'%' | b'\\' | b'&') || before >= 0x80;
     // `555-0100` in `x-555-0100` belongs to what stands before the dash.
-    !joined && !(before == b'-' && i >= 2 && bytes[i - 2].is_ascii_alphanumeric())
+    let behind_dash = before == b'-' && i >= 2 && bytes[i - 2].is_ascii_alphanumeric();
+    !(joined || behind_dash)
 }
 
 /// Nothing that would continue a number follows.
@@ -160,7 +161,7 @@ fn ipv4_end(bytes: &[u8], start: usize) -> Option<usize> {
     // Versions, section numbers and object identifiers have the same form, but fewer digits or their own beginnings.
     let short = i - start < 3 + 7;
     let object_identifier = matches!(octets, [1, 2 | 3, ..] | [2, 5, ..]);
-    let valid = octets.iter().all(|o| *o <= 255) && ends_number(bytes, i) && !(bytes.get(i) == Some(&b'-'));
+    let valid = octets.iter().all(|o| *o <= 255) && ends_number(bytes, i) && bytes.get(i) != Some(&b'-');
     (valid && public && !short && !object_identifier && !follows_version_word(bytes, start)).then_some(i)
 }
 

@@ -81,8 +81,8 @@ fn the_sketch_equals_its_plain_definition() {
     for round in 0..32u64 {
         for s in &set {
             let hash = crate::words::mix(s ^ (round + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-            let slot = if round < 16 { (u128::from(hash >> 32) * 16 >> 32) as usize } else { (round - 16) as usize };
-            slow[slot] = slow[slot].min(round << 48 | (hash & 0xffff_ffff_ffff));
+            let slot = if round < 16 { ((u128::from(hash >> 32) * 16) >> 32) as usize } else { (round - 16) as usize };
+            slow[slot] = slow[slot].min((round << 48) | (hash & 0xffff_ffff_ffff));
         }
     }
     assert_eq!(fast, slow);

@@ -44,7 +44,7 @@ fn foreign_text(file: &SourceFile) -> Vec<String> {
         if is_cuda(literal.text) {
             problems.push(format!("{}:{}: CUDA text belongs in kernels/", file.path, literal.line));
         }
-        if is_sql(literal.text) && !is_example(&file.text[..literal.start]) && !allowed(&literal) {
+        if is_sql(literal.text) && !is_example(&file.text[..literal.start], literal.text) && !allowed(&literal) {
             problems.push(format!("{}:{}: SQL text belongs in sql/ (or say why not: `// {ALLOW_SQL}because …`)", file.path, literal.line));
         }
     }
@@ -64,11 +64,10 @@ fn tests_start(text: &str) -> usize {
     text.find("#[cfg(test)]\nmod ").unwrap_or(text.len())
 }
 
-/// An SQL function documents itself with an example.
-fn is_example(before: &str) -> bool {
-    let line_start = before.len() - before.len().min(160);
-    let near = (line_start..=before.len()).find_map(|i| before.get(i..)).unwrap_or_default();
-    near.rsplit_once("sql_example").is_some_and(|(_, after)| !after.contains([';', '"']))
+/// A function documents itself with an example, and help shows commands; neither is run.
+fn is_example(before: &str, text: &str) -> bool {
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    line.contains("example") || text.contains("polder sql ")
 }
 
 fn is_cuda(text: &str) -> bool {
@@ -108,6 +107,8 @@ mod tests {
             "//! A.\n#[cfg(test)]\nmod tests { const Q: &str = \"SELECT a FROM t\"; }\n",
             "//! A.\nfn d() { b.with_sql_example(\"SELECT f(a) FROM t\") }\n",
             "//! A.\nconst H: &str = \"Write SELECT … FROM … instead.\";\nconst G: &str = \"select from the list\";\n",
+            "//! A.\nconst D: D = D {\n    example: \"SELECT f(a) FROM t\",\n};\n",
+            "//! A.\nconst H: &str = \"Ask with `polder sql 'SELECT a FROM t'`.\";\n",
             "//! A.\n// tidy: sql, because the engine asks for it\nconst Q: &str = \"SELECT a FROM t\";\n",
         ] {
             assert_eq!(of("crates/a/src/lib.rs", text), Vec::<String>::new(), "{text}");

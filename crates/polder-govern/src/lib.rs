@@ -25,6 +25,6 @@ pub use error::GovernError;
 pub use facts::{Fact, FactFilter, list, record, show, sync, verify_chain};
 pub use funnel::FilterStep;
 pub use lineage::{Lineage, Made, Node, Source, lineage};
-pub use model_card::{ModelCard, TuningCard, model_card, write_model_card};
+pub use model_card::{ModelCard, Tokens, TuningCard, model_card, write_model_card};
 pub use policy::{Gate, GateResult, Policy, clearance};
 pub use queries::{QUERIES, query};

@@ -47,7 +47,7 @@ pub struct ModelCard {
     /// Settings and results of its training.
     pub training: BTreeMap<String, String>,
     /// The tokens it was trained on, and their numbers.
-    pub tokens: Option<(Reference, BTreeMap<String, String>)>,
+    pub tokens: Option<Tokens>,
     /// The pile those came from.
     pub pile: Option<DataCard>,
     /// Its scores.
@@ -130,7 +130,10 @@ fn pile_of(walked: &Lineage) -> Option<Reference> {
     tables().find(is_pile).map(|n| n.reference.clone())
 }
 
-fn tokens_of(lake: &Lake, walked: &Lineage) -> Result<Option<(Reference, BTreeMap<String, String>)>, GovernError> {
+/// Token shards with the numbers of their manifest.
+pub type Tokens = (Reference, BTreeMap<String, String>);
+
+fn tokens_of(lake: &Lake, walked: &Lineage) -> Result<Option<Tokens>, GovernError> {
     let is_tokens = |n: &&Node| matches!(&n.reference, Reference::Artefact { kind, .. } if kind == "tokens") && !n.is_gone;
     let Some(node) = walked.nodes().into_iter().find(is_tokens) else { return Ok(None) };
     let Some(folder) = lake.layout().artefact(&node.reference) else { return Ok(None) };

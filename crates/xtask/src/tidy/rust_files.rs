@@ -67,7 +67,7 @@ fn tests_start(text: &str) -> usize {
 /// A function documents itself with an example, and help shows commands; neither is run.
 fn is_example(before: &str, text: &str) -> bool {
     let line = before.rsplit('\n').next().unwrap_or_default();
-    line.contains("example") || text.contains("polder sql ")
+    line.contains("example") || (text.contains("polder") && text.contains(" sql "))
 }
 
 fn is_cuda(text: &str) -> bool {

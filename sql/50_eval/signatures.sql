@@ -38,4 +38,4 @@ SELECT
   concat('/// ', k.comment, chr(10)) AS prompt,
   concat(k.signature, chr(10)) AS completion
 FROM ranked k
-WHERE (k.split = 'train' AND k.place <= $train_max) OR (k.split = 'test' AND k.place <= $heldout_max)
+WHERE (k.split = 'train' AND k.place <= $train_max) OR (k.split <> 'train' AND k.place <= $heldout_max)

@@ -87,9 +87,9 @@ impl AsyncDB for Database {
             self.apply(table.trim()).await?;
             return Ok(DBOutput::StatementComplete(0));
         }
-        let removed = sql.strip_prefix("REMOVED ").map(|table| {
-            format!("SELECT doc_id, reason, detail FROM ops.removed WHERE step = '{}' ORDER BY doc_id", table.trim())
-        });
+        let removed = sql
+            .strip_prefix("REMOVED ")
+            .map(|table| format!("SELECT doc_id, reason, detail FROM ops.removed WHERE step = '{}' ORDER BY doc_id", table.trim()));
         let rows = self.rows(removed.as_deref().unwrap_or(sql)).await?;
         Ok(DBOutput::Rows { types: vec![DefaultColumnType::Any; rows.first().map_or(1, Vec::len)], rows })
     }

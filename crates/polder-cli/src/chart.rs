@@ -43,7 +43,12 @@ pub fn curve(points: &[(f64, f64)], mark: Option<(f64, &str)>, width: usize, hei
         out.push_str(format!("{label} ┤{line}{note}").trim_end());
         out.push('\n');
     }
-    out.push_str(&format!("       └{}\n        {first:<10.0}{:>pad$}", "─".repeat(width), format!("{x_name} {last:.0}"), pad = width.saturating_sub(10)));
+    out.push_str(&format!(
+        "       └{}\n        {first:<10.0}{:>pad$}",
+        "─".repeat(width),
+        format!("{x_name} {last:.0}"),
+        pad = width.saturating_sub(10)
+    ));
     out
 }
 
@@ -107,7 +112,10 @@ mod tests {
 
     #[test]
     fn a_funnel_shows_what_was_left_out() {
-        let levels = [Level { name: "raw".into(), n: 100, left_out: vec![] }, Level { name: "clean".into(), n: 40, left_out: vec![("too short".into(), 60)] }];
+        let levels = [
+            Level { name: "raw".into(), n: 100, left_out: vec![] },
+            Level { name: "clean".into(), n: 40, left_out: vec![("too short".into(), 60)] },
+        ];
         let text = funnel(&levels, 10);
         assert!(text.contains("██████████") && text.contains("−60 too short"), "{text}");
     }

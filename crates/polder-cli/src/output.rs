@@ -48,7 +48,14 @@ pub fn table(headings: &[&str], rows: &[Vec<String>], right: &[usize]) -> String
 ///
 /// # Errors
 /// Standard output is closed.
-pub fn rows(json: bool, schema: &str, objects: &[serde_json::Value], headings: &[&str], cells: &[Vec<String>], right: &[usize]) -> anyhow::Result<()> {
+pub fn rows(
+    json: bool,
+    schema: &str,
+    objects: &[serde_json::Value],
+    headings: &[&str],
+    cells: &[Vec<String>],
+    right: &[usize],
+) -> anyhow::Result<()> {
     if json {
         return objects.iter().try_for_each(|o| object(schema, o));
     }

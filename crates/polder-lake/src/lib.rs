@@ -24,6 +24,7 @@ pub use error::LakeError;
 pub use ingest::{IngestProgress, IngestReport, IngestRequest, Order, Phase};
 pub use lake::Lake;
 pub use snapshot::Snapshot;
+pub use sql::LakeDialect;
 pub use tables::SCHEMAS;
 pub use tags::Tag;
 pub use write::{WriteMode, WriteOptions, Written};

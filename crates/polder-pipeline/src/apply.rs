@@ -171,7 +171,9 @@ pub async fn apply(
             run(lake, file, &step.inputs, context).await?;
         }
         let Some((version, at, record)) = recorded(lake, &file.table).await? else {
-            return Err(PipelineError::Graph { message: format!("`{}` was changed by another writer while `{}` ran", file.table, file.path) });
+            return Err(PipelineError::Graph {
+                message: format!("`{}` was changed by another writer while `{}` ran", file.table, file.path),
+            });
         };
         let applied = told(lake, file, version, at, record, written).await?;
         if written {
@@ -235,5 +237,13 @@ async fn told(lake: &Lake, file: &SqlFile, version: u64, at: Timestamp, record: 
         .with_inputs(record.inputs)
         .with_outputs(vec![Input { reference: subject, digest: snapshot.files_digest }])
         .with_details(details);
-    Ok(Applied { path: file.path.clone(), table: file.table.clone(), version, written, n_rows: snapshot.n_rows, removed: record.removed, event })
+    Ok(Applied {
+        path: file.path.clone(),
+        table: file.table.clone(),
+        version,
+        written,
+        n_rows: snapshot.n_rows,
+        removed: record.removed,
+        event,
+    })
 }

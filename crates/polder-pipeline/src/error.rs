@@ -99,9 +99,15 @@ pub enum PipelineError {
 impl Advice for PipelineError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::FrontMatter { .. } => Some("Front matter lines look like `-- table: clean.docs_clean`, `-- mode: full`, `-- why: …`; see sql/README.md.".into()),
-            Self::Sql { .. } | Self::Graph { .. } => Some("Mend the file, then run the same command again; tables made before are untouched.".into()),
-            Self::Step { source, .. } => source.hint().or(Some("Mend the file, then run the same command again; the table still holds its last version.".into())),
+            Self::FrontMatter { .. } => {
+                Some("Front matter lines look like `-- table: clean.docs_clean`, `-- mode: full`, `-- why: …`; see sql/README.md.".into())
+            }
+            Self::Sql { .. } | Self::Graph { .. } => {
+                Some("Mend the file, then run the same command again; tables made before are untouched.".into())
+            }
+            Self::Step { source, .. } => {
+                source.hint().or(Some("Mend the file, then run the same command again; the table still holds its last version.".into()))
+            }
             Self::NoInput { .. } => Some("Bring the data in with `polder ingest DIR`, or correct the table's name.".into()),
             Self::Empty { .. } => Some("Look at what the filters removed with `polder pile card`, or ingest more data.".into()),
             Self::Column { .. } => Some("Name the columns in the query, for example SELECT doc_id, text FROM …".into()),
@@ -116,7 +122,9 @@ impl Advice for PipelineError {
 
     fn exit(&self) -> ExitKind {
         match self {
-            Self::FrontMatter { .. } | Self::Sql { .. } | Self::Graph { .. } | Self::NoInput { .. } | Self::Column { .. } => ExitKind::Usage,
+            Self::FrontMatter { .. } | Self::Sql { .. } | Self::Graph { .. } | Self::NoInput { .. } | Self::Column { .. } => {
+                ExitKind::Usage
+            }
             Self::Step { source, .. } => source.exit(),
             Self::Lake(e) => e.exit(),
             Self::Tokenizer(e) => e.exit(),

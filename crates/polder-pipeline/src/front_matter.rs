@@ -53,7 +53,8 @@ impl FrontMatter {
                 "mode" if value == "full" => front.mode = Mode::Full,
                 "mode" => return Err(fail(format!("mode `{value}` is not known; known: full"))),
                 "removes" => {
-                    let (reason, detail) = value.split_once(',').ok_or_else(|| fail("expected `-- removes: reason_column, detail_column`".into()))?;
+                    let (reason, detail) =
+                        value.split_once(',').ok_or_else(|| fail("expected `-- removes: reason_column, detail_column`".into()))?;
                     front.removes = Some((reason.trim().to_owned(), detail.trim().to_owned()));
                 }
                 "param" => front.parameters.push(parameter(value).ok_or_else(|| fail(format!("`{value}` is not `name = value`")))?),
@@ -66,9 +67,11 @@ impl FrontMatter {
         }
         let stem = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".sql");
         match &front.table {
-            Some(table) if table.name != stem => {
-                Err(PipelineError::FrontMatter { path: path.to_owned(), line: 1, message: format!("makes `{table}`, but the file is called {stem}.sql") })
-            }
+            Some(table) if table.name != stem => Err(PipelineError::FrontMatter {
+                path: path.to_owned(),
+                line: 1,
+                message: format!("makes `{table}`, but the file is called {stem}.sql"),
+            }),
             _ => Ok(front),
         }
     }
@@ -103,7 +106,13 @@ mod tests {
 
     #[test]
     fn wrong_front_matter_names_the_line() {
-        for text in ["-- table: clean.x\n-- mode: often\n-- why: w", "-- table: y\n-- why: w", "-- why: w\n-- surprise: 1", "-- table: clean.y\n-- why: w", "SELECT 1"] {
+        for text in [
+            "-- table: clean.x\n-- mode: often\n-- why: w",
+            "-- table: y\n-- why: w",
+            "-- why: w\n-- surprise: 1",
+            "-- table: clean.y\n-- why: w",
+            "SELECT 1",
+        ] {
             assert!(FrontMatter::parse("20_clean/x.sql", text).is_err(), "{text}");
         }
     }

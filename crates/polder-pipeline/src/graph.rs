@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use polder_base::{Digest, Hasher, TableName};
+use polder_lake::LakeDialect;
 use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, Statement, TableAlias, TableFactor, VisitMut, VisitorMut};
-use sqlparser::dialect::DatabricksDialect;
 use sqlparser::parser::Parser;
 
 use crate::{FILES, FrontMatter, PipelineError};
@@ -40,7 +40,7 @@ impl SqlFile {
         let front = FrontMatter::parse(path, text)?;
         let Some(table) = front.table.clone() else { return Ok(None) };
         let wrong = |message: String| PipelineError::Sql { path: path.to_owned(), message };
-        let mut statements = Parser::parse_sql(&DatabricksDialect {}, text).map_err(|e| wrong(e.to_string()))?;
+        let mut statements = Parser::parse_sql(&LakeDialect, text).map_err(|e| wrong(e.to_string()))?;
         let statement = match (statements.pop(), statements.is_empty()) {
             (Some(Statement::Query(query)), true) => Statement::Query(query),
             _ => return Err(wrong("expected one SELECT".into())),
@@ -199,7 +199,11 @@ mod tests {
 
     #[test]
     fn pinning_reaches_every_table_and_no_cte() {
-        let f = file("10_stage/a.sql", "clean.a", "WITH docs AS (SELECT * FROM raw.docs) SELECT * FROM docs JOIN raw.docs AS r ON r.id = docs.id WHERE x IN (SELECT y FROM raw.other)");
+        let f = file(
+            "10_stage/a.sql",
+            "clean.a",
+            "WITH docs AS (SELECT * FROM raw.docs) SELECT * FROM docs JOIN raw.docs AS r ON r.id = docs.id WHERE x IN (SELECT y FROM raw.other)",
+        );
         assert_eq!(f.reads, [TableName::new("raw", "docs"), TableName::new("raw", "other")]);
         let pinned = f.pinned(&BTreeMap::from([(TableName::new("raw", "docs"), 4), (TableName::new("raw", "other"), 0)]));
         assert_eq!(pinned.matches("raw.\"docs@4\"").count(), 2, "{pinned}");
@@ -210,7 +214,9 @@ mod tests {
     fn layout_and_comments_do_not_change_a_digest_and_parameters_do() {
         let a = file("10_stage/a.sql", "clean.a", "SELECT 1 FROM raw.docs");
         let b = file("10_stage/a.sql", "clean.a", "SELECT   1\nFROM raw.docs -- note");
-        let c = SqlFile::parse("10_stage/a.sql", "-- table: clean.a\n-- param: n = 2\n-- why: test\nSELECT 1 FROM raw.docs").expect("parse").expect("table");
+        let c = SqlFile::parse("10_stage/a.sql", "-- table: clean.a\n-- param: n = 2\n-- why: test\nSELECT 1 FROM raw.docs")
+            .expect("parse")
+            .expect("table");
         assert_eq!(a.digest(), b.digest());
         assert_ne!(a.digest(), c.digest());
     }

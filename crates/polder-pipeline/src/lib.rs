@@ -14,7 +14,7 @@ mod sql_files;
 mod tokenizer;
 mod tokens;
 
-pub use apply::{ApplyContext, Applied, PlannedStep, Progress, StepState, apply, plan};
+pub use apply::{Applied, ApplyContext, PlannedStep, Progress, StepState, apply, plan};
 pub use error::PipelineError;
 pub use export::{Export, ExportPlan, ExportQuery};
 pub use front_matter::{FrontMatter, Mode, Parameter};

@@ -27,11 +27,8 @@ pub(crate) async fn append_removed(
         text(&columns.1).alias("detail"),
         lit(work_id).alias("run_id"),
     ])?;
-    let options = WriteOptions {
-        mode: WriteMode::Append,
-        transaction: Some((format!("removed/{table}/{work_id}"), 1)),
-        ..WriteOptions::default()
-    };
+    let options =
+        WriteOptions { mode: WriteMode::Append, transaction: Some((format!("removed/{table}/{work_id}"), 1)), ..WriteOptions::default() };
     lake.write(&ops::table("removed"), rows, &options).await?;
     Ok(())
 }
@@ -49,7 +46,9 @@ pub(crate) async fn count_removed(lake: &Lake, table: &TableName, work_id: &str)
     for batch in &batches {
         let reasons = batch.column(0).as_string::<i32>();
         let ns = batch.column(1).as_primitive::<Int64Type>();
-        counts.extend((0..batch.num_rows()).filter(|i| reasons.is_valid(*i)).map(|i| (reasons.value(i).to_owned(), ns.value(i).unsigned_abs())));
+        counts.extend(
+            (0..batch.num_rows()).filter(|i| reasons.is_valid(*i)).map(|i| (reasons.value(i).to_owned(), ns.value(i).unsigned_abs())),
+        );
     }
     Ok(counts)
 }

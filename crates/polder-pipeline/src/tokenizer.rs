@@ -43,9 +43,11 @@ impl TrainTokenizer {
     /// A table that is not there.
     pub async fn plan(self, lake: &Lake, at: Timestamp) -> Result<TrainTokenizerPlan, PipelineError> {
         let snapshot = lake.snapshot(&self.from).await?;
-        let input = Input { reference: Reference::Table(snapshot.table.clone(), At::Version(snapshot.version)), digest: snapshot.files_digest };
+        let input =
+            Input { reference: Reference::Table(snapshot.table.clone(), At::Version(snapshot.version)), digest: snapshot.files_digest };
         let settings = (&self.query, self.vocab_size, &self.special_tokens, self.bytes_max);
-        let manifest = Manifest::new(Reference::artefact("tokenizers", &self.name), at, vec![input], digest_json(&settings), serde_json::Value::Null);
+        let manifest =
+            Manifest::new(Reference::artefact("tokenizers", &self.name), at, vec![input], digest_json(&settings), serde_json::Value::Null);
         Ok(TrainTokenizerPlan { request: self, snapshot, manifest })
     }
 }
@@ -91,7 +93,8 @@ impl TrainTokenizerPlan {
         if bytes == 0 {
             return Err(PipelineError::Empty { what: self.request.from.to_string() });
         }
-        let options = TrainOptions { vocab_size: self.request.vocab_size, special_tokens: self.request.special_tokens.clone(), min_count: 2 };
+        let options =
+            TrainOptions { vocab_size: self.request.vocab_size, special_tokens: self.request.special_tokens.clone(), min_count: 2 };
         let tokenizer = polder_tokenizer::train(&counts, &options, &mut |done, all| on_progress("merging", done as u64, all as u64))?;
         let reference = self.manifest.reference.clone();
         let Some(folder) = lake.layout().artefact(&reference) else {

@@ -130,7 +130,8 @@ impl BuildTokensPlan {
         on_progress: &mut (dyn FnMut(&TokensProgress) + Send),
     ) -> Result<Manifest, PipelineError> {
         let folder = lake.layout().artefact(&self.reference()).unwrap_or_default();
-        let manifest = if self.is_done(lake) { Manifest::read(&folder)? } else { self.write(lake, &folder, clearance, on_progress).await? };
+        let manifest =
+            if self.is_done(lake) { Manifest::read(&folder)? } else { self.write(lake, &folder, clearance, on_progress).await? };
         note(lake, &self.request.name, &self.snapshot, &folder, &manifest).await?;
         Ok(manifest)
     }
@@ -144,7 +145,11 @@ impl BuildTokensPlan {
     ) -> Result<Manifest, PipelineError> {
         let vocab_size = self.tokenizer.vocab_size();
         let end = self.tokenizer.special_id("<|endoftext|>");
-        let end_id = end.ok_or_else(|| PipelineError::Column { what: format!("tokenizers/{}", self.request.tokenizer), column: "<|endoftext|>".into(), expected: "special token" })?;
+        let end_id = end.ok_or_else(|| PipelineError::Column {
+            what: format!("tokenizers/{}", self.request.tokenizer),
+            column: "<|endoftext|>".into(),
+            expected: "special token",
+        })?;
         let options = SetOptions {
             splits: self.request.splits.clone(),
             shards: ShardOptions { vocab_size, end_id, tokens_per_shard_max: self.request.shard_tokens_max },
@@ -184,7 +189,8 @@ async fn note(lake: &Lake, name: &str, snapshot: &Snapshot, folder: &std::path::
         if rows.is_empty() {
             break;
         }
-        let text = |f: &dyn Fn(&polder_shard::TokenDocument) -> String| Arc::new(StringArray::from_iter_values(rows.iter().map(f))) as ArrayRef;
+        let text =
+            |f: &dyn Fn(&polder_shard::TokenDocument) -> String| Arc::new(StringArray::from_iter_values(rows.iter().map(f))) as ArrayRef;
         let number = |f: &dyn Fn(&polder_shard::TokenDocument) -> u64| {
             Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| i64::try_from(f(r)).unwrap_or(i64::MAX)))) as ArrayRef
         };

@@ -52,7 +52,10 @@ fn registry_sources() -> Vec<PathBuf> {
 
 pub fn run(world: &mut World, args: Args) -> anyhow::Result<()> {
     if args.workflow != quickstart::NAME {
-        return Err(usage(format!("there is no workflow `{}`", args.workflow), "The workflow is called quickstart: polder run quickstart."));
+        return Err(usage(
+            format!("there is no workflow `{}`", args.workflow),
+            "The workflow is called quickstart: polder run quickstart.",
+        ));
     }
     let named_sources = !args.sources.is_empty();
     let settings = Settings {

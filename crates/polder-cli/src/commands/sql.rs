@@ -99,7 +99,8 @@ fn one(world: &mut World, statement: &str) -> anyhow::Result<()> {
     world.block_on(async {
         let frame = lake.sql(statement).await.or_advise()?;
         let names: Vec<String> = frame.schema().fields().iter().map(|f| f.name().clone()).collect();
-        let numeric: Vec<usize> = frame.schema().fields().iter().enumerate().filter(|(_, f)| is_number(f.data_type())).map(|(i, _)| i).collect();
+        let numeric: Vec<usize> =
+            frame.schema().fields().iter().enumerate().filter(|(_, f)| is_number(f.data_type())).map(|(i, _)| i).collect();
         let mut rows = frame.execute_stream().await?;
         if json {
             let mut writer = LineDelimitedWriter::new(io::stdout().lock());

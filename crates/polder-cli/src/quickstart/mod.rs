@@ -130,7 +130,10 @@ fn said<'a>(context: &mut Context<'a>, step: &AnyStep<'a, '_>, moment: Moment<'_
                 input_versions: "[]".into(),
                 counters: done.outcome.details.to_string(),
             };
-            let written = context.world.lake().and_then(|lake| context.world.block_on(async { polder_govern::record_runs(&lake, &[row]).await.or_advise() }));
+            let written = context
+                .world
+                .lake()
+                .and_then(|lake| context.world.block_on(async { polder_govern::record_runs(&lake, &[row]).await.or_advise() }));
             if let Err(error) = written {
                 output::note(&format!("warning: this step's run was not noted in ops.runs: {error}"));
             }
@@ -154,7 +157,11 @@ pub fn dry_run(world: &mut World, settings: &Settings) -> anyhow::Result<()> {
         .iter()
         .map(|step| {
             let done = state.steps.get(step.name());
-            vec![step.stage().to_owned(), step.name().to_owned(), done.map_or("would run".into(), |d| format!("done at {}, checked again when run", d.at))]
+            vec![
+                step.stage().to_owned(),
+                step.name().to_owned(),
+                done.map_or("would run".into(), |d| format!("done at {}, checked again when run", d.at)),
+            ]
         })
         .collect();
     output::data(&output::table(&["stage", "step", "state"], &cells, &[]))?;

@@ -81,8 +81,12 @@ impl<'a> Step<Context<'a>, Error> for Ingest {
         };
         let report = stages::prepare::ingest(context.world, &request)?;
         let left: u64 = report.quarantined.values().sum();
-        let summary =
-            format!("{} files ({}) of {} packages in raw.docs, {left} in raw.quarantine", units::count(report.kept), units::bytes(report.bytes), report.packages);
+        let summary = format!(
+            "{} files ({}) of {} packages in raw.docs, {left} in raw.quarantine",
+            units::count(report.kept),
+            units::bytes(report.bytes),
+            report.packages
+        );
         let digest = table_digest(context, &raw())?;
         Ok(outcome(summary, vec![(Reference::Table(raw(), At::Version(report.version)), digest)]))
     }

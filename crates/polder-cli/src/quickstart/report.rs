@@ -19,7 +19,10 @@ pub fn end(context: &mut Context<'_>, ran: usize, took: Duration) -> anyhow::Res
     let lake = context.world.root.display().to_string();
     let lake_flag = if lake == "./lake" { String::new() } else { format!(" --lake {lake}") };
     if context.world.json {
-        return output::object("polder.run", &serde_json::json!({ "pile": pile, "model": model, "adapter": adapter, "folder": folder, "steps_run": ran }));
+        return output::object(
+            "polder.run",
+            &serde_json::json!({ "pile": pile, "model": model, "adapter": adapter, "folder": folder, "steps_run": ran }),
+        );
     }
     let state = if ran == 0 { "everything is up to date".to_owned() } else { format!("{ran} steps done") };
     output::note(&format!("\n{state} in {}. The lake at {lake} holds", units::duration(took)));
@@ -31,7 +34,11 @@ pub fn end(context: &mut Context<'_>, ran: usize, took: Duration) -> anyhow::Res
     let name = Reference::artefact("models", super::NAME);
     output::note("Go on with");
     for command in [
-        format!("polder{lake_flag} sql \"SELECT category, count(*) AS n FROM {} VERSION AS OF '{}' GROUP BY 1 ORDER BY n DESC\"", super::pile(), tag(&pile)),
+        format!(
+            "polder{lake_flag} sql \"SELECT category, count(*) AS n FROM {} VERSION AS OF '{}' GROUP BY 1 ORDER BY n DESC\"",
+            super::pile(),
+            tag(&pile)
+        ),
         format!("polder{lake_flag} serve {name}"),
         format!("polder{lake_flag} facts lineage {name}"),
     ] {

@@ -82,12 +82,18 @@ impl<'a> Step<Context<'a>, Error> for Tokens {
         Ok(stands(context, &tokens()))
     }
     fn run(&self, context: &mut Context<'a>) -> Result<Outcome, Error> {
-        let request =
-            BuildTokens { name: NAME.into(), from: tagged(context)?, tokenizer: NAME.into(), splits: stage::splits(), shard_tokens_max: SHARD_TOKENS_MAX };
+        let request = BuildTokens {
+            name: NAME.into(),
+            from: tagged(context)?,
+            tokenizer: NAME.into(),
+            splits: stage::splits(),
+            shard_tokens_max: SHARD_TOKENS_MAX,
+        };
         let manifest = stage::tokens(context.world, request)?;
         let n = |split: &str| units::count(manifest.details["n_tokens"][split].as_u64().unwrap_or(0));
         let shards = manifest.files.iter().filter(|f| f.path.ends_with(".bin")).count();
-        let summary = format!("{} training and {} validation tokens in {shards} shards, in {}", n("train"), n("validation"), manifest.reference);
+        let summary =
+            format!("{} training and {} validation tokens in {shards} shards, in {}", n("train"), n("validation"), manifest.reference);
         Ok(outcome(summary, vec![(manifest.reference.clone(), manifest.content_digest())]))
     }
 }
@@ -126,7 +132,8 @@ impl<'a> Step<Context<'a>, Error> for Plan {
         if s.steps.is_none() {
             output::note(&stage::plan_table(&plan));
         }
-        let summary = format!("{} with {} parameters, {} steps: {}", plan.chosen, units::count(plan.model.n_params()), plan.train.steps, plan.why);
+        let summary =
+            format!("{} with {} parameters, {} steps: {}", plan.chosen, units::count(plan.model.n_params()), plan.train.steps, plan.why);
         let details = serde_json::json!({ "model": plan.model, "train": plan.train, "chosen": plan.chosen });
         Ok(Outcome { summary, outputs: Vec::new(), details })
     }

@@ -38,13 +38,19 @@ pub fn ingest(world: &mut World, request: &IngestRequest) -> anyhow::Result<Inge
     let output = Reference::Table(request.into.clone(), At::Version(report.version));
     let inputs = request.sources.iter().map(|s| Input { reference: external(s), digest: listing }).collect();
     // Told from the commit and the listing alone, so that a second try after a kill tells the same fact.
-    let event = Event::new(commit.map_or(request.at, |c| c.at), &world.actor, "ingest", output.clone(), &format!("ingest-{}", &listing.hex()[..12]))
-        .with_inputs(inputs)
-        .with_outputs(vec![Input { reference: output, digest: snapshot.files_digest }])
-        .with_details(serde_json::json!({
-            "files": report.files, "kept": report.kept, "quarantined": report.quarantined, "packages": report.packages,
-            "bytes": report.bytes, "limited": report.limited,
-        }));
+    let event = Event::new(
+        commit.map_or(request.at, |c| c.at),
+        &world.actor,
+        "ingest",
+        output.clone(),
+        &format!("ingest-{}", &listing.hex()[..12]),
+    )
+    .with_inputs(inputs)
+    .with_outputs(vec![Input { reference: output, digest: snapshot.files_digest }])
+    .with_details(serde_json::json!({
+        "files": report.files, "kept": report.kept, "quarantined": report.quarantined, "packages": report.packages,
+        "bytes": report.bytes, "limited": report.limited,
+    }));
     world.record(&event.run_id.clone(), &[event])?;
     Ok(report)
 }

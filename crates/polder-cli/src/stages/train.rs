@@ -194,10 +194,17 @@ pub fn plan(request: &PlanRequest) -> anyhow::Result<ModelPlan> {
         None => {
             let enough = |c: &&Candidate| c.tokens_per_param >= TOKENS_PER_PARAM_MIN;
             match candidates.iter().filter(fits).filter(enough).next_back() {
-                Some(c) => (c.name.clone(), format!("the largest that sees at least {TOKENS_PER_PARAM_MIN} token for each parameter in the time")),
+                Some(c) => {
+                    (c.name.clone(), format!("the largest that sees at least {TOKENS_PER_PARAM_MIN} token for each parameter in the time"))
+                }
                 None => match candidates.first().filter(fits) {
                     Some(c) => (c.name.clone(), "the smallest; the time is short even for it".to_owned()),
-                    None => return Err(failure::refused("no size of model fits this machine's free memory", "Close other programs, then run the same command again.")),
+                    None => {
+                        return Err(failure::refused(
+                            "no size of model fits this machine's free memory",
+                            "Close other programs, then run the same command again.",
+                        ));
+                    }
                 },
             }
         }
@@ -213,7 +220,14 @@ pub fn plan(request: &PlanRequest) -> anyhow::Result<ModelPlan> {
     Ok(ModelPlan { candidates, chosen, why, model, train: train_config(steps.max(1), request.seed) })
 }
 
-fn candidate(name: &str, model: &ModelConfig, settings: &TrainConfig, request: &PlanRequest, machine: &Machine, smaller: Option<&Candidate>) -> anyhow::Result<Candidate> {
+fn candidate(
+    name: &str,
+    model: &ModelConfig,
+    settings: &TrainConfig,
+    request: &PlanRequest,
+    machine: &Machine,
+    smaller: Option<&Candidate>,
+) -> anyhow::Result<Candidate> {
     let n_params = model.n_params();
     // Rows of activations a token: about 16 of C and 3 of F a layer, and the logits' chunk.
     let row = (model.num_hidden_layers * (16 * model.hidden_size + 3 * model.intermediate_size)) as u64;
@@ -221,13 +235,16 @@ fn candidate(name: &str, model: &ModelConfig, settings: &TrainConfig, request: &
     let flops = model.flops_per_token(settings.context) as f64 * settings.tokens_per_step() as f64;
     // Where the size below already takes a second a step, its speed says enough.
     let estimate = smaller.filter(|c| c.seconds_per_step > 0.6 || !c.is_measured);
-    let measured = estimate.is_none() && request.steps.is_none() && (machine.memory_available_bytes == 0 || memory_bytes < machine.memory_available_bytes / 2);
+    let measured = estimate.is_none()
+        && request.steps.is_none()
+        && (machine.memory_available_bytes == 0 || memory_bytes < machine.memory_available_bytes / 2);
     let seconds_per_step = if measured {
         polder_train::measure(model, settings).or_advise()?
     } else {
         smaller.map_or(flops / 1e11, |c| {
             let below = polder_model::preset(&c.name, request.vocab_size, settings.context);
-            c.seconds_per_step * flops / below.map_or(flops, |b| b.flops_per_token(settings.context) as f64 * settings.tokens_per_step() as f64)
+            c.seconds_per_step * flops
+                / below.map_or(flops, |b| b.flops_per_token(settings.context) as f64 * settings.tokens_per_step() as f64)
         })
     };
     let by_time = (request.seconds * STEP_SHARE / seconds_per_step) as u64;
@@ -332,7 +349,8 @@ pub fn train(world: &mut World, request: &TrainRequest) -> anyhow::Result<Traine
     let inputs_digest = run.inputs_digest();
     let clearance = world.block_on(async { polder_govern::clearance(&lake, inputs_digest, now).await.or_advise() })?;
     let tokenizer = set.manifest().inputs.iter().find(|i| matches!(&i.reference, Reference::Artefact { kind, .. } if kind == "tokenizers"));
-    let no_tokenizer = || failure::refused(format!("{} names no tokenizer", request.tokens), "Build the tokens again: polder tokens build.");
+    let no_tokenizer =
+        || failure::refused(format!("{} names no tokenizer", request.tokens), "Build the tokens again: polder tokens build.");
     let tokenizer = stages::folder(world, &tokenizer.ok_or_else(no_tokenizer)?.reference)?.join("tokenizer.json");
     let manifest = run.finish(&model_dir, &tokenizer, reference, now, Some(clearance)).or_advise()?;
     record(world, "train", &manifest)?;
@@ -343,10 +361,8 @@ pub fn train(world: &mut World, request: &TrainRequest) -> anyhow::Result<Traine
 pub fn show_loss(metrics: &[Metric], unigram_entropy_nats: f64) {
     // A hundred points say all that a terminal can show; each is the mean of its steps.
     let group = metrics.len().div_ceil(100).max(1);
-    let points: Vec<(f64, f64)> = metrics
-        .chunks(group)
-        .map(|c| (c[c.len() - 1].step as f64, c.iter().map(|m| m.loss).sum::<f64>() / c.len() as f64))
-        .collect();
+    let points: Vec<(f64, f64)> =
+        metrics.chunks(group).map(|c| (c[c.len() - 1].step as f64, c.iter().map(|m| m.loss).sum::<f64>() / c.len() as f64)).collect();
     let curve = crate::chart::curve(&points, Some((unigram_entropy_nats, "unigram entropy")), 60, 9, "step");
     if !curve.is_empty() {
         output::note(&curve);

@@ -34,7 +34,13 @@ pub fn examples(world: &mut World, name: &str) -> anyhow::Result<Manifest> {
 ///
 /// # Errors
 /// Those of tuning; nothing is written then.
-pub fn tune(world: &mut World, base: &Reference, data: &Reference, name: &str, options: &TuneOptions) -> anyhow::Result<(Manifest, TuneReport)> {
+pub fn tune(
+    world: &mut World,
+    base: &Reference,
+    data: &Reference,
+    name: &str,
+    options: &TuneOptions,
+) -> anyhow::Result<(Manifest, TuneReport)> {
     let (base_dir, data_dir) = (stages::folder(world, base)?, stages::folder(world, data)?);
     let (base_manifest, data_manifest) = (Manifest::read(&base_dir).or_advise()?, Manifest::read(&data_dir).or_advise()?);
     for manifest in [&base_manifest, &data_manifest] {
@@ -64,7 +70,8 @@ pub fn tune(world: &mut World, base: &Reference, data: &Reference, name: &str, o
                     bar.at(step);
                 }
             };
-            let tuned = polder_tune::tune(engine.weights(), engine.tokenizer(), &examples, options, &mut on_progress, world.stop.flag()).or_advise()?;
+            let tuned = polder_tune::tune(engine.weights(), engine.tokenizer(), &examples, options, &mut on_progress, world.stop.flag())
+                .or_advise()?;
             drop(bar);
             let lake = world.lake()?;
             let judged = planned.inputs_digest();
@@ -77,7 +84,10 @@ pub fn tune(world: &mut World, base: &Reference, data: &Reference, name: &str, o
     let mut details = manifest.details.clone();
     details["task"] = serde_json::json!(data_manifest.reference);
     details["scores"] = serde_json::Value::Array(
-        [(&base_manifest.reference, &report.before), (&manifest.reference, &report.after)].iter().flat_map(|(model, held)| scores(model, held)).collect(),
+        [(&base_manifest.reference, &report.before), (&manifest.reference, &report.after)]
+            .iter()
+            .flat_map(|(model, held)| scores(model, held))
+            .collect(),
     );
     event = event.with_details(details);
     world.record(&event.run_id.clone(), &[event])?;

@@ -76,7 +76,8 @@ pub fn evaluate(world: &mut World, model: &Reference, task: &str) -> anyhow::Res
             let engine = Engine::open(&model_dir, None).or_advise()?;
             let requests = polder_eval::read_requests(&requests_dir).or_advise()?;
             let bar = Bar::new(task, requests.len() as u64, Unit::Count);
-            let evaluation = polder_eval::evaluate(&engine, &requests, &options, &mut |p| bar.at(p.done as u64), world.stop.flag()).or_advise()?;
+            let evaluation =
+                polder_eval::evaluate(&engine, &requests, &options, &mut |p| bar.at(p.done as u64), world.stop.flag()).or_advise()?;
             drop(bar);
             evaluation.write_items(&run_dir.join("items.jsonl")).or_advise()?;
             let scores = Scores {

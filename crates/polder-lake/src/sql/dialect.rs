@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect};
 /// Generic SQL with `VERSION AS OF` and `TIMESTAMP AS OF`. The stock dialects that know these clauses lose
 /// double-quoted identifiers or casts, so this one adds them to the dialect that the engine is tested with.
 #[derive(Debug)]
-pub(super) struct LakeDialect;
+pub struct LakeDialect;
 
 macro_rules! as_generic {
     ($($name:ident)*) => { $(fn $name(&self) -> bool { GenericDialect.$name() })* };

@@ -7,6 +7,8 @@ mod dialect;
 mod show;
 mod versions;
 
+pub use dialect::LakeDialect;
+
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 

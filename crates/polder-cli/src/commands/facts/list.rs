@@ -16,7 +16,14 @@ pub fn run(world: &mut World, about: Option<&str>, verb: Option<String>, limit: 
         .iter()
         .map(|f| {
             let from: Vec<String> = f.inputs.iter().map(|i| i.reference.to_string()).collect();
-            vec![f.at.to_string(), f.verb.clone(), f.subject.to_string(), from.join(" "), f.actor.clone(), f.fact_id[..12.min(f.fact_id.len())].to_owned()]
+            vec![
+                f.at.to_string(),
+                f.verb.clone(),
+                f.subject.to_string(),
+                from.join(" "),
+                f.actor.clone(),
+                f.fact_id[..12.min(f.fact_id.len())].to_owned(),
+            ]
         })
         .collect();
     output::rows(world.json, "polder.fact", &objects, &["at", "verb", "subject", "from", "by", "id"], &cells, &[])

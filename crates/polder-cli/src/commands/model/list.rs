@@ -18,7 +18,9 @@ pub fn run(world: &mut World) -> anyhow::Result<()> {
             let manifest = stages::manifest(world, &reference)?;
             let bytes: u64 = manifest.files.iter().map(|f| f.bytes).sum();
             let from: Vec<String> = manifest.inputs.iter().map(|i| i.reference.to_string()).collect();
-            objects.push(json!({ "model": reference, "created_at": manifest.created_at, "bytes": bytes, "from": from, "details": manifest.details }));
+            objects.push(
+                json!({ "model": reference, "created_at": manifest.created_at, "bytes": bytes, "from": from, "details": manifest.details }),
+            );
             cells.push(vec![reference.to_string(), manifest.created_at.to_string(), units::bytes(bytes), from.join(" ")]);
         }
     }

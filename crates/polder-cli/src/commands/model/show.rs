@@ -32,7 +32,14 @@ pub fn run(world: &mut World, model: &str) -> anyhow::Result<()> {
         .filter(|s| s.model.parse::<Reference>().is_ok_and(|r| r == reference))
         .map(|s| {
             let interval = s.interval().map_or(String::new(), |(low, high)| format!("{low:.3} – {high:.3}"));
-            vec![s.task.clone(), s.group.clone(), s.metric.clone(), s.value.map_or("–".into(), |v| format!("{v:.3}")), interval, s.n.to_string()]
+            vec![
+                s.task.clone(),
+                s.group.clone(),
+                s.metric.clone(),
+                s.value.map_or("–".into(), |v| format!("{v:.3}")),
+                interval,
+                s.n.to_string(),
+            ]
         })
         .collect();
     output::rows(false, "polder.score", &[], &["task", "group", "metric", "value", "95 %", "n"], &cells, &[3, 5])

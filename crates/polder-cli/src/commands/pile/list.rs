@@ -16,7 +16,16 @@ pub fn run(world: &mut World) -> anyhow::Result<()> {
         .collect();
     let cells: Vec<_> = tags
         .iter()
-        .map(|t| vec![format!("{}@{}", t.table, t.tag), t.version.to_string(), units::count(t.n_rows), t.at.to_string(), t.actor.clone(), t.comment.clone()])
+        .map(|t| {
+            vec![
+                format!("{}@{}", t.table, t.tag),
+                t.version.to_string(),
+                units::count(t.n_rows),
+                t.at.to_string(),
+                t.actor.clone(),
+                t.comment.clone(),
+            ]
+        })
         .collect();
     output::rows(world.json, "polder.tag", &objects, &["pile", "version", "rows", "at", "by", "comment"], &cells, &[1, 2])
 }

@@ -24,7 +24,11 @@ fn by(world: &mut World, pile: &str, column: &str) -> anyhow::Result<Vec<(String
             .await?;
         let mut rows = Vec::new();
         for batch in &batches {
-            let (names, ns, totals) = (batch.column(0).as_string::<i32>(), batch.column(1).as_primitive::<Int64Type>(), batch.column(2).as_primitive::<Int64Type>());
+            let (names, ns, totals) = (
+                batch.column(0).as_string::<i32>(),
+                batch.column(1).as_primitive::<Int64Type>(),
+                batch.column(2).as_primitive::<Int64Type>(),
+            );
             rows.extend((0..batch.num_rows()).map(|i| (names.value(i).to_owned(), ns.value(i), totals.value(i))));
         }
         Ok(rows)
@@ -36,12 +40,18 @@ pub fn run(world: &mut World, pile: &str) -> anyhow::Result<()> {
     let lake = world.lake()?;
     let snapshot = world.block_on(async { lake.snapshot(&reference).await.or_advise() })?;
     if !world.json {
-        output::note(&format!("{reference}: version {}, {} rows, {} on disk", snapshot.version, snapshot.n_rows, units::bytes(snapshot.bytes)));
+        output::note(&format!(
+            "{reference}: version {}, {} rows, {} on disk",
+            snapshot.version,
+            snapshot.n_rows,
+            units::bytes(snapshot.bytes)
+        ));
     }
     for column in ["split", "kind", "category", "license"] {
         let rows = by(world, pile, column)?;
         let total: i64 = rows.iter().map(|r| r.2).sum();
-        let objects: Vec<_> = rows.iter().map(|(name, n, bytes)| json!({ "by": column, "value": name, "n_rows": n, "bytes": bytes })).collect();
+        let objects: Vec<_> =
+            rows.iter().map(|(name, n, bytes)| json!({ "by": column, "value": name, "n_rows": n, "bytes": bytes })).collect();
         let cells: Vec<_> = rows
             .iter()
             .take(12)

@@ -21,7 +21,8 @@ pub fn run(world: &mut World, sql_dir: Option<&Path>) -> anyhow::Result<()> {
         StepState::WaitsFor(table) => format!("after {table}"),
     };
     let reads = |s: &polder_pipeline::PlannedStep| s.inputs.iter().map(|i| format!("{}@{}", i.table, i.version)).collect::<Vec<_>>();
-    let objects: Vec<_> = steps.iter().map(|s| json!({ "table": s.table, "path": s.path, "state": why(&s.state), "reads": reads(s) })).collect();
+    let objects: Vec<_> =
+        steps.iter().map(|s| json!({ "table": s.table, "path": s.path, "state": why(&s.state), "reads": reads(s) })).collect();
     let cells: Vec<_> = steps.iter().map(|s| vec![s.table.to_string(), s.path.clone(), why(&s.state), reads(s).join(" ")]).collect();
     output::rows(world.json, "polder.step", &objects, &["table", "file", "state", "reads"], &cells, &[])
 }

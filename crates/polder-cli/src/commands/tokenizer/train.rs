@@ -42,6 +42,9 @@ pub fn run(world: &mut World, args: Args) -> anyhow::Result<()> {
         return output::object("polder.tokenizer", &serde_json::to_value(&manifest)?);
     }
     let (name, vocab) = (&manifest.reference, &manifest.details["vocab_size"]);
-    output::note(&format!("{name} has {vocab} tokens · next: polder tokens build NAME --tokenizer {}", name.to_string().replace("tokenizers/", "")));
+    output::note(&format!(
+        "{name} has {vocab} tokens · next: polder tokens build NAME --tokenizer {}",
+        name.to_string().replace("tokenizers/", "")
+    ));
     Ok(())
 }

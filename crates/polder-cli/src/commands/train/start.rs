@@ -53,6 +53,9 @@ pub fn finish(world: &mut World, request: &stages::train::TrainRequest) -> anyho
     }
     stages::train::show_loss(&trained.metrics, trained.manifest.details["unigram_entropy_nats"].as_f64().unwrap_or(0.0));
     let reference = &trained.manifest.reference;
-    output::note(&format!("{reference} has loss {:.3} · next: polder eval run {reference}", trained.manifest.details["loss"].as_f64().unwrap_or(f64::NAN)));
+    output::note(&format!(
+        "{reference} has loss {:.3} · next: polder eval run {reference}",
+        trained.manifest.details["loss"].as_f64().unwrap_or(f64::NAN)
+    ));
     Ok(())
 }

@@ -40,7 +40,14 @@ pub fn run(world: &mut World, args: &Args) -> anyhow::Result<()> {
     }
     let Reference::Artefact { name: model_name, .. } = &model else { return Ok(()) };
     let name = args.name.clone().unwrap_or_else(|| model_name.clone());
-    let options = TuneOptions { rank: args.rank, alpha: 2.0 * args.rank as f64, epochs: args.epochs, lr: args.lr, seed: args.seed, ..TuneOptions::default() };
+    let options = TuneOptions {
+        rank: args.rank,
+        alpha: 2.0 * args.rank as f64,
+        epochs: args.epochs,
+        lr: args.lr,
+        seed: args.seed,
+        ..TuneOptions::default()
+    };
     let (manifest, report) = stages::tune::tune(world, &model, &data, &name, &options)?;
     if world.json {
         return output::object("polder.adapter", &serde_json::to_value(&manifest)?);

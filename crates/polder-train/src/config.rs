@@ -86,6 +86,21 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
+    /// The settings that a number of steps gives; everything else follows from it.
+    pub fn of_steps(steps: u64, seed: u64) -> Self {
+        let part = |n: u64| (steps / n).max(1);
+        Self {
+            steps,
+            seed,
+            warmup_steps: part(20).min(200),
+            eval_every: part(8),
+            checkpoint_every: part(10).min(200),
+            batch_size: 8,
+            micro_batch_size: 8,
+            ..Self::default()
+        }
+    }
+
     /// The learning rate of a step, counted from 1.
     pub fn lr_at(&self, step: u64) -> f64 {
         if step <= self.warmup_steps {

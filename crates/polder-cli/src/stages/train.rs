@@ -153,28 +153,13 @@ const EPOCHS_MAX: f64 = 4.0;
 /// The time that evaluation and checkpoints during training take beside the steps.
 const STEP_SHARE: f64 = 0.92;
 
-/// The settings that a number of steps gives; everything else follows from it.
-pub fn train_config(steps: u64, seed: u64) -> TrainConfig {
-    let part = |n: u64| (steps / n).max(1);
-    TrainConfig {
-        steps,
-        seed,
-        warmup_steps: part(20).min(200),
-        eval_every: part(8),
-        checkpoint_every: part(10).min(200),
-        batch_size: 8,
-        micro_batch_size: 8,
-        ..TrainConfig::default()
-    }
-}
-
 /// Chooses a model for a pile, a time and this machine.
 ///
 /// # Errors
 /// There is no such size, or not even the smallest fits.
 pub fn plan(request: &PlanRequest) -> anyhow::Result<ModelPlan> {
     let machine = Machine::look();
-    let settings = train_config(request.steps.unwrap_or(1000), request.seed);
+    let settings = TrainConfig::of_steps(request.steps.unwrap_or(1000), request.seed);
     let config = |name: &str| {
         let found = polder_model::preset(name, request.vocab_size, settings.context);
         let names: Vec<&str> = PRESETS.iter().map(|p| p.name).collect();
@@ -217,7 +202,7 @@ pub fn plan(request: &PlanRequest) -> anyhow::Result<ModelPlan> {
             None => candidate(&chosen, &model, &settings, request, &machine, None)?.steps,
         },
     };
-    Ok(ModelPlan { candidates, chosen, why, model, train: train_config(steps.max(1), request.seed) })
+    Ok(ModelPlan { candidates, chosen, why, model, train: TrainConfig::of_steps(steps.max(1), request.seed) })
 }
 
 fn candidate(

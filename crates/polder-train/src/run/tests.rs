@@ -1,54 +1,11 @@
 //! Runs that are stopped, killed and moved between thread counts, against runs that are not.
 
-use polder_base::{Manifest, Reference, Timestamp, Verdict, digest_bytes};
+use polder_base::{Manifest, Reference, Timestamp};
 use polder_model::preset;
-use polder_shard::{SetOptions, ShardOptions, TokenSetWriter};
+use polder_testkit::{token_set, tokenizer};
 use polder_tokenizer::{END_OF_TEXT, Tokenizer, TrainOptions, WordCounts, train};
 
 use super::*;
-
-const TEXT: &str = "the polder lies below the lake, and the lake lies below the sky; fn main() { println!(\"hello\"); } ";
-
-fn tokenizer() -> Tokenizer {
-    let mut counts = WordCounts::default();
-    counts.add(TEXT);
-    train(&counts, &TrainOptions { vocab_size: 300, special_tokens: vec![END_OF_TEXT.into()], min_count: 1 }, &mut |_, _| {})
-        .expect("tokenizer")
-}
-
-/// Writes a tokenizer and a token set into a folder, with a clearance or without.
-fn token_set(dir: &Path, cleared: bool) -> PathBuf {
-    let tokenizer = tokenizer();
-    fs::write(dir.join("tokenizer.json"), tokenizer.to_json()).expect("tokenizer");
-    let target = dir.join("tokens");
-    let options = SetOptions {
-        splits: vec!["train".into(), "validation".into()],
-        shards: ShardOptions {
-            vocab_size: tokenizer.vocab_size(),
-            end_id: tokenizer.special_id(END_OF_TEXT).expect("special"),
-            tokens_per_shard_max: 1000,
-        },
-        tokenizer_digest: tokenizer.digest(),
-    };
-    let mut writer = TokenSetWriter::create(&target, options).expect("create");
-    for i in 0..40 {
-        let text = format!("{i} {}", TEXT.repeat(1 + i % 3));
-        let split = if i % 8 == 7 { "validation" } else { "train" };
-        writer.push(split, &format!("{i:032x}"), &tokenizer.encode(&text), text.len() as u64).expect("push");
-    }
-    let config_digest = digest_bytes(b"settings");
-    let reference = Reference::artefact("tokens", "test");
-    let judged = Manifest::new(reference.clone(), Timestamp(0), Vec::new(), config_digest, serde_json::Value::Null).inputs_digest();
-    let clearance = Clearance {
-        verdict: Verdict::Cleared,
-        policy_digest: digest_bytes(b"[]"),
-        input_digest: judged,
-        reasons: Vec::new(),
-        at: Timestamp(0),
-    };
-    writer.finish(reference, Timestamp(0), Vec::new(), config_digest, cleared.then_some(clearance)).expect("finish");
-    target
-}
 
 fn settings() -> (TrainConfig, Init) {
     let config = TrainConfig {

@@ -1,0 +1,212 @@
+//! What it does: look at the devices, train, evaluate, tune.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use clap::{Parser, Subcommand};
+use polder_base::{Advice, Advised, Clearance, ExitKind, Input, Manifest, Reference, Timestamp, units};
+use polder_compute::cuda::Probe;
+use polder_eval::{EvalOptions, Scores};
+use polder_infer::Engine;
+use polder_model::{ModelConfig, PRESETS};
+use polder_train::{Init, Outcome, TrainConfig, TrainRun};
+use polder_tune::{TuneOptions, TuneProgress, TuningData};
+
+use crate::note;
+
+const EXAMPLES: &str = "Examples:
+  polder-gpu devices
+  polder-gpu train tokens/base --run runs/r1 --model tiny --steps 1000 --tokenizer tokenizers/base/tokenizer.json --out models/base/1
+  polder-gpu eval models/base/1 requests/bits_per_byte --out runs/e1";
+
+/// The model side alone: files in, files out, no lake.
+#[derive(Debug, Parser)]
+#[command(name = "polder-gpu", version, before_help = EXAMPLES, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say which GPUs there are.
+    Devices,
+    /// Train a model on token shards; the same command again goes on where it stopped.
+    Train(Train),
+    /// Measure a model on requests.
+    Eval {
+        /// The model's folder.
+        model: PathBuf,
+        /// The requests' folder.
+        requests: PathBuf,
+        /// Where scores.json goes.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Tune a model with examples.
+    Tune {
+        /// The model's folder.
+        model: PathBuf,
+        /// The examples' folder.
+        data: PathBuf,
+        /// Where the adapter goes; its last two parts are its name and version.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Train {
+    /// The token set's folder.
+    tokens: PathBuf,
+    /// The run's folder: settings, metrics, checkpoints.
+    #[arg(long, value_name = "DIR")]
+    run: PathBuf,
+    /// The size of model.
+    #[arg(long, value_name = "SIZE")]
+    model: String,
+    /// Training steps.
+    #[arg(long, value_name = "N")]
+    steps: u64,
+    /// The tokenizer that the tokens were made with.
+    #[arg(long, value_name = "FILE")]
+    tokenizer: PathBuf,
+    /// Where the model goes; its last two parts are its name and version.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Fixes initial weights and order.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+trait OrAdvise<T> {
+    fn or_advise(self) -> anyhow::Result<T>;
+}
+
+impl<T, E: Advice + Send + Sync + 'static> OrAdvise<T> for Result<T, E> {
+    fn or_advise(self) -> anyhow::Result<T> {
+        self.map_err(|e| anyhow::Error::new(Advised::from(e)))
+    }
+}
+
+fn usage(message: String, hint: String) -> anyhow::Error {
+    anyhow::Error::new(Advised::new(message, hint, ExitKind::Usage))
+}
+
+/// Runs a parsed command line.
+///
+/// # Errors
+/// Whatever the command says.
+pub fn execute(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Devices => {
+            match polder_compute::cuda::probe() {
+                Probe::Found(gpus) if !gpus.is_empty() => {
+                    gpus.iter().for_each(|g| note(&format!("{}: {}, {}", g.ordinal, g.name, units::bytes(g.memory_bytes))));
+                }
+                Probe::Found(_) | Probe::NoDriver => note("no GPU; work runs on the processor"),
+                Probe::Unusable(reason) => note(&format!("a CUDA driver that refuses ({reason}); work runs on the processor")),
+            }
+            Ok(())
+        }
+        Command::Train(args) => train(&args),
+        Command::Eval { model, requests, out } => eval(&model, &requests, &out),
+        Command::Tune { model, data, out } => tune(&model, &data, &out),
+    }
+}
+
+/// Names an artefact by the last parts of its folder: `models/base/1` is `models/base@1`.
+fn reference(kind: &str, folder: &Path) -> anyhow::Result<Reference> {
+    let part = |path: Option<&Path>| path.and_then(|p| p.file_name()).map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let text = format!("{kind}/{}@{}", part(folder.parent()), part(Some(folder)));
+    text.parse::<Reference>().or_advise()
+}
+
+fn train(args: &Train) -> anyhow::Result<()> {
+    let set = token_manifest(&args.tokens)?;
+    let config = TrainConfig::of_steps(args.steps, args.seed);
+    let details = &set.details;
+    let (vocab_size, end) =
+        (details["vocab_size"].as_u64().unwrap_or(0) as usize, details["eos_id"].as_u64().and_then(|i| u32::try_from(i).ok()));
+    let names: Vec<&str> = PRESETS.iter().map(|p| p.name).collect();
+    let shape = polder_model::preset(&args.model, vocab_size, config.context);
+    let shape = shape.ok_or_else(|| {
+        usage(format!("there is no size of model called `{}`", args.model), format!("The sizes are {}.", names.join(", ")))
+    })?;
+    let shape = ModelConfig { bos_token_id: end, eos_token_id: end, ..shape };
+    let mut run = TrainRun::start_or_resume(&args.run, &args.tokens, &config, &Init::Fresh(shape)).or_advise()?;
+    // Checkpoints make a kill harmless, so no signal needs to be caught here.
+    let outcome = run.run(&AtomicBool::new(false), &mut |r| {
+        if r.checkpointed || r.metric.step == 1 {
+            note(&format!(
+                "step {}/{} loss {:.4} · {} tokens/s",
+                r.metric.step,
+                r.steps,
+                r.metric.loss,
+                units::count(r.metric.tokens_per_second as u64)
+            ));
+        }
+    });
+    if let Outcome::Interrupted { step } = outcome.or_advise()? {
+        return Err(anyhow::Error::new(Advised::new(
+            format!("stopped after step {step}"),
+            "Run the same command again to go on.",
+            ExitKind::Interrupted,
+        )));
+    }
+    let reference = reference("models", &args.out)?;
+    let manifest = run.finish(&args.out, &args.tokenizer, reference, Timestamp::now(), None).or_advise()?;
+    note(&format!("{} stands in {} · next: bring it back to the lake, where its policy clears it", manifest.reference, args.out.display()));
+    Ok(())
+}
+
+/// The manifest of a token set.
+fn token_manifest(folder: &Path) -> anyhow::Result<Manifest> {
+    Manifest::read(folder).or_advise()
+}
+
+fn input(manifest: &Manifest) -> Input {
+    Input { reference: manifest.reference.clone(), digest: manifest.content_digest() }
+}
+
+fn eval(model: &Path, requests: &Path, out: &Path) -> anyhow::Result<()> {
+    let (model_manifest, requests_manifest) = (Manifest::verify(model).or_advise()?, Manifest::verify(requests).or_advise()?);
+    let engine = Engine::open(model, None).or_advise()?;
+    let asked = polder_eval::read_requests(requests).or_advise()?;
+    let evaluation = polder_eval::evaluate(&engine, &asked, &EvalOptions::default(), &mut |_| {}, &AtomicBool::new(false)).or_advise()?;
+    let scores = Scores {
+        model: input(&model_manifest),
+        requests: input(&requests_manifest),
+        tokenizer_digest: engine.tokenizer().digest(),
+        at: Timestamp::now(),
+        scores: evaluation.scores,
+    };
+    scores.write(out).or_advise()?;
+    scores.scores.iter().for_each(|s| note(&format!("{} {} {:.4} (n = {})", s.group, s.metric, s.estimate.value, s.estimate.n)));
+    Ok(())
+}
+
+fn tune(model: &Path, data: &Path, out: &Path) -> anyhow::Result<()> {
+    let manifests = [Manifest::verify(model).or_advise()?, Manifest::verify(data).or_advise()?];
+    for manifest in &manifests {
+        Clearance::require(manifest.clearance.as_ref(), &manifest.reference.to_string(), &manifest.inputs_digest()).or_advise()?;
+    }
+    let engine = Engine::open(model, None).or_advise()?;
+    let examples = TuningData::read(data).or_advise()?;
+    let options = TuneOptions::default();
+    let mut on_progress = |p: TuneProgress| {
+        if let TuneProgress::Step { step, n_steps, loss, .. } = p
+            && (step % 20 == 0 || step == n_steps)
+        {
+            note(&format!("step {step}/{n_steps} loss {loss:.4}"));
+        }
+    };
+    let tuned = polder_tune::tune(engine.weights(), engine.tokenizer(), &examples, &options, &mut on_progress, &AtomicBool::new(false))
+        .or_advise()?;
+    let reference = reference("adapters", out)?;
+    let inputs = manifests.iter().map(input).collect();
+    let manifest = polder_tune::write_adapter(out, &tuned, &options, reference, Timestamp::now(), inputs, None).or_advise()?;
+    let (before, after) = (tuned.report.before.nats_per_token.value, tuned.report.after.nats_per_token.value);
+    note(&format!("{} · {before:.4} → {after:.4} nats a token on held-out examples", manifest.reference));
+    Ok(())
+}

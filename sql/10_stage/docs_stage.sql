@@ -9,7 +9,7 @@ WITH categorised AS (
     language(d.text) AS language,
     d.text
   FROM raw.docs d
-  LEFT JOIN clean.packages p ON p.folder = split_part(d.path, '/', 1)
+  LEFT JOIN clean.packages p ON p.source = d.source AND p.folder = split_part(d.path, '/', 1)
 )
 SELECT
   c.doc_id, c.source, c.uri, c.package, c.path, c.media_type, c.license, c.fetched_at,

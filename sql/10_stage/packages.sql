@@ -2,36 +2,37 @@
 -- mode: full
 -- why: A package's licence stands in its manifest or licence file, not in each source file.
 WITH files AS (
-  SELECT d.package, split_part(d.path, '/', 1) AS folder, d.path, d.text
+  SELECT d.source, split_part(d.path, '/', 1) AS folder, d.path, d.text
   FROM raw.docs d
   WHERE NOT regexp_like(d.path, '^[^/]+/.+/')
 ),
 declared AS (
   SELECT
-    f.folder,
+    f.source, f.folder,
     min(regexp_match(f.text, '(?m)^\s*"?license"?\s*[:=]\s*"([^"\n]{2,100})"')[1]) AS license
   FROM files f
   WHERE regexp_like(f.path, '/(Cargo\.toml|package\.json|pyproject\.toml)$')
-  GROUP BY f.folder
+  GROUP BY f.source, f.folder
 ),
 recognised AS (
-  SELECT f.folder, min(license(f.text)['spdx']) AS license
+  SELECT f.source, f.folder, min(license(f.text)['spdx']) AS license
   FROM files f
   WHERE regexp_like(f.path, '(?i)/(licen[cs]e|copying|unlicense)[^/]*$')
-  GROUP BY f.folder
+  GROUP BY f.source, f.folder
 ),
 folders AS (
-  SELECT d.package, split_part(d.path, '/', 1) AS folder, count(*) AS n_files, sum(d.bytes) AS bytes
+  SELECT d.source, split_part(d.path, '/', 1) AS folder, min(d.package) AS package, count(*) AS n_files, sum(d.bytes) AS bytes
   FROM raw.docs d
-  GROUP BY d.package, split_part(d.path, '/', 1)
+  GROUP BY d.source, split_part(d.path, '/', 1)
 )
 SELECT
-  f.package,
+  f.source,
   f.folder,
+  f.package,
   coalesce(d.license, r.license) AS license,
   CASE WHEN d.license IS NOT NULL THEN 'manifest' WHEN r.license IS NOT NULL THEN 'licence file' END AS license_from,
   f.n_files,
   f.bytes
 FROM folders f
-LEFT JOIN declared d ON d.folder = f.folder
-LEFT JOIN recognised r ON r.folder = f.folder
+LEFT JOIN declared d ON d.source = f.source AND d.folder = f.folder
+LEFT JOIN recognised r ON r.source = f.source AND r.folder = f.folder

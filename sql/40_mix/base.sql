@@ -8,8 +8,8 @@ WITH counted AS (
   FROM clean.docs_near d
 ),
 units AS (
-  -- With fewer than three packages there is nothing to hold out but single documents.
-  SELECT d.doc_id, CASE WHEN c.n_packages < 3 THEN d.doc_id ELSE d.package END AS unit
+  -- With fewer than three packages there is nothing to hold out but single documents; one of no package stands for itself.
+  SELECT d.doc_id, CASE WHEN c.n_packages < 3 THEN d.doc_id ELSE coalesce(d.package, d.doc_id) END AS unit
   FROM clean.docs_near d
   CROSS JOIN counted c
 ),

@@ -9,9 +9,10 @@ use std::path::Path;
 
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use async_trait::async_trait;
+use datafusion::common::ScalarValue;
 use polder_base::TableName;
 use polder_lake::{Lake, WriteMode, WriteOptions};
-use polder_pipeline::{ApplyContext, FILES, Pipeline};
+use polder_pipeline::{ApplyContext, FILES, Pipeline, QUERIES};
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner};
 
 struct Database {
@@ -43,7 +44,11 @@ fn failure(error: impl std::error::Error) -> Failure {
 
 impl Database {
     async fn rows(&self, sql: &str) -> Result<Vec<Vec<String>>, Failure> {
-        let batches = self.lake.sql(sql).await.map_err(failure)?.collect().await.map_err(failure)?;
+        self.rows_with(sql, &[]).await
+    }
+
+    async fn rows_with(&self, sql: &str, parameters: &[(&str, ScalarValue)]) -> Result<Vec<Vec<String>>, Failure> {
+        let batches = self.lake.sql_with(sql, parameters).await.map_err(failure)?.collect().await.map_err(failure)?;
         let options = FormatOptions::default().with_null("NULL");
         let mut rows = Vec::new();
         for batch in &batches {
@@ -63,6 +68,10 @@ impl Database {
         let mut pipeline = Pipeline::open(None).map_err(failure)?;
         pipeline.files.retain(|f| f.table.to_string() == table);
         assert_eq!(pipeline.files.len(), 1, "no SQL file makes {table}");
+        self.apply_all(pipeline).await
+    }
+
+    async fn apply_all(&self, pipeline: Pipeline) -> Result<(), Failure> {
         let context = ApplyContext { actor: "tester@here".into(), run_id: "test".into() };
         polder_pipeline::apply(&self.lake, &pipeline, &context, &mut |_| {}).await.map_err(failure)?;
         Ok(())
@@ -120,9 +129,13 @@ fn every_sql_file_that_makes_a_table_has_a_test_of_its_name() {
     }
 }
 
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(8 << 20).build().expect("runtime")
+}
+
 #[test]
 fn every_sql_file_gives_the_rows_that_its_test_says() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(8 << 20).build().expect("runtime");
+    let runtime = runtime();
     let mut failures = Vec::new();
     for (name, path) in slt_files() {
         let result = runtime.block_on(async { Runner::new(database).run_file_async(path).await });
@@ -131,4 +144,46 @@ fn every_sql_file_gives_the_rows_that_its_test_says() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+/// Six packages of five files: functions with documentation, named after their file so that no two files resemble each other.
+const SOURCES: &str = "
+WITH names AS (
+  SELECT concat('p', CAST(p AS VARCHAR)) AS package, concat('f', CAST(f AS VARCHAR)) AS file, CAST(n AS VARCHAR) AS n
+  FROM (SELECT unnest(range(4, 10)) AS p)
+  CROSS JOIN (SELECT unnest(range(0, 5)) AS f)
+  CROSS JOIN (SELECT unnest(range(0, 9)) AS n)
+),
+functions AS (
+  SELECT package, file, n, concat_ws(chr(10),
+    concat('/// Returns value ', n, ' of ', package, ' ', file, '.'), concat('pub fn ', package, '_', file, '_', n, '() -> usize {'), n, '}') AS text
+  FROM names
+)
+SELECT
+  concat('doc-', package, file) AS doc_id, 'made' AS source, concat('file:///', package, '/', file) AS uri, package,
+  concat(package, '/', file, '.rs') AS path, 'text/x-rust' AS media_type, 'MIT' AS license, to_timestamp_millis(0) AS fetched_at,
+  CAST(1 AS BIGINT) AS bytes,
+  concat('// Ask ', package, '@corp.org.', chr(10), string_agg(text, chr(10) ORDER BY n)) AS text
+FROM functions
+GROUP BY package, file";
+
+#[test]
+fn queries_run_on_what_the_files_make_and_a_clean_pile_passes_its_audits() {
+    let result: Result<(), Failure> = runtime().block_on(async {
+        let mut database = database().await?;
+        database.run(&format!("FILL raw.docs AS {SOURCES}")).await?;
+        database.apply_all(Pipeline::open(None).map_err(failure)?).await?;
+        for (path, text) in QUERIES {
+            let parameters = [("part", ScalarValue::from("train"))];
+            let parameters = if text.contains("$part") { &parameters[..] } else { &[] };
+            let rows = database.rows_with(text, parameters).await.map_err(|e| Failure(format!("{path}: {e}")))?;
+            assert_eq!(path.starts_with("90_audit/"), rows.is_empty(), "{path}: {rows:?}");
+        }
+        // The same pile with one address that redaction did not see.
+        database.run("FILL pile.base AS SELECT 'doc' AS doc_id, 'a.rs' AS path, 'ask jane@corp.org' AS text").await?;
+        let rows = database.rows(polder_pipeline::query("90_audit/emails_left.sql")).await?;
+        assert_eq!(rows, [["doc", "a.rs"]]);
+        Ok(())
+    });
+    result.unwrap();
 }

@@ -1,7 +1,7 @@
 -- table: clean.docs_stage
 -- mode: full
 -- why: Every document gets its categories and scores once; later steps decide on columns, not on text.
-WITH categorised AS (
+WITH named AS (
   SELECT
     d.doc_id, d.source, d.uri, d.package, d.path, d.media_type, d.fetched_at, d.bytes,
     coalesce(d.license, p.license) AS license,
@@ -10,17 +10,23 @@ WITH categorised AS (
     d.text
   FROM raw.docs d
   LEFT JOIN clean.packages p ON p.source = d.source AND p.folder = split_part(d.path, '/', 1)
+),
+categorised AS (
+  SELECT
+    n.*,
+    CASE
+      WHEN n.programming_language IN ('Markdown', 'reStructuredText', 'Text') OR n.programming_language IS NULL THEN 'prose'
+      WHEN n.programming_language IN ('JSON', 'TOML', 'YAML', 'XML', 'CSV', 'INI', 'SVG') THEN 'data'
+      ELSE 'code'
+    END AS kind
+  FROM named n
 )
 SELECT
   c.doc_id, c.source, c.uri, c.package, c.path, c.media_type, c.license, c.fetched_at,
-  CASE
-    WHEN c.programming_language IN ('Markdown', 'reStructuredText', 'Text') OR c.programming_language IS NULL THEN 'prose'
-    WHEN c.programming_language IN ('JSON', 'TOML', 'YAML', 'XML', 'CSV', 'INI', 'SVG') THEN 'data'
-    ELSE 'code'
-  END AS kind,
+  c.kind,
   c.programming_language,
   c.language,
-  coalesce(c.programming_language, c.language) AS category,
+  CASE WHEN c.kind = 'prose' THEN c.language ELSE c.programming_language END AS category,
   hap_score(c.text) AS hap_score,
   gopher_quality(c.text) AS gopher,
   code_quality(c.text) AS code_quality,

@@ -9,4 +9,4 @@ mod workflow;
 
 pub use lease::Lease;
 pub use state::{Done, State};
-pub use workflow::{Moment, Outcome, Step, Workflow, WorkflowError};
+pub use workflow::{Listener, Moment, Outcome, Step, Workflow, WorkflowError};

@@ -107,6 +107,9 @@ pub enum Moment<'a> {
     Ended(&'a Done),
 }
 
+/// Hears what happens to a step.
+pub type Listener<'a, C, E> = dyn FnMut(&mut C, &dyn Step<C, E>, Moment<'_>) + 'a;
+
 /// A workflow's folder, held by this process.
 #[derive(Debug)]
 pub struct Workflow {
@@ -138,7 +141,7 @@ impl Workflow {
         step: &dyn Step<C, E>,
         context: &mut C,
         now: &dyn Fn() -> Timestamp,
-        on_moment: &mut dyn FnMut(&mut C, &dyn Step<C, E>, Moment<'_>),
+        on_moment: &mut Listener<'_, C, E>,
     ) -> Result<bool, E>
     where
         E: From<WorkflowError>,

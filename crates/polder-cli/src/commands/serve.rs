@@ -19,7 +19,7 @@ pub struct Args {
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
     /// What requests must carry as `Authorization: Bearer …`.
-    #[arg(long, env = "POLDER_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    #[arg(long, env = "POLDER_SERVE_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     token: Option<String>,
     /// Keep prompts and answers for feedback; without it only counts are kept.
     #[arg(long)]
@@ -36,7 +36,7 @@ pub fn run(world: &mut World, args: Args) -> anyhow::Result<()> {
     };
     let server = bind(world, &request)?;
     let address = server.local_addr();
-    let name = request.model.to_string().trim_start_matches("models/").to_owned();
+    let name = crate::stages::deploy::service_name(&request.model);
     if world.json {
         output::object("polder.service", &serde_json::json!({ "address": address, "model": name }))?;
     }

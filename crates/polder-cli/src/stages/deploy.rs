@@ -28,6 +28,14 @@ pub struct ServeRequest {
     pub keep_text: bool,
 }
 
+/// What requests call a model: its name, whichever version answers.
+pub fn service_name(model: &Reference) -> String {
+    match model {
+        Reference::Artefact { name, .. } => name.clone(),
+        other => other.to_string(),
+    }
+}
+
 /// Opens a cleared model and begins to listen.
 ///
 /// # Errors
@@ -55,7 +63,7 @@ pub fn bind(world: &mut World, request: &ServeRequest) -> anyhow::Result<Server>
             run_id,
             keep_text: request.keep_text,
         }),
-        ..ServeOptions::new(request.model.to_string().trim_start_matches("models/"))
+        ..ServeOptions::new(service_name(&request.model))
     };
     world.block_on(async { Server::bind(options, engine).await.or_advise() })
 }
@@ -76,7 +84,7 @@ pub fn serve(world: &mut World, server: Server) -> anyhow::Result<polder_serve::
 pub fn answer_once(world: &mut World, request: &ServeRequest, prompt: &str, tokens_max: usize) -> anyhow::Result<String> {
     let server = bind(world, request)?;
     let address = server.local_addr();
-    let name = request.model.to_string().trim_start_matches("models/").to_owned();
+    let name = service_name(&request.model);
     let body = serde_json::json!({ "model": name, "prompt": prompt, "max_tokens": tokens_max, "temperature": 0.0 });
     let (done, shutdown) = tokio::sync::oneshot::channel::<()>();
     world.block_on_whole(async move {

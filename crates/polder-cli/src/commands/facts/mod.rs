@@ -9,7 +9,7 @@ use crate::world::World;
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// List facts, newest first.
+    /// List facts, newest last.
     List {
         /// Only about this, for example pile.base or models/quickstart.
         #[arg(long, value_name = "REFERENCE")]

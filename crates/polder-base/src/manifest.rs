@@ -199,11 +199,11 @@ impl Manifest {
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let kind = folder.components().rev().nth(1).map(|c| c.as_os_str().to_string_lossy().into_owned());
-                return Err(ManifestError::Absent {
-                    what: kind.map_or("artefact".into(), |k| format!("artefact of {k}")),
-                    path: folder.to_owned(),
-                });
+                let mut names: Vec<String> = folder.components().map(|c| c.as_os_str().to_string_lossy().into_owned()).collect();
+                // A version's folder is a number: models/NAME/1.
+                names.pop_if(|last| last.parse::<u64>().is_ok());
+                let what = names.last_chunk().map_or("artefact".into(), |[kind, name]: &[String; 2]| format!("artefact {kind}/{name}"));
+                return Err(ManifestError::Absent { what, path: folder.to_owned() });
             }
             Err(source) => return Err(ManifestError::Read { path, source }),
         };
@@ -217,6 +217,15 @@ impl Manifest {
             return Err(ManifestError::Format { path, found: version.format, known: Self::FORMAT });
         }
         serde_json::from_slice(&bytes).map_err(parse)
+    }
+
+    /// Whether an artefact made from these inputs stands in a folder: every file has its size, and no verdict forbids it.
+    pub fn stands(folder: &Path, inputs_digest: &Digest) -> bool {
+        let has_size = |f: &ManifestFile| fs::metadata(folder.join(&f.path)).is_ok_and(|m| m.len() == f.bytes);
+        Self::read(folder).is_ok_and(|m| {
+            let cleared = m.clearance.as_ref().is_none_or(|c| c.verdict == crate::Verdict::Cleared);
+            cleared && m.inputs_digest() == *inputs_digest && m.files.iter().all(has_size)
+        })
     }
 
     /// Reads the manifest and checks every file's digest against it.
@@ -270,6 +279,8 @@ mod tests {
         manifest.describe(dir.path(), &["a.bin"]).expect("describe");
         manifest.write(dir.path()).expect("write");
         assert_eq!(Manifest::verify(dir.path()).expect("verify"), manifest);
+        assert!(Manifest::stands(dir.path(), &manifest.inputs_digest()));
+        assert!(!Manifest::stands(dir.path(), &digest_bytes(b"other inputs")));
         fs::write(dir.path().join("a.bin"), b"abd").expect("write");
         assert!(matches!(Manifest::verify(dir.path()), Err(ManifestError::Changed { .. })));
     }

@@ -41,22 +41,42 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     if error.chain().any(|c| c.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)) {
         return ExitCode::SUCCESS;
     }
-    let full = error.chain().filter_map(|c| c.downcast_ref::<std::io::Error>()).any(|e| e.kind() == std::io::ErrorKind::StorageFull);
     output::note(&format!("error: {}", output::printable(&error.to_string())));
     let mut last = error.to_string();
     for cause in error.chain().skip(1) {
         let text = cause.to_string();
-        if !last.contains(&text) {
+        // The engine lists every column there is; the hint says where to see them.
+        let text = text.split("\nValid fields are").next().unwrap_or_default().replace('\n', " ");
+        if !says(&last, &text) {
             output::note(&format!("  caused by: {}", output::printable(&text)));
         }
         last = text;
     }
     let hint = advised.and_then(|a| a.hint.clone());
-    let space = || full.then(|| "The disk is full. Free some space and run the same command again; what was finished stands.".to_owned());
-    if let Some(hint) = hint.or_else(space) {
+    if let Some(hint) = hint.or_else(|| from_system(error)) {
         output::note(&format!("hint: {}", output::printable(&hint)));
     }
     ExitCode::from(exit.code())
+}
+
+/// Whether a message says what its cause says, maybe without the cause's own preface.
+fn says(message: &str, cause: &str) -> bool {
+    message.contains(cause) || cause.split_once(": ").is_some_and(|(_, rest)| message.contains(rest))
+}
+
+/// A hint for what the operating system refused.
+fn from_system(error: &anyhow::Error) -> Option<String> {
+    use std::io::ErrorKind::{FileTooLarge, NotADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let kinds = error.chain().filter_map(|c| c.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
+    let hint = kinds.into_iter().find_map(|kind| match kind {
+        StorageFull | QuotaExceeded => Some("The disk is full. Free some space and run the same command again; what was finished stands."),
+        FileTooLarge => Some("A file may not grow that large here (see `ulimit -f`). Raise the limit and run the same command again."),
+        PermissionDenied | ReadOnlyFilesystem | NotADirectory => {
+            Some("This place cannot be written. Name a lake elsewhere with --lake or POLDER_LAKE, or get the right to write.")
+        }
+        _ => None,
+    });
+    hint.map(str::to_owned)
 }
 
 /// An `anyhow` error that workflow errors turn into, with their advice.

@@ -14,12 +14,28 @@ mod signal;
 mod stages;
 mod world;
 
+use std::panic::{self, PanicHookInfo};
 use std::process::ExitCode;
+use std::sync::Mutex;
 
-use clap::Parser;
+/// What a library said when it panicked, and where.
+static UNSAID: Mutex<Option<String>> = Mutex::new(None);
+
+/// Keeps back what libraries say when they panic: where they catch it themselves, an error with a better text follows.
+fn hold_back_libraries() {
+    let print = panic::take_hook();
+    panic::set_hook(Box::new(move |panic: &PanicHookInfo<'_>| {
+        let is_library = panic.location().is_some_and(|l| l.file().contains("/registry/src/"));
+        match UNSAID.lock() {
+            Ok(mut unsaid) if is_library => *unsaid = Some(panic.to_string()),
+            _ => print(panic),
+        }
+    }));
+}
 
 fn main() -> ExitCode {
-    let cli = match commands::Cli::try_parse() {
+    hold_back_libraries();
+    let cli = match commands::parse() {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
@@ -27,10 +43,13 @@ fn main() -> ExitCode {
         }
     };
     // A panic is an invariant of ours that broke: say so, with its own exit code.
-    match std::panic::catch_unwind(|| commands::execute(cli)) {
+    match panic::catch_unwind(|| commands::execute(cli)) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => failure::report(&error),
         Err(_) => {
+            if let Some(said) = UNSAID.lock().ok().and_then(|mut u| u.take()) {
+                output::note(&said);
+            }
             output::note("hint: this is a bug in polder. Everything finished before stands; please report the message above.");
             ExitCode::from(polder_base::ExitKind::Bug.code())
         }

@@ -271,6 +271,9 @@ impl Advice for LakeError {
             }
             Self::Unsupported { .. } => "Tables are written by `polder ingest` and by the SQL files that `polder pipeline apply` runs.",
             Self::OpsWrite { .. } => "Read it with SELECT; every command appends to it what it did.",
+            Self::Statement { .. } => {
+                "See a table's columns with `polder table show TABLE`, and the functions with `polder sql \"SHOW FUNCTIONS\"`."
+            }
             Self::Conflict { .. } => "Run the same command again; it starts from the newest version.",
             Self::TagTaken { .. } => "Choose another name, such as the next number, with `polder pile tag`.",
             Self::BadTag { .. } => "A tag has letters, digits, `_`, `-` and `.`, and is not a number, such as v1.",

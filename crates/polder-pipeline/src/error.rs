@@ -106,7 +106,8 @@ impl Advice for PipelineError {
                 Some("Mend the file, then run the same command again; tables made before are untouched.".into())
             }
             Self::Step { source, .. } => {
-                source.hint().or(Some("Mend the file, then run the same command again; the table still holds its last version.".into()))
+                let mend = || "Mend the file, then run the same command again; the table still holds its last version.".to_owned();
+                source.hint().or_else(|| (!is_from_system(source)).then(mend))
             }
             Self::NoInput { .. } => Some("Bring the data in with `polder ingest DIR`, or correct the table's name.".into()),
             Self::Empty { .. } => Some("Look at what the filters removed with `polder pile card`, or ingest more data.".into()),
@@ -116,6 +117,9 @@ impl Advice for PipelineError {
             Self::Shard(e) => e.hint(),
             Self::Manifest(e) => e.hint(),
             Self::Write(e) => e.hint(),
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some("Check the spelling; a folder of SQL files is laid out like sql/ of the sources.".into())
+            }
             Self::Read { .. } | Self::Rows(_) => None,
         }
     }
@@ -125,6 +129,7 @@ impl Advice for PipelineError {
             Self::FrontMatter { .. } | Self::Sql { .. } | Self::Graph { .. } | Self::NoInput { .. } | Self::Column { .. } => {
                 ExitKind::Usage
             }
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => ExitKind::Usage,
             Self::Step { source, .. } => source.exit(),
             Self::Lake(e) => e.exit(),
             Self::Tokenizer(e) => e.exit(),
@@ -133,4 +138,16 @@ impl Advice for PipelineError {
             _ => ExitKind::Failed,
         }
     }
+}
+
+/// Whether the operating system refused something: no SQL file is at fault then.
+fn is_from_system(error: &LakeError) -> bool {
+    let mut cause = Some(error as &(dyn std::error::Error + 'static));
+    while let Some(error) = cause {
+        if error.is::<io::Error>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }

@@ -54,13 +54,13 @@ pub enum ServeError {
 impl Advice for ServeError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::PortInUse { .. } => Some("Choose another port with --port, or a free one with --port 0.".into()),
+            Self::PortInUse { .. } => Some("Choose another port with --listen 127.0.0.1:PORT; port 0 takes a free one.".into()),
             Self::Bind { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                Some("Choose a port above 1023 with --port.".into())
+                Some("Choose a port above 1023 with --listen ADDRESS:PORT.".into())
             }
-            Self::Bind { .. } => Some("Choose an address of this machine with --host; 127.0.0.1 always is one.".into()),
+            Self::Bind { .. } => Some("Choose an address of this machine with --listen ADDRESS:PORT; 127.0.0.1 always is one.".into()),
             Self::TokenRequired { .. } => {
-                Some("Set POLDER_SERVE_TOKEN to a long random text, or leave out --host to serve this machine only.".into())
+                Some("Set POLDER_SERVE_TOKEN to a long random text, or leave out --listen to serve this machine only.".into())
             }
             Self::TokenTooShort { .. } => Some("Make one with `openssl rand -hex 32`.".into()),
             Self::Usage(e) => e.hint(),

@@ -2,6 +2,7 @@
 
 mod doctor;
 mod eval;
+mod examples;
 mod facts;
 mod ingest;
 mod init;
@@ -19,7 +20,7 @@ mod tune;
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::world::World;
 
@@ -90,6 +91,16 @@ enum Command {
     Facts(facts::Command),
 }
 
+/// Parses the command line; each command's help begins with examples.
+///
+/// # Errors
+/// Those of usage, and help that was asked for.
+pub fn parse() -> Result<Cli, clap::Error> {
+    let mut command = examples::add(Cli::command());
+    let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|e| e.format(&mut command))
+}
+
 /// Runs a parsed command line.
 ///
 /// # Errors
@@ -123,6 +134,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        super::Cli::command().debug_assert();
+        super::examples::add(super::Cli::command()).debug_assert();
     }
 }

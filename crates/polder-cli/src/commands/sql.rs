@@ -116,7 +116,7 @@ fn one(world: &mut World, statement: &str) -> anyhow::Result<()> {
         let headings: Vec<&str> = names.iter().map(String::as_str).collect();
         if !headings.is_empty() {
             output::data(&output::table(&headings, &cells, &numeric))?;
-            output::note(&format!("{} rows", cells.len()));
+            output::note(&format!("{} row{}", cells.len(), if cells.len() == 1 { "" } else { "s" }));
         }
         Ok(())
     })

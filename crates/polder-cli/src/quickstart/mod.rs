@@ -153,18 +153,14 @@ pub fn outcome(summary: String, outputs: Vec<(Reference, Digest)>) -> Outcome {
 /// The lake cannot be read.
 pub fn dry_run(world: &mut World, settings: &Settings) -> anyhow::Result<()> {
     let state = polder_workflow::State::open(&world.layout().run(NAME)).or_advise()?;
-    let cells: Vec<Vec<String>> = steps()
-        .iter()
-        .map(|step| {
-            let done = state.steps.get(step.name());
-            vec![
-                step.stage().to_owned(),
-                step.name().to_owned(),
-                done.map_or("would run".into(), |d| format!("done at {}, checked again when run", d.at)),
-            ]
-        })
-        .collect();
-    output::data(&output::table(&["stage", "step", "state"], &cells, &[]))?;
+    let (mut objects, mut cells) = (Vec::new(), Vec::new());
+    for step in steps() {
+        let done = state.steps.get(step.name());
+        objects.push(serde_json::json!({ "stage": step.stage(), "step": step.name(), "done_at": done.map(|d| d.at) }));
+        let said = done.map_or("would run".into(), |d| format!("done at {}, checked again when run", d.at));
+        cells.push(vec![step.stage().to_owned(), step.name().to_owned(), said]);
+    }
+    output::rows(world.json, "polder.planned_step", &objects, &["stage", "step", "state"], &cells, &[])?;
     let sources: Vec<String> = settings.sources.iter().map(|s| s.display().to_string()).collect();
     output::note(&format!("sources: {} · limit {}", sources.join(", "), polder_base::units::bytes(settings.limit_bytes)));
     Ok(())

@@ -64,7 +64,7 @@ impl Advice for IngestError {
             Self::Empty { .. } => {
                 "Hidden files and links are left out. Name a folder with files, such as `polder ingest docs --into raw.docs`.".into()
             }
-            Self::NoText { .. } => "Text is UTF-8 without NUL bytes and not larger than --max-file-bytes. Nothing was written.".into(),
+            Self::NoText { .. } => "Text is UTF-8 without NUL bytes and not larger than --max-file. Nothing was written.".into(),
             Self::Changed { .. } => "Run the same command again when nothing writes to that folder; it adds what is missing.".into(),
             Self::List { .. } => "Check that you may read that folder.".into(),
         })

@@ -217,7 +217,7 @@ fn a_port_in_use_is_an_error_with_a_hint() {
     let runtime = Runtime::new().expect("runtime");
     let error = runtime.block_on(Server::bind(ServeOptions { address, ..options() }, Arc::new(Echo))).err().expect("in use");
     assert_eq!(error.to_string(), format!("port {} of 127.0.0.1 is in use", address.port()));
-    assert!(error.hint().expect("hint").contains("--port") && error.exit() == polder_base::ExitKind::Usage);
+    assert!(error.hint().expect("hint").contains("--listen") && error.exit() == polder_base::ExitKind::Usage);
 }
 
 #[test]

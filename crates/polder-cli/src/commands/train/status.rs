@@ -30,5 +30,5 @@ pub fn run(world: &mut World) -> anyhow::Result<()> {
             state.to_owned(),
         ]);
     }
-    output::rows(world.json, "polder.run", &objects, &["run", "step", "loss", "speed", "tokens", "state"], &cells, &[1, 2, 3])
+    output::rows(world.json, "polder.training", &objects, &["run", "step", "loss", "speed", "tokens", "state"], &cells, &[1, 2, 3])
 }

@@ -1,0 +1,75 @@
+//! What the help of each command begins with: a line or two that can be typed as they are.
+
+/// By command.
+const EXAMPLES: [(&str, &[&str]); 30] = [
+    ("run", &["polder run", "polder run quickstart --source ~/src --minutes 10", "polder run quickstart --sql-dir sql --dry-run"]),
+    ("init", &["polder init", "polder init --lake ~/lake"]),
+    ("doctor", &["polder doctor"]),
+    ("ingest", &["polder ingest ~/src --into raw.docs", "polder ingest docs notes.md --limit 50"]),
+    ("sql", &["polder sql \"SELECT split, count(*) FROM pile.base VERSION AS OF 'v1' GROUP BY 1\"", "polder sql --file report.sql --json"]),
+    ("table list", &["polder table list"]),
+    ("table show", &["polder table show pile.base@v1"]),
+    ("table history", &["polder table history pile.base"]),
+    ("pile tag", &["polder pile tag pile.base v2 --comment \"before the new filter\"", "polder pile tag pile.base@3 v2"]),
+    ("pile list", &["polder pile list"]),
+    ("pile show", &["polder pile show pile.base@v1"]),
+    ("pile card", &["polder pile card pile.base@v1 > card.md"]),
+    ("pipeline plan", &["polder pipeline plan --sql-dir sql"]),
+    ("pipeline apply", &["polder pipeline apply", "polder pipeline apply --sql-dir sql"]),
+    ("tokenizer train", &["polder tokenizer train mine --from pile.base@v1 --vocab 8192"]),
+    ("tokens build", &["polder tokens build mine --from pile.base@v1 --tokenizer mine"]),
+    ("tokens show", &["polder tokens show quickstart"]),
+    ("model list", &["polder model list"]),
+    ("model plan", &["polder model plan --pile pile.base@v1 --hours 2"]),
+    ("model show", &["polder model show models/quickstart"]),
+    (
+        "train start",
+        &["polder train start mine --tokens quickstart", "polder train start mine --tokens quickstart --model tiny --steps 500"],
+    ),
+    ("train resume", &["polder train resume train-0123456789ab"]),
+    ("train status", &["polder train status"]),
+    ("eval run", &["polder eval run models/quickstart", "polder eval run models/quickstart@1 --task next_line"]),
+    ("tune start", &["polder tune start models/quickstart", "polder tune start models/quickstart --rank 16 --epochs 2"]),
+    ("serve", &["polder serve models/quickstart", "polder serve models/quickstart --adapter adapters/quickstart --listen 127.0.0.1:9000"]),
+    ("facts list", &["polder facts list --about models/quickstart", "polder facts list --verb train"]),
+    ("facts show", &["polder facts show 0123456789ab"]),
+    ("facts lineage", &["polder facts lineage models/quickstart", "polder facts lineage pile.base@v1 --sources 0"]),
+    ("facts sync", &["polder facts sync"]),
+];
+
+/// Gives every command its examples.
+pub fn add(command: clap::Command) -> clap::Command {
+    EXAMPLES.iter().fold(command, |command, (path, lines)| {
+        let names: Vec<&str> = path.split(' ').collect();
+        at(command, &names, &format!("Examples:\n  {}", lines.join("\n  ")))
+    })
+}
+
+fn at(command: clap::Command, names: &[&str], text: &str) -> clap::Command {
+    match names {
+        [] => command.before_help(text.to_owned()),
+        [name, rest @ ..] => command.mut_subcommand(*name, |c| at(c, rest, text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::EXAMPLES;
+    use clap::CommandFactory;
+
+    fn leaves(command: &clap::Command, path: &str) -> Vec<String> {
+        let under: Vec<String> = command.get_subcommands().flat_map(|c| leaves(c, format!("{path} {}", c.get_name()).trim())).collect();
+        if under.is_empty() { vec![path.to_owned()] } else { under }
+    }
+
+    #[test]
+    fn every_command_has_examples_of_itself() {
+        let mut named: Vec<String> = EXAMPLES.iter().map(|e| e.0.to_owned()).collect();
+        let mut all = leaves(&crate::commands::Cli::command(), "");
+        (named.sort(), all.sort());
+        assert_eq!(named, all);
+        for (name, lines) in EXAMPLES {
+            assert!(lines.iter().all(|l| l.starts_with(&format!("polder {name}"))), "{name}");
+        }
+    }
+}

@@ -66,7 +66,8 @@ mod tests {
     fn every_command_has_examples_of_itself() {
         let mut named: Vec<String> = EXAMPLES.iter().map(|e| e.0.to_owned()).collect();
         let mut all = leaves(&crate::commands::Cli::command(), "");
-        (named.sort(), all.sort());
+        named.sort();
+        all.sort();
         assert_eq!(named, all);
         for (name, lines) in EXAMPLES {
             assert!(lines.iter().all(|l| l.starts_with(&format!("polder {name}"))), "{name}");

@@ -118,7 +118,17 @@ pub enum EventError {
     },
 }
 
-impl Advice for EventError {}
+impl Advice for EventError {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Append { .. } => "Check that the disk has space and that you may write there, then run the same command again.".into(),
+            Self::Read { path, .. } => format!("Check that you may read `{}`.", path.display()),
+            Self::Parse { path, line, .. } => {
+                format!("Look at line {line} of `{}`; facts before it are in the lake already.", path.display())
+            }
+        })
+    }
+}
 
 /// An `events.jsonl` open for appending.
 #[derive(Debug)]
@@ -157,10 +167,13 @@ impl EventLog {
     pub fn append(&mut self, event: &Event) -> Result<(), EventError> {
         let mut line = serde_json::to_vec(event).map_err(|e| EventError::Append { path: self.path.clone(), source: e.into() })?;
         line.push(b'\n');
-        self.file
-            .write_all(&line)
-            .and_then(|()| self.file.sync_data())
-            .map_err(|source| EventError::Append { path: self.path.clone(), source })
+        let append = |source| EventError::Append { path: self.path.clone(), source };
+        let before = self.file.metadata().map_err(append)?.len();
+        self.file.write_all(&line).and_then(|()| self.file.sync_data()).map_err(|source| {
+            // A torn line must not stand before the next event.
+            let _ = self.file.set_len(before);
+            EventError::Append { path: self.path.clone(), source }
+        })
     }
 }
 
@@ -170,16 +183,18 @@ impl EventLog {
 /// The file cannot be read, or a whole line is no event.
 pub fn read_events(folder: &Path) -> Result<Vec<Event>, EventError> {
     let path = folder.join("events.jsonl");
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(source) => return Err(EventError::Read { path, source }),
     };
-    let whole = text.rfind('\n').map_or("", |i| &text[..i]);
+    // Bytes, since a line may be torn inside a character.
+    let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(&[][..], |i| &bytes[..i]);
     whole
-        .lines()
+        .split(|b| *b == b'\n')
+        .filter(|line| !line.is_empty())
         .enumerate()
-        .map(|(i, line)| serde_json::from_str(line).map_err(|source| EventError::Parse { path: path.clone(), line: i + 1, source }))
+        .map(|(i, line)| serde_json::from_slice(line).map_err(|source| EventError::Parse { path: path.clone(), line: i + 1, source }))
         .collect()
 }
 
@@ -193,7 +208,12 @@ mod tests {
         let event = Event::new(Timestamp(5), "me@here", "train", Reference::artefact("models", "m"), "r1")
             .with_details(serde_json::json!({"loss": 1.5}));
         EventLog::open(dir.path()).expect("open").append(&event).expect("append");
-        OpenOptions::new().append(true).open(dir.path().join("events.jsonl")).expect("open").write_all(b"{\"id\":").expect("tear");
+        OpenOptions::new()
+            .append(true)
+            .open(dir.path().join("events.jsonl"))
+            .expect("open")
+            .write_all("{\"id\": \"ä".as_bytes().get(..9).expect("bytes"))
+            .expect("tear");
         assert_eq!(read_events(dir.path()).expect("read"), vec![event.clone()]);
         let mut log = EventLog::open(dir.path()).expect("reopen");
         let second = Event::new(Timestamp(6), "me@here", "train", Reference::artefact("models", "m"), "r1");

@@ -76,11 +76,21 @@ pub fn publish_dir(temporary: &Path, target: &Path) -> Result<(), WholeError> {
     sync_folder(temporary)?;
     let folder = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(at("create folder", folder))?;
+    // The old folder goes aside whole: a kill while it is removed leaves no half of it under its name.
+    let name = target.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let old = folder.join(format!(".{name}.old"));
+    if old.exists() {
+        fs::remove_dir_all(&old).map_err(at("remove", &old))?;
+    }
     if target.exists() {
-        fs::remove_dir_all(target).map_err(at("replace", target))?;
+        fs::rename(target, &old).map_err(at("replace", target))?;
     }
     fs::rename(temporary, target).map_err(at("rename into place", target))?;
-    sync_folder(folder)
+    sync_folder(folder)?;
+    if old.exists() {
+        fs::remove_dir_all(&old).map_err(at("remove", &old))?;
+    }
+    Ok(())
 }
 
 fn sync_folder(folder: &Path) -> Result<(), WholeError> {

@@ -59,11 +59,12 @@ fn columns(points: &[(f64, f64)], first: f64, last: f64, width: usize) -> Vec<Op
     for pair in points.windows(2) {
         let (a, b) = (pair[0], pair[1]);
         let (from, to) = ((a.0 - first) * scale, (b.0 - first) * scale);
-        for c in from.round() as usize..=(to.round() as usize).min(width - 1) {
+        let between = columns.iter_mut().enumerate().take(to.round() as usize + 1).skip(from.round() as usize);
+        for (c, column) in between {
             let t = if to > from { ((c as f64 - from) / (to - from)).clamp(0.0, 1.0) } else { 1.0 };
             let y = a.1 + (b.1 - a.1) * t;
-            let (high, low) = columns[c].unwrap_or((y, y));
-            columns[c] = Some((high.max(y), low.min(y)));
+            let (high, low) = column.unwrap_or((y, y));
+            *column = Some((high.max(y), low.min(y)));
         }
     }
     columns

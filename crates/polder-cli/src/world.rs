@@ -110,7 +110,9 @@ impl World {
         let mut log = EventLog::open(&self.layout().run(run_id)).or_advise()?;
         let known = polder_base::read_events(&self.layout().run(run_id)).or_advise()?;
         for event in events {
-            if !known.iter().any(|k| k.id == event.id) {
+            // The same thing told again by another user or host is still the same fact.
+            let told = |k: &Event| k.id == event.id || (k.at == event.at && k.verb == event.verb && k.subject == event.subject);
+            if !known.iter().any(told) {
                 log.append(event).or_advise()?;
             }
         }

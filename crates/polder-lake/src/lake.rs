@@ -118,9 +118,6 @@ impl Lake {
         for function in polder_sql::functions(self.artefacts.clone()) {
             session.register_udf(function);
         }
-        for aggregate in polder_sql::aggregates() {
-            session.register_udaf(aggregate);
-        }
         session
     }
 

@@ -56,6 +56,8 @@ pub struct PlannedStep {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Record {
     path: String,
+    why: String,
+    sql: String,
     sql_digest: Digest,
     inputs: Vec<Input>,
     removed: BTreeMap<String, u64>,
@@ -207,6 +209,8 @@ async fn run(lake: &Lake, file: &SqlFile, inputs: &[Snapshot], context: &ApplyCo
     };
     let record = Record {
         path: file.path.clone(),
+        why: file.front.why.clone(),
+        sql: file.text.clone(),
         sql_digest: file.digest(),
         inputs: inputs.iter().map(reference).collect(),
         removed,
@@ -224,11 +228,11 @@ async fn told(lake: &Lake, file: &SqlFile, version: u64, at: Timestamp, record: 
     let subject = Reference::Table(file.table.clone(), At::Version(version));
     let snapshot = lake.snapshot(&subject).await?;
     let details = serde_json::json!({
-        "path": file.path,
-        "why": file.front.why,
-        "sql": file.text,
+        "path": record.path,
+        "why": record.why,
         "sql_digest": record.sql_digest,
-        "text_digest": digest_bytes(file.text.as_bytes()),
+        "text_digest": digest_bytes(record.sql.as_bytes()),
+        "sql": record.sql,
         "n_rows": snapshot.n_rows,
         "bytes": snapshot.bytes,
         "removed": record.removed,

@@ -37,7 +37,7 @@ mod token_count;
 
 use std::sync::Arc;
 
-use datafusion_expr::{AggregateUDF, ScalarUDF};
+use datafusion_expr::ScalarUDF;
 use polder_tokenizer::Tokenizer;
 
 /// What functions read besides their arguments; the leaf fills it.
@@ -78,11 +78,6 @@ pub fn functions(artefacts: Arc<dyn Artefacts>) -> Vec<ScalarUDF> {
         text_digest::udf(),
         token_count::udf(artefacts),
     ]
-}
-
-/// Returns every aggregate function. Scalar functions and DataFusion's own aggregates cover what queries need so far.
-pub fn aggregates() -> Vec<AggregateUDF> {
-    Vec::new()
 }
 
 #[cfg(test)]

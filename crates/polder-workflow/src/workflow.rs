@@ -86,7 +86,9 @@ impl Advice for WorkflowError {
             Self::Held { .. } => {
                 Some("Wait until it has ended, or stop it, then run the same command again; or choose another lake with --lake.".into())
             }
-            Self::State { path, .. } => Some(format!("Remove `{}`; finished work is found again by its manifests.", path.display())),
+            Self::State { path, .. } => {
+                Some(format!("Remove `{}`; finished work is found again by its manifests, and training is planned anew.", path.display()))
+            }
             Self::Whole(e) => e.hint(),
             Self::Write { .. } => None,
         }

@@ -5,7 +5,7 @@ use polder_base::{TableName, units};
 use polder_lake::{IngestRequest, Order};
 use serde_json::json;
 
-use crate::failure::OrAdvise;
+use crate::failure::{OrAdvise, usage};
 use crate::world::World;
 use crate::{output, stages};
 
@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long, default_value = "raw.docs", value_name = "TABLE")]
     into: String,
     /// Stop after this much text, in MB.
-    #[arg(long, value_name = "MB")]
+    #[arg(long, value_parser = stages::positive, value_name = "MB")]
     limit: Option<f64>,
     /// In which order.
     #[arg(long, value_enum, default_value = "path")]
@@ -36,12 +36,16 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Leave out files larger than this, in MB.
-    #[arg(long, default_value_t = 4.0, value_name = "MB")]
+    #[arg(long, value_parser = stages::positive, default_value_t = 4.0, value_name = "MB")]
     max_file: f64,
 }
 
 pub fn run(world: &mut World, args: Args) -> anyhow::Result<()> {
     let into: TableName = args.into.parse::<TableName>().or_advise()?;
+    if into.schema != "raw" {
+        let hint = "Documents come into the schema raw, for example --into raw.docs; the SQL files make the other tables.";
+        return Err(usage(format!("`{into}` is not a table for raw documents"), hint));
+    }
     let request = IngestRequest {
         sources: args.sources,
         into: into.clone(),

@@ -16,13 +16,13 @@ pub struct Args {
     #[arg(long = "source", value_name = "DIR")]
     sources: Vec<PathBuf>,
     /// Text to take at most, in MB: whole top-level folders in the order of a hash of their names.
-    #[arg(long, default_value_t = 100.0, value_name = "MB")]
+    #[arg(long, value_parser = stages::positive, default_value_t = 100.0, value_name = "MB")]
     limit: f64,
     /// Minutes to train.
-    #[arg(long, default_value_t = 3.0, value_name = "MINUTES")]
+    #[arg(long, value_parser = stages::positive, default_value_t = 3.0, value_name = "MINUTES")]
     minutes: f64,
     /// Training steps, instead of as many as fit the minutes.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     steps: Option<u64>,
     /// A size of model (see `polder model plan`), instead of what planning chooses.
     #[arg(long, value_name = "SIZE")]
@@ -33,7 +33,7 @@ pub struct Args {
     /// Fixes initial weights and order.
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
-    /// A folder of SQL files, laid out like sql/, instead of those in the program.
+    /// A folder with numbered folders of SQL files, like sql/10_stage, instead of those in the program.
     #[arg(long, value_name = "DIR")]
     sql_dir: Option<PathBuf>,
     /// Say what would be done.

@@ -49,6 +49,8 @@ pub struct Settings {
 pub struct Context<'a> {
     /// The invocation.
     pub world: &'a mut World,
+    /// What `ops.runs` calls this invocation.
+    pub run_id: String,
     /// What was asked for.
     pub settings: Settings,
 }
@@ -79,9 +81,15 @@ pub fn pile() -> TableName {
     TableName::new("pile", "base")
 }
 
-/// The newest version of the quickstart's model.
+/// What a step of the workflow made last.
+pub fn made_by(world: &World, step: &str) -> Option<Reference> {
+    let state = polder_workflow::State::open(&world.layout().run(NAME)).ok()?;
+    Some(state.steps.get(step)?.outcome.outputs.first()?.reference.clone())
+}
+
+/// The model that the workflow's own step made last: others of its name may be newer.
 pub fn model(world: &World) -> Reference {
-    crate::stages::newest(world, &Reference::artefact("models", NAME))
+    made_by(world, "train").unwrap_or_else(|| crate::stages::newest(world, &Reference::artefact("models", NAME)))
 }
 
 /// Runs the workflow, or goes on with it.
@@ -90,10 +98,9 @@ pub fn model(world: &World) -> Reference {
 /// The first step that fails; everything before it stands.
 pub fn run(world: &mut World, settings: Settings) -> anyhow::Result<()> {
     let started = Instant::now();
-    // The lease comes first: a second run must not even look at the lake while the first one writes.
     world.lake_or_init()?;
     let mut workflow = Workflow::open(&world.layout().run(NAME)).or_advise()?;
-    let mut context = Context { world, settings };
+    let mut context = Context { run_id: format!("{NAME}-{}", world.now().0), world, settings };
     let mut ran = 0;
     let mut stage = "";
     for step in steps() {
@@ -119,7 +126,7 @@ fn said<'a>(context: &mut Context<'a>, step: &AnyStep<'a, '_>, moment: Moment<'_
             let took = polder_base::units::duration(std::time::Duration::from_millis(done.took_ms));
             output::note(&format!("  ✓ {:<10} {} · {took}", step.name(), done.outcome.summary));
             let row = RunRow {
-                run_id: format!("{NAME}-{}", done.at.0),
+                run_id: context.run_id.clone(),
                 workflow: NAME.into(),
                 step: step.name().into(),
                 state: "done".into(),
@@ -127,7 +134,7 @@ fn said<'a>(context: &mut Context<'a>, step: &AnyStep<'a, '_>, moment: Moment<'_
                 ended_at: done.at,
                 config_digest: done.key.to_string(),
                 code_version: env!("CARGO_PKG_VERSION").into(),
-                input_versions: "[]".into(),
+                input_versions: serde_json::json!({ "outputs": done.outcome.outputs }).to_string(),
                 counters: done.outcome.details.to_string(),
             };
             let written = context

@@ -28,7 +28,7 @@ pub fn end(context: &mut Context<'_>, ran: usize, took: Duration) -> anyhow::Res
     output::note(&format!("\n{state} in {}. The lake at {lake} holds", units::duration(took)));
     output::note(&format!("  {:<24} the base data pile, with its card in cards/", pile.to_string()));
     output::note(&format!("  {:<24} {}", model.to_string(), folder.display()));
-    if stages::manifest(context.world, &adapter).is_ok() {
+    if let Some(adapter) = &adapter {
         output::note(&format!("  {:<24} the adapter tuned on it", adapter.to_string()));
     }
     let name = Reference::artefact("models", super::NAME);

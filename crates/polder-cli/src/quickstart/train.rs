@@ -21,11 +21,6 @@ fn content(context: &Context<'_>, reference: &Reference) -> Digest {
     digest_json(&stages::manifest(context.world, reference).ok().map(|m| m.content_digest()))
 }
 
-/// Whether an artefact stands whole.
-fn stands(context: &Context<'_>, reference: &Reference) -> bool {
-    stages::folder(context.world, reference).is_ok_and(|f| polder_base::Manifest::verify(&f).is_ok())
-}
-
 /// The token set.
 pub fn tokens() -> Reference {
     Reference::artefact("tokens", NAME)
@@ -46,7 +41,7 @@ impl<'a> Step<Context<'a>, Error> for Tokenizer {
         Ok(digest_json(&(super::prepare::pile_digest(context, &pile)?, context.settings.vocab_size)))
     }
     fn stands(&self, context: &mut Context<'a>, _: &Outcome) -> Result<bool, Error> {
-        Ok(stands(context, &Reference::artefact("tokenizers", NAME)))
+        Ok(stages::stands(context.world, &Reference::artefact("tokenizers", NAME)))
     }
     fn run(&self, context: &mut Context<'a>) -> Result<Outcome, Error> {
         let request = TrainTokenizer {
@@ -79,7 +74,7 @@ impl<'a> Step<Context<'a>, Error> for Tokens {
         Ok(digest_json(&(super::prepare::pile_digest(context, &pile)?, content(context, &Reference::artefact("tokenizers", NAME)))))
     }
     fn stands(&self, context: &mut Context<'a>, _: &Outcome) -> Result<bool, Error> {
-        Ok(stands(context, &tokens()))
+        Ok(stages::stands(context.world, &tokens()))
     }
     fn run(&self, context: &mut Context<'a>) -> Result<Outcome, Error> {
         let request = BuildTokens {
@@ -169,7 +164,7 @@ impl<'a> Step<Context<'a>, Error> for Train {
         Ok(digest_json(&(content(context, &tokens()), &request.model, &request.config)))
     }
     fn stands(&self, context: &mut Context<'a>, done: &Outcome) -> Result<bool, Error> {
-        Ok(done.outputs.iter().all(|o| stands(context, &o.reference)))
+        Ok(done.outputs.iter().all(|o| stages::stands(context.world, &o.reference)))
     }
     fn run(&self, context: &mut Context<'a>) -> Result<Outcome, Error> {
         let request = planned(context)?;

@@ -1,6 +1,6 @@
 //! Stage 4: a small instruction set, an adapter, before and after.
 
-use polder_base::{Digest, Manifest, Reference, digest_json};
+use polder_base::{Digest, Reference, digest_json};
 use polder_tune::TuneOptions;
 use polder_workflow::{Outcome, Step};
 
@@ -19,9 +19,9 @@ pub fn options(seed: u64) -> TuneOptions {
     TuneOptions { seed, ..TuneOptions::default() }
 }
 
-/// The adapter's newest version.
-pub fn adapter(context: &Context<'_>) -> Reference {
-    stages::newest(context.world, &Reference::artefact("adapters", NAME))
+/// The adapter that the workflow's own step made last.
+pub fn adapter(context: &Context<'_>) -> Option<Reference> {
+    super::made_by(context.world, "tune")
 }
 
 /// What tuning reads.
@@ -35,11 +35,12 @@ impl<'a> Step<Context<'a>, Error> for Examples {
         STAGE
     }
     fn key(&self, context: &mut Context<'a>) -> Result<Digest, Error> {
-        Ok(super::validate::tables(context, &["signatures"])?)
+        let text = polder_pipeline::query("queries/tuning_signatures.sql");
+        Ok(digest_json(&(super::validate::tables(context, &["signatures"])?, text)))
     }
     fn stands(&self, context: &mut Context<'a>, done: &Outcome) -> Result<bool, Error> {
         let skipped = done.outputs.is_empty();
-        Ok(skipped || stages::folder(context.world, &Reference::artefact("tuning", EXAMPLES)).is_ok_and(|f| Manifest::verify(&f).is_ok()))
+        Ok(skipped || stages::stands(context.world, &Reference::artefact("tuning", EXAMPLES)))
     }
     fn run(&self, context: &mut Context<'a>) -> Result<Outcome, Error> {
         if !super::validate::has_rows(context, "signatures")? {
@@ -67,7 +68,7 @@ impl<'a> Step<Context<'a>, Error> for Tune {
         Ok(digest_json(&(of(&model(context.world)), of(&Reference::artefact("tuning", EXAMPLES)), options(context.settings.seed))))
     }
     fn stands(&self, context: &mut Context<'a>, done: &Outcome) -> Result<bool, Error> {
-        Ok(done.outputs.iter().all(|o| stages::folder(context.world, &o.reference).is_ok_and(|f| Manifest::verify(&f).is_ok())))
+        Ok(done.outputs.iter().all(|o| stages::stands(context.world, &o.reference)))
     }
     fn run(&self, context: &mut Context<'a>) -> Result<Outcome, Error> {
         let data = Reference::artefact("tuning", EXAMPLES);

@@ -1,6 +1,6 @@
 //! Stage 3: requests from held-out packages, scores, the model card.
 
-use polder_base::{Digest, Manifest, Reference, digest_json};
+use polder_base::{Digest, Reference, digest_json};
 use polder_workflow::{Outcome, Step};
 
 use super::{Context, model, outcome};
@@ -46,10 +46,11 @@ impl<'a> Step<Context<'a>, Error> for Requests {
         STAGE
     }
     fn key(&self, context: &mut Context<'a>) -> Result<Digest, Error> {
-        Ok(tables(context, &["heldout", "next_line", "contamination"])?)
+        let texts: Vec<&str> = stage::TASKS.iter().map(|t| polder_pipeline::query(t.1)).collect();
+        Ok(digest_json(&(tables(context, &["heldout", "next_line", "contamination"])?, texts)))
     }
     fn stands(&self, context: &mut Context<'a>, done: &Outcome) -> Result<bool, Error> {
-        Ok(done.outputs.iter().all(|o| stages::folder(context.world, &o.reference).is_ok_and(|f| Manifest::verify(&f).is_ok())))
+        Ok(done.outputs.iter().all(|o| stages::stands(context.world, &o.reference)))
     }
     fn run(&self, context: &mut Context<'a>) -> Result<Outcome, Error> {
         let mut outputs = Vec::new();

@@ -46,7 +46,14 @@ pub fn bind(world: &mut World, request: &ServeRequest) -> anyhow::Result<Server>
     let mut cleared = vec![Manifest::verify(&folder).or_advise()?];
     let adapter = request.adapter.as_ref().map(|a| stages::folder(world, a)).transpose()?;
     if let Some(adapter) = &adapter {
-        cleared.push(Manifest::verify(adapter).or_advise()?);
+        let tuned = Manifest::verify(adapter).or_advise()?;
+        let base = &cleared[0];
+        if !tuned.inputs.iter().any(|i| i.reference == base.reference && i.digest == base.content_digest()) {
+            let hint =
+                format!("Tune this model with `polder tune start {}`, or serve the one that the adapter was made from.", base.reference);
+            return Err(crate::failure::refused(format!("{} was not made from {}", tuned.reference, base.reference), hint));
+        }
+        cleared.push(tuned);
     }
     for manifest in &cleared {
         Clearance::require(manifest.clearance.as_ref(), &manifest.reference.to_string(), &manifest.inputs_digest()).or_advise()?;

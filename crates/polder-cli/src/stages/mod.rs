@@ -11,6 +11,14 @@ use polder_base::{Digest, Manifest, Reference};
 use crate::failure::{self, OrAdvise};
 use crate::world::World;
 
+/// Reads a number above 0 from the command line.
+///
+/// # Errors
+/// It is none.
+pub fn positive(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|x: &f64| x.is_finite() && *x > 0.0).ok_or_else(|| "a number above 0 is needed".to_owned())
+}
+
 /// Megabytes, as people write them, in bytes.
 pub fn megabytes(mb: f64) -> u64 {
     (mb.max(0.0) * 1e6) as u64
@@ -22,6 +30,12 @@ pub fn megabytes(mb: f64) -> u64 {
 /// It is not there, or not readable.
 pub fn manifest(world: &World, reference: &Reference) -> anyhow::Result<Manifest> {
     Manifest::read(&folder(world, reference)?).or_advise()
+}
+
+/// Whether an artefact stands whole, and no gate said no to it.
+pub fn stands(world: &World, reference: &Reference) -> bool {
+    let verified = folder(world, reference).is_ok_and(|f| Manifest::verify(&f).is_ok());
+    verified && manifest(world, reference).is_ok_and(|m| m.clearance.is_none_or(|c| c.verdict == polder_base::Verdict::Cleared))
 }
 
 /// The folder of an artefact; of a model without a version, the newest one.

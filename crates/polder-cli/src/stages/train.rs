@@ -91,7 +91,7 @@ pub fn tokens(world: &mut World, request: BuildTokens) -> anyhow::Result<Manifes
 }
 
 /// A size of model beside what the tokens, the time and the machine allow.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
 pub struct Candidate {
     /// The preset's name.
     pub name: String,
@@ -112,7 +112,7 @@ pub struct Candidate {
 }
 
 /// What planning came to.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
 pub struct ModelPlan {
     /// All sizes.
     pub candidates: Vec<Candidate>,
@@ -127,7 +127,7 @@ pub struct ModelPlan {
 }
 
 /// What planning is asked for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
 pub struct PlanRequest {
     /// Training tokens there are.
     pub n_tokens: u64,
@@ -152,6 +152,21 @@ const TOKENS_PER_PARAM_MIN: f64 = 1.0;
 const EPOCHS_MAX: f64 = 4.0;
 /// The time that evaluation and checkpoints during training take beside the steps.
 const STEP_SHARE: f64 = 0.92;
+
+/// Plans, or reads the plan that the same request on the same tokens made before: what a measurement decides is fixed once.
+///
+/// # Errors
+/// Those of planning, and of writing the plan down.
+pub fn plan_once(world: &World, request: &PlanRequest, set: &TokenSet) -> anyhow::Result<ModelPlan> {
+    let name = format!("plan-{}", &digest_json(&(set.fingerprint(), request)).hex()[..12]);
+    let path = world.layout().run(&name).join("plan.json");
+    if let Some(plan) = std::fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
+        return Ok(plan);
+    }
+    let plan = plan(request)?;
+    polder_base::write_whole(&path, &serde_json::to_vec_pretty(&plan)?).or_advise()?;
+    Ok(plan)
+}
 
 /// Chooses a model for a pile, a time and this machine.
 ///
@@ -178,7 +193,7 @@ pub fn plan(request: &PlanRequest) -> anyhow::Result<ModelPlan> {
         Some(name) => (name.clone(), "it was asked for".to_owned()),
         None => {
             let enough = |c: &&Candidate| c.tokens_per_param >= TOKENS_PER_PARAM_MIN;
-            match candidates.iter().filter(fits).filter(enough).next_back() {
+            match candidates.iter().rfind(|c| fits(c) && enough(c)) {
                 Some(c) => {
                     (c.name.clone(), format!("the largest that sees at least {TOKENS_PER_PARAM_MIN} token for each parameter in the time"))
                 }
@@ -307,9 +322,8 @@ pub fn train(world: &mut World, request: &TrainRequest) -> anyhow::Result<Traine
     let mut run = TrainRun::start_or_resume(&run_dir, &folder, &request.config, &Init::Fresh(request.model.clone())).or_advise()?;
     let reference = stages::version_for(world, "models", &request.name, &run.inputs_digest());
     let model_dir = stages::folder(world, &reference)?;
-    if let Ok(manifest) = Manifest::verify(&model_dir)
-        && manifest.inputs_digest() == run.inputs_digest()
-    {
+    if Manifest::stands(&model_dir, &run.inputs_digest()) {
+        let manifest = Manifest::verify(&model_dir).or_advise()?;
         let metrics = polder_train::read_metrics(&run_dir).or_advise()?;
         record(world, "train", &manifest)?;
         return Ok(Trained { manifest, metrics });

@@ -52,9 +52,9 @@ pub fn tune(
     let planned = Manifest::new(Reference::artefact("adapters", name), now, inputs.clone(), digest_json(options), serde_json::Value::Null);
     let reference = stages::version_for(world, "adapters", name, &planned.inputs_digest());
     let target = stages::folder(world, &reference)?;
-    let manifest = match Manifest::verify(&target) {
-        Ok(manifest) => manifest,
-        Err(_) => {
+    let manifest = match Manifest::stands(&target, &planned.inputs_digest()) {
+        true => Manifest::verify(&target).or_advise()?,
+        false => {
             let engine = Engine::open(&base_dir, None).or_advise()?;
             let examples = TuningData::read(&data_dir).or_advise()?;
             let bar = Bar::new("judging held-out examples", 1, Unit::Count);

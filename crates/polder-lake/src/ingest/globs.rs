@@ -61,7 +61,8 @@ fn matching(pattern: &Path) -> Vec<PathBuf> {
 fn children(folder: &Path) -> Vec<PathBuf> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter(|e| !e.file_name().to_string_lossy().starts_with('.')).map(|e| e.path()).collect()
+    let is_link = |e: &fs::DirEntry| e.file_type().is_ok_and(|t| t.is_symlink());
+    entries.filter(|e| !e.file_name().to_string_lossy().starts_with('.') && !is_link(e)).map(|e| e.path()).collect()
 }
 
 /// The folder itself and every folder below it.

@@ -18,7 +18,7 @@ pub struct Args {
     #[arg(long, default_value = "pile.base", value_name = "PILE")]
     pile: String,
     /// Hours to train.
-    #[arg(long, default_value_t = 0.05, value_name = "HOURS")]
+    #[arg(long, value_parser = stages::positive, default_value_t = 0.05, value_name = "HOURS")]
     hours: f64,
     /// Vocabulary size.
     #[arg(long, default_value_t = 4096, value_name = "N")]

@@ -47,7 +47,11 @@ pub fn run(world: &mut World, pile: &str) -> anyhow::Result<()> {
             units::bytes(snapshot.bytes)
         ));
     }
+    let frame = world.block_on(async { lake.table(pile).await.or_advise() })?;
     for column in ["split", "kind", "category", "license"] {
+        if !frame.schema().has_column_with_unqualified_name(column) {
+            continue;
+        }
         let rows = by(world, pile, column)?;
         let total: i64 = rows.iter().map(|r| r.2).sum();
         let objects: Vec<_> =

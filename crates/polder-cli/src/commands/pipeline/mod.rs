@@ -9,7 +9,7 @@ use crate::world::World;
 
 #[derive(Debug, clap::Args)]
 pub struct Files {
-    /// A folder of SQL files, laid out like sql/, instead of those in the program.
+    /// A folder with numbered folders of SQL files, like sql/10_stage, instead of those in the program.
     #[arg(long, value_name = "DIR")]
     sql_dir: Option<PathBuf>,
 }

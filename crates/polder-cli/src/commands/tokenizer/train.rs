@@ -24,11 +24,12 @@ pub struct Args {
     #[arg(long = "special", value_name = "TOKEN")]
     specials: Vec<String>,
     /// Text to read at most, in MB.
-    #[arg(long, default_value_t = 1000.0, value_name = "MB")]
+    #[arg(long, value_parser = stages::positive, default_value_t = 1000.0, value_name = "MB")]
     limit: f64,
 }
 
 pub fn run(world: &mut World, args: Args) -> anyhow::Result<()> {
+    stages::named("tokenizers", &args.name).or_advise()?;
     let request = TrainTokenizer {
         name: args.name,
         from: args.from.parse::<Reference>().or_advise()?,

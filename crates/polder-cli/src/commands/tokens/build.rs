@@ -18,11 +18,13 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     tokenizer: String,
     /// Tokens in a shard at most, in millions.
-    #[arg(long, default_value_t = 100.0, value_name = "M")]
+    #[arg(long, value_parser = stages::positive, default_value_t = 100.0, value_name = "M")]
     shard_tokens: f64,
 }
 
 pub fn run(world: &mut World, args: Args) -> anyhow::Result<()> {
+    stages::named("tokens", &args.name).or_advise()?;
+    stages::named("tokenizers", &args.tokenizer).or_advise()?;
     let request = BuildTokens {
         name: args.name.clone(),
         from: args.from.parse::<Reference>().or_advise()?,

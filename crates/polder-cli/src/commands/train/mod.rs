@@ -14,8 +14,8 @@ pub enum Command {
     Resume {
         /// The run, as `polder train status` names it.
         run: String,
-        /// The model's name.
-        #[arg(long, default_value = "quickstart", value_name = "NAME")]
+        /// What to call the model, as it was called when the run was started.
+        #[arg(long, value_name = "NAME")]
         name: String,
     },
     /// Show runs: steps, loss, speed.

@@ -17,10 +17,10 @@ pub struct Args {
     #[arg(long, value_name = "SIZE")]
     model: Option<String>,
     /// Training steps; by default as many as fit the minutes.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     steps: Option<u64>,
     /// Minutes to train.
-    #[arg(long, default_value_t = 3.0, value_name = "MINUTES")]
+    #[arg(long, value_parser = stages::positive, default_value_t = 3.0, value_name = "MINUTES")]
     minutes: f64,
     /// Fixes initial weights and order.
     #[arg(long, default_value_t = 1, value_name = "N")]
@@ -28,10 +28,11 @@ pub struct Args {
 }
 
 pub fn run(world: &mut World, args: Args) -> anyhow::Result<()> {
+    stages::named("models", &args.name).or_advise()?;
     let tokens = stages::named("tokens", &args.tokens).or_advise()?;
     let set = TokenSet::open(&stages::folder(world, &tokens)?).or_advise()?;
     let details = set.details();
-    let plan = stages::train::plan(&stages::train::PlanRequest {
+    let request = stages::train::PlanRequest {
         n_tokens: details.n_tokens.get("train").copied().unwrap_or(0),
         vocab_size: details.vocab_size,
         end_id: details.eos_id,
@@ -39,7 +40,8 @@ pub fn run(world: &mut World, args: Args) -> anyhow::Result<()> {
         steps: args.steps,
         preset: args.model,
         seed: args.seed,
-    })?;
+    };
+    let plan = stages::train::plan_once(world, &request, &set)?;
     let request = stages::train::TrainRequest { name: args.name, tokens, model: plan.model, config: plan.train };
     output::note(&format!("run {} · {} · {} steps", stages::train::run_id(&request, &set), plan.chosen, request.config.steps));
     finish(world, &request)

@@ -40,6 +40,7 @@ pub fn run(world: &mut World, args: &Args) -> anyhow::Result<()> {
     }
     let Reference::Artefact { name: model_name, .. } = &model else { return Ok(()) };
     let name = args.name.clone().unwrap_or_else(|| model_name.clone());
+    stages::named("adapters", &name).or_advise()?;
     let options = TuneOptions {
         rank: args.rank,
         alpha: 2.0 * args.rank as f64,

@@ -151,7 +151,7 @@ fn names_that_are_not_there_come_with_near_misses() {
         ("eval run models/quickstart --task nope", "there is no task `nope`"),
         ("tokens build x --tokenizer nope", "there is no artefact tokenizers/nope"),
         ("train start x --tokens quickstart --model nope --steps 1", "there is no size of model called `nope`"),
-        ("train resume nope", "nope"),
+        ("train resume nope --name small", "nope"),
         ("facts lineage models/nope", "nothing is known of `models/nope"),
         ("facts show zzz", "no fact begins with `zzz`"),
         ("pile tag pile.base@v1 next", "is not a table or a version of one"),

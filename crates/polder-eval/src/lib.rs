@@ -1,7 +1,7 @@
 //! Scores of a model over rendered requests: bits per byte and multiple choice, with intervals.
 //!
 //! It reads `requests.jsonl` and writes `scores.json`; it renders no prompts and knows no tables. Scores do not depend on
-//! the number of threads. Start with [`read_requests`] and [`evaluate`].
+//! the number of threads. Start with [`read_requests`] and [`evaluate()`].
 
 mod error;
 mod evaluate;

@@ -1,8 +1,8 @@
 //! Who did what to which data, and what may go on: facts, lineage, cards, gates.
 //!
 //! It reads manifests, tables and facts, and writes the lake's books (`ops.*`) and cards; it computes no score and makes no
-//! model. Everything a card says comes from there. Start with [`sync`] (events → `ops.facts`), [`lineage`], [`data_card`],
-//! [`model_card`] and [`clearance`].
+//! model. Everything a card says comes from there. Start with [`sync`] (events → `ops.facts`), [`lineage()`], [`data_card()`],
+//! [`model_card()`] and [`clearance`].
 
 mod books;
 mod data_card;

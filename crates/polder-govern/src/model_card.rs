@@ -97,7 +97,7 @@ pub async fn model_card(lake: &Lake, reference: &Reference) -> Result<ModelCard,
 /// Writes a model's card into its folder as `README.md`, and returns the file's path.
 ///
 /// # Errors
-/// Those of [`model_card`], and of writing.
+/// Those of [`model_card()`], and of writing.
 pub async fn write_model_card(lake: &Lake, reference: &Reference) -> Result<PathBuf, GovernError> {
     let card = model_card(lake, reference).await?;
     let path = place(lake, reference)?.1.join("README.md");

@@ -65,7 +65,7 @@ struct Record {
     run_id: String,
 }
 
-/// A table after [`apply`].
+/// A table after [`apply()`].
 #[derive(Clone, Debug)]
 pub struct Applied {
     /// The file's path.
@@ -84,7 +84,7 @@ pub struct Applied {
     pub event: Event,
 }
 
-/// Progress of [`apply`].
+/// Progress of [`apply()`].
 #[derive(Clone, Debug)]
 pub enum Progress<'a> {
     /// A step begins: its place, how many there are, and why.

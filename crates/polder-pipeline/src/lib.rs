@@ -2,7 +2,7 @@
 //! evaluation requests, tuning files.
 //!
 //! It decides what is stale, runs it at pinned versions, and records with every table what it was made
-//! from. It trains nothing and serves nothing. Start with [`Pipeline`] and [`apply`].
+//! from. It trains nothing and serves nothing. Start with [`Pipeline`] and [`apply()`].
 
 mod apply;
 mod error;

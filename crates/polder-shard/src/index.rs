@@ -2,7 +2,7 @@
 //!
 //! # Source
 //! Megatron-LM `megatron/core/datasets/indexed_dataset.py`. Little-endian: magic (9), u64 version, u8 dtype, u64 sequences S,
-//! u64 D = documents + 1, i32 lengths[S], i64 byte offsets[S], i64 first sequence of each document[D].
+//! u64 D = documents + 1, i32 S lengths, i64 S byte offsets, i64 D first sequences of documents.
 
 use std::path::Path;
 

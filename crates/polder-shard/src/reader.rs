@@ -18,7 +18,7 @@ pub struct TokenSet {
 }
 
 impl TokenSet {
-    /// Opens a set by its manifest; digests are not checked here, see [`verify`](crate::verify).
+    /// Opens a set by its manifest; digests are not checked here, see [`verify`](crate::verify()).
     ///
     /// # Errors
     /// No set there, or not a manifest of one.

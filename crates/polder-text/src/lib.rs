@@ -3,7 +3,7 @@
 //!
 //! It does no I/O, keeps no state, knows neither Arrow nor SQL, and never panics on any string.
 //! Every function takes time linear in the length of the text and has a stated answer for the
-//! empty one. Start with [`words`], which says what a word is for all the others.
+//! empty one. Start with [`words()`], which says what a word is for all the others.
 
 mod code_quality;
 mod copyright;

@@ -2,7 +2,7 @@
 //!
 //! Text is split as GPT-2 splits it, every byte can be encoded, and decoding gives the same bytes back.
 //! It opens a file only in [`Tokenizer::open`], and knows neither tables nor models.
-//! Start with [`WordCounts`] and [`train`] to make a tokenizer, with [`Tokenizer`] to use one.
+//! Start with [`WordCounts`] and [`train()`] to make a tokenizer, with [`Tokenizer`] to use one.
 
 mod alphabet;
 mod error;

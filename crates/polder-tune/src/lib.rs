@@ -2,7 +2,7 @@
 //!
 //! It reads `train.jsonl` and `heldout.jsonl`, knows no tables and fetches nothing. The same data, options and base give
 //! the same adapter; it takes minutes, so a run that was broken off starts over, and nothing half-done is left.
-//! Start with [`TuningData`] and [`tune`], then [`write_adapter`].
+//! Start with [`TuningData`] and [`tune()`], then [`write_adapter`].
 
 mod adapter;
 mod data;

@@ -2,7 +2,7 @@
 //!
 //! # Source
 //! Megatron-LM `megatron/core/datasets/indexed_dataset.py`. Little-endian: magic (9), u64 version, u8 dtype, u64 sequences S,
-//! u64 D = documents + 1, i32 S lengths, i64 S byte offsets, i64 D first sequences of documents.
+//! u64 D = documents + 1, then S lengths (i32), S byte offsets (i64), and the first sequence of each document (D, i64).
 
 use std::path::Path;
 

@@ -33,7 +33,7 @@ async fn input(lake: &Lake, table: &str) -> Input {
 }
 
 /// Runs one step and tells of it as the pipeline does.
-async fn make(lake: &Lake, table: &str, from: &str, sql: &str, removed: Value) -> Event {
+async fn make(lake: &Lake, at: i64, table: &str, from: &str, sql: &str, removed: Value) -> Event {
     let inputs = vec![input(lake, from).await];
     let frame = lake.sql(sql).await.expect("query");
     let name: TableName = table.parse().expect("name");
@@ -44,7 +44,7 @@ async fn make(lake: &Lake, table: &str, from: &str, sql: &str, removed: Value) -
     let text = format!("-- table: {table}\n-- removes: reason, detail\n-- why: because\n{sql}\n");
     let details = json!({"path": format!("20_clean/{}.sql", name.name), "why": "because", "sql": text, "sql_digest": digest_bytes(sql.as_bytes()),
         "n_rows": n_rows, "bytes": 1, "removed": removed});
-    event("make", &output.reference.to_string(), "r1", 10 + written.version as i64)
+    event("make", &output.reference.to_string(), "r1", at + written.version as i64)
         .with_inputs(inputs)
         .with_outputs(vec![output])
         .with_details(details)
@@ -85,8 +85,8 @@ async fn lake_with_a_model() -> (tempfile::TempDir, Lake) {
 
     let columns = "doc_id, source, uri, package, path, license, fetched_at, bytes, text";
     let long = format!("SELECT {columns}, 'train' AS split, 'en' AS language, 'Rust' AS category FROM raw.docs WHERE bytes > 30");
-    let clean = make(&lake, "clean.docs_clean", "raw.docs", &long, json!({"too short": 1})).await;
-    let pile = make(&lake, "pile.base", "clean.docs_clean", "SELECT * FROM clean.docs_clean", json!({})).await;
+    let clean = make(&lake, 10, "clean.docs_clean", "raw.docs", &long, json!({"too short": 1})).await;
+    let pile = make(&lake, 20, "pile.base", "clean.docs_clean", "SELECT * FROM clean.docs_clean", json!({})).await;
     lake.tag(&TableName::new("pile", "base"), "v1", None, "first | pile", "ada@mill", AT).await.expect("tag");
     let base = input(&lake, "pile.base@v1").await;
     let tag = event("tag", "pile.base@v1", "r1", 30).with_inputs(vec![base.clone()]).with_outputs(vec![base.clone()]);

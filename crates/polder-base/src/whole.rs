@@ -112,6 +112,20 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_takes_the_place_of_another_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let (temporary, target) = (dir.path().join(".new"), dir.path().join("set"));
+        for (name, bytes) in [("one.bin", b"1"), ("two.bin", b"2")] {
+            fs::create_dir(&temporary).expect("create");
+            fs::write(temporary.join(name), bytes).expect("write");
+            publish_dir(&temporary, &target).expect("publish");
+        }
+        assert_eq!(fs::read(target.join("two.bin")).expect("read"), b"2");
+        assert!(!target.join("one.bin").exists());
+        assert_eq!(fs::read_dir(dir.path()).expect("list").count(), 1);
+    }
+
+    #[test]
     fn a_failure_leaves_the_old_bytes() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let path = dir.path().join("folder");

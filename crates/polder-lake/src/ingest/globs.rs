@@ -130,4 +130,17 @@ mod tests {
         assert_eq!(of("**/*.txt"), ["a/deep/z.txt", "a/y.txt", "b/x.txt"]);
         assert!(of("*.pdf").is_empty());
     }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pattern_follows_no_link_out_of_its_folder() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        for folder in ["in", "out"] {
+            fs::create_dir(dir.path().join(folder)).expect("folder");
+            fs::write(dir.path().join(folder).join("a.md"), "t").expect("file");
+        }
+        std::os::unix::fs::symlink(dir.path().join("out"), dir.path().join("in/link")).expect("link");
+        let found = expand(&[dir.path().join("in/*").to_string_lossy().into_owned()]).expect("expand");
+        assert_eq!(found, [dir.path().canonicalize().expect("root").join("in/a.md")]);
+    }
 }

@@ -4,22 +4,20 @@
 //! It opens a file only in [`Tokenizer::open`], and knows neither tables nor models.
 //! Start with [`WordCounts`] and [`train()`] to make a tokenizer, with [`Tokenizer`] to use one.
 
-mod alphabet;
+mod bpe;
+mod definition;
 mod error;
 mod fast_hash;
-mod json;
-mod merge;
+mod formats;
 mod split;
 mod tokenizer;
 mod train;
-mod unicode;
-mod words;
 
+pub use definition::{AddedToken, Definition, Merging, Normalizer};
 pub use error::TokenizerError;
-pub use split::{Pieces, pieces};
+pub use split::{Pieces, Splitter, pieces};
 pub use tokenizer::Tokenizer;
-pub use train::{TrainOptions, train};
-pub use words::WordCounts;
+pub use train::{TrainOptions, WordCounts, train};
 
 /// The special token that ends a document, begins a sequence and stops generation.
 pub const END_OF_TEXT: &str = "<|endoftext|>";

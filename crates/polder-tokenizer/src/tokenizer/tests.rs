@@ -1,28 +1,28 @@
 //! Encoding, decoding, and files that are not tokenizers.
 
 use super::*;
-use crate::{END_OF_TEXT, TrainOptions, WordCounts, train};
+use crate::{END_OF_TEXT, Merging, TrainOptions, WordCounts, train};
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
 static SAMPLE: LazyLock<Tokenizer> = LazyLock::new(|| {
     let mut counts = WordCounts::new();
-    counts.add(include_str!("../split.rs"));
-    counts.add(include_str!("../json.rs"));
+    counts.add(include_str!("../split/mod.rs"));
+    counts.add(include_str!("../formats/tokenizer_json.rs"));
     let options = TrainOptions { vocab_size: 700, special_tokens: vec![END_OF_TEXT.into()], min_count: 2 };
     train(&counts, &options, &mut |_, _| {}).expect("train")
 });
 
 /// The merges over the whole piece, one at a time, by bytes and with no table.
 fn slow_encode(tokenizer: &Tokenizer, text: &str) -> Vec<u32> {
-    let parts = &tokenizer.0.parts;
+    let parts = tokenizer.definition();
+    let Merging::Pairs(merges) = &parts.merging else { panic!("ranks") };
     let mut out = Vec::new();
     for piece in pieces(text) {
         let mut symbols: Vec<Vec<u8>> = piece.bytes().map(|b| vec![b]).collect();
         loop {
-            let rank = |l: &[u8], r: &[u8]| {
-                parts.merges.iter().position(|(a, b)| &*parts.tokens[*a as usize] == l && &*parts.tokens[*b as usize] == r)
-            };
+            let rank =
+                |l: &[u8], r: &[u8]| merges.iter().position(|(a, b)| &*parts.tokens[*a as usize] == l && &*parts.tokens[*b as usize] == r);
             let best = symbols.windows(2).enumerate().filter_map(|(i, w)| rank(&w[0], &w[1]).map(|r| (r, i))).min();
             let Some((_, i)) = best else { break };
             let right = symbols.remove(i + 1);

@@ -8,9 +8,10 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
-use crate::alphabet::{FromText, to_text};
+use super::alphabet::{FromText, to_text};
+use crate::definition::{AddedToken, Definition, Merging, Normalizer, VOCAB_SIZE_MAX};
 use crate::error::TokenizerError;
-use crate::tokenizer::{Parts, VOCAB_SIZE_MAX};
+use crate::split::Splitter;
 
 #[derive(Deserialize)]
 struct File {
@@ -25,14 +26,6 @@ struct File {
     #[serde(default)]
     decoder: Value,
     model: Model,
-}
-
-#[derive(Deserialize)]
-struct AddedToken {
-    id: u32,
-    content: String,
-    #[serde(default)]
-    special: bool,
 }
 
 #[derive(Deserialize)]
@@ -119,7 +112,7 @@ fn refuse_what_changes_ids(file: &File) -> Result<(), TokenizerError> {
 }
 
 /// Reads the parts of a tokenizer.
-pub(crate) fn read(text: &str) -> Result<Parts, TokenizerError> {
+pub(crate) fn read(text: &str) -> Result<Definition, TokenizerError> {
     let file: File = serde_json::from_str(text).map_err(|source| TokenizerError::Parse { source })?;
     refuse_what_changes_ids(&file)?;
     let broken = |reason: String| TokenizerError::Vocabulary { reason };
@@ -147,8 +140,6 @@ pub(crate) fn read(text: &str) -> Result<Parts, TokenizerError> {
     }
     let tokens: Option<Vec<Box<[u8]>>> = tokens.into_iter().collect();
     let tokens = tokens.ok_or_else(|| broken("some id has no token".into()))?;
-    let mut specials: Vec<u32> = special.keys().copied().collect();
-    specials.sort_unstable();
     let id_of = |text: &str| vocab.get(text).copied().filter(|id| !special.contains_key(id));
     let merges: Option<Vec<(u32, u32)>> = file
         .model
@@ -160,15 +151,25 @@ pub(crate) fn read(text: &str) -> Result<Parts, TokenizerError> {
         })
         .collect();
     let merges = merges.ok_or_else(|| broken("a merge names a token that is not there".into()))?;
-    Ok(Parts { tokens, merges, specials })
+    let mut added = file.added_tokens;
+    added.sort_by_key(|a| a.id);
+    Ok(Definition {
+        tokens,
+        merging: Merging::Pairs(merges),
+        added,
+        splitter: Splitter::Gpt2,
+        normalizer: Normalizer::None,
+        add_prefix_space: false,
+        whole_words_first: false,
+    })
 }
 
-struct Vocab<'a>(&'a Parts);
+struct Vocab<'a>(&'a Definition);
 
-impl Parts {
+impl Definition {
     fn text(&self, id: u32) -> String {
         let bytes = self.tokens.get(id as usize).map_or(&[][..], |t| t);
-        if self.specials.binary_search(&id).is_ok() { String::from_utf8_lossy(bytes).into_owned() } else { to_text(bytes) }
+        if self.added.binary_search_by_key(&id, |a| a.id).is_ok() { String::from_utf8_lossy(bytes).into_owned() } else { to_text(bytes) }
     }
 }
 
@@ -210,11 +211,13 @@ struct FileOut<'a> {
 }
 
 /// Writes the parts of a tokenizer, the vocabulary in order of id.
-pub(crate) fn write(parts: &Parts) -> String {
+pub(crate) fn write(parts: &Definition) -> String {
     let byte_level = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true});
-    let added = parts.specials.iter().map(|id| {
-        json!({"id": id, "content": parts.text(*id), "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true})
-    });
+    let added = parts.added.iter().map(|token| json!(token));
+    let merges = match &parts.merging {
+        Merging::Pairs(pairs) => pairs.as_slice(),
+        Merging::Ranks => &[],
+    };
     let file = FileOut {
         version: "1.0",
         truncation: Value::Null,
@@ -234,7 +237,7 @@ pub(crate) fn write(parts: &Parts) -> String {
             byte_fallback: false,
             ignore_merges: false,
             vocab: Vocab(parts),
-            merges: parts.merges.iter().map(|(l, r)| format!("{} {}", parts.text(*l), parts.text(*r))).collect(),
+            merges: merges.iter().map(|(l, r)| format!("{} {}", parts.text(*l), parts.text(*r))).collect(),
         },
     };
     // Texts and numbers always serialise; an empty text would be refused on reading.

@@ -4,14 +4,19 @@
 //! each pair has a list of the places where it was seen, checked when it is merged, so a merge costs its occurrences
 //! and not its words' lengths. The naive trainer in the tests gives the same merges.
 
+mod word_counts;
+
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::rc::Rc;
 
+use crate::definition::{AddedToken, Definition, Merging, Normalizer, VOCAB_SIZE_MAX};
 use crate::error::TokenizerError;
 use crate::fast_hash::{FastMap, pair_key};
-use crate::tokenizer::{Parts, Tokenizer, VOCAB_SIZE_MAX};
-use crate::words::WordCounts;
+use crate::split::Splitter;
+use crate::tokenizer::Tokenizer;
+
+pub use word_counts::WordCounts;
 
 /// What to learn.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,9 +64,17 @@ pub fn train(counts: &WordCounts, options: &TrainOptions, on_progress: &mut dyn 
     }
     on_progress(state.tokens.len() - 256, n_merges_wished);
     let mut tokens: Vec<Box<[u8]>> = state.tokens.iter().map(|t| (&**t).into()).collect();
-    let specials = (tokens.len() as u32..).take(options.special_tokens.len()).collect();
+    let added = (tokens.len() as u32..).zip(&options.special_tokens).map(|(id, s)| AddedToken::special(id, s)).collect();
     tokens.extend(options.special_tokens.iter().map(|s| s.as_bytes().into()));
-    Tokenizer::from_parts(Parts { tokens, merges, specials })
+    Tokenizer::try_new(Definition {
+        tokens,
+        merging: Merging::Pairs(merges),
+        added,
+        splitter: Splitter::Gpt2,
+        normalizer: Normalizer::None,
+        add_prefix_space: false,
+        whole_words_first: false,
+    })
 }
 
 fn check(options: &TrainOptions) -> Result<(), TokenizerError> {

@@ -3,10 +3,20 @@
 //! Letters and numbers are those of Unicode 16.0.0, white space is the property White_Space. The pieces of a text,
 //! put together, are the text. The expression without hand work stands in the tests and is compared with this.
 
+mod unicode;
+
 use std::iter::FusedIterator;
 use std::sync::LazyLock;
 
-use crate::unicode::{LETTERS, NUMBERS};
+use unicode::{LETTERS, NUMBERS};
+
+/// How text is cut into the pieces that merges never cross.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Splitter {
+    /// GPT-2's expression.
+    #[default]
+    Gpt2,
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]

@@ -1,0 +1,77 @@
+//! What a tokenizer is made of: all that is written down in a file of any format, and nothing that is worked out from it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::split::Splitter;
+
+/// All that a byte-level BPE is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
+    /// The bytes of every token by id, those of added tokens as their text; empty where no token has the id.
+    pub tokens: Vec<Box<[u8]>>,
+    /// Which pairs are merged, and which first.
+    pub merging: Merging,
+    /// Tokens beside the merges, ascending by id.
+    pub added: Vec<AddedToken>,
+    /// How text is cut into the pieces that merges never cross.
+    pub splitter: Splitter,
+    /// What is done to text before it is cut.
+    pub normalizer: Normalizer,
+    /// Whether a text that does not begin with white space gets a space in front.
+    pub add_prefix_space: bool,
+    /// Whether a piece that is a token is that token, whatever the merges make of it.
+    pub whole_words_first: bool,
+}
+
+/// Which pairs are merged, and which first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Merging {
+    /// Pairs of ids, the first before all others.
+    Pairs(Vec<(u32, u32)>),
+    /// Every pair whose bytes together are a token, the lowest id first: how rank files are meant.
+    Ranks,
+}
+
+/// A token beside the merges.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddedToken {
+    /// Its id.
+    pub id: u32,
+    /// Its text.
+    pub content: String,
+    /// Only where it stands between what are no word characters.
+    #[serde(default)]
+    pub single_word: bool,
+    /// Takes the white space before it.
+    #[serde(default)]
+    pub lstrip: bool,
+    /// Takes the white space after it.
+    #[serde(default)]
+    pub rstrip: bool,
+    /// Looked for in the normalised text, not in the text as it came.
+    #[serde(default)]
+    pub normalized: bool,
+    /// A control token, which text never gives unless it is allowed to; others are found in every text.
+    #[serde(default)]
+    pub special: bool,
+}
+
+impl AddedToken {
+    /// A control token.
+    pub fn special(id: u32, content: &str) -> Self {
+        Self { id, content: content.to_owned(), single_word: false, lstrip: false, rstrip: false, normalized: false, special: true }
+    }
+}
+
+/// What is done to text before it is cut.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Normalizer {
+    /// Nothing.
+    #[default]
+    None,
+    /// Unicode's composed form.
+    Nfc,
+}
+
+/// The most ids that a vocabulary may have.
+pub(crate) const VOCAB_SIZE_MAX: usize = 1 << 24;

@@ -1,0 +1,4 @@
+//! Files that hold a tokenizer, one format a module: bytes or text in, a definition out, and back.
+
+mod alphabet;
+pub(crate) mod tokenizer_json;

@@ -4,6 +4,7 @@
 //! Megatron-LM `megatron/core/datasets/indexed_dataset.py`. Little-endian: magic (9), u64 version, u8 dtype, u64 sequences S,
 //! u64 D = documents + 1, then S lengths (i32), S byte offsets (i64), and the first sequence of each document (D, i64).
 
+use std::ops::Range;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -65,7 +66,10 @@ pub(crate) fn index_bytes(dtype: Dtype, lengths: &[i32]) -> Vec<u8> {
     out
 }
 
-/// A checked index over its mapped file.
+/// An index over its mapped file.
+///
+/// Opening looks at the header, the file's size and the last entries, whatever its length. Every other entry is checked where it is
+/// used; [`Index::check_all`] looks at all of them.
 #[derive(Debug)]
 pub struct Index {
     file: MappedFile,
@@ -80,70 +84,32 @@ fn le<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
 }
 
 impl Index {
-    /// Opens and checks an index.
+    /// Opens an index, in the same time whatever its size.
     ///
     /// # Errors
-    /// It cannot be read, or is not an index of sequences that follow each other without gaps.
+    /// It cannot be read, its header is not one, or its size or ends are not those the header says.
     pub fn open(path: &Path) -> Result<Self, ShardError> {
         let file = MappedFile::open(path)?;
-        Self::check(&file)
-            .map_err(|reason| ShardError::Broken { path: path.to_owned(), reason })
-            .map(|(dtype, n_sequences, n_documents, n_tokens)| Self { file, dtype, n_sequences, n_documents, n_tokens })
-    }
-
-    fn check(bytes: &[u8]) -> Result<(Dtype, usize, usize, u64), String> {
-        let short = || format!("{} bytes are too few for its header", bytes.len());
-        if bytes.len() < HEADER_BYTES {
-            return Err(short());
-        }
-        if bytes[..9] != MAGIC[..] {
-            return Err("it does not begin with MMIDIDX".into());
-        }
-        let number = |at| le::<8>(bytes, at).map(u64::from_le_bytes).ok_or_else(short);
-        let version = number(9)?;
-        if version != 1 {
-            return Err(format!("its version is {version}, only 1 is known"));
-        }
-        let dtype = match bytes[17] {
-            8 => Dtype::U16,
-            4 => Dtype::I32,
-            code => return Err(format!("its token type is {code}, only 8 (u16) and 4 (i32) are known")),
+        let (dtype, n_sequences, n_documents) = header(&file).map_err(|reason| ShardError::Broken { path: path.to_owned(), reason })?;
+        let mut index = Self { file, dtype, n_sequences, n_documents, n_tokens: u64::MAX };
+        index.n_tokens = match n_sequences.checked_sub(1) {
+            None => 0,
+            Some(last) => index.sequence_end(last)?,
         };
-        let (s, d) = (number(18)?, number(26)?);
-        let wanted = u128::from(s) * 12 + u128::from(d) * 8 + HEADER_BYTES as u128;
-        if wanted != bytes.len() as u128 {
-            return Err(format!("it has {} bytes, not the {wanted} of {s} sequences and {d} document marks", bytes.len()));
+        if index.first_sequence(0)? != 0 {
+            return Err(index.broken_at(index.document_at(0), "the first document does not begin with the first sequence".into()));
         }
-        // Both are below the file's length, so they fit.
-        let (s, d) = (s as usize, d as usize);
-        let view = View { bytes, s };
-        let mut offset = 0i64;
-        for i in 0..s {
-            let length = view.length(i);
-            if length < 0 || view.offset(i) != offset {
-                return Err(format!("sequence {i} does not follow the one before it"));
-            }
-            offset = i64::from(length)
-                .checked_mul(dtype.bytes() as i64)
-                .and_then(|n| offset.checked_add(n))
-                .ok_or_else(|| format!("sequence {i} ends beyond any file"))?;
+        let end = index.first_sequence(n_documents)?;
+        if end != n_sequences {
+            let reason = format!("its documents end at sequence {end} of {n_sequences}");
+            return Err(index.broken_at(index.document_at(n_documents), reason));
         }
-        let mut last = 0;
-        for i in 0..d {
-            let first = view.document(i);
-            if first < last || (i == 0 && first != 0) {
-                return Err(format!("document {i} does not follow the one before it"));
-            }
-            last = first;
-        }
-        if d == 0 || last != s as i64 {
-            return Err(format!("its documents end at sequence {last} of {s}"));
-        }
-        Ok((dtype, s, d - 1, offset as u64 / dtype.bytes() as u64))
+        Ok(index)
     }
 
-    fn view(&self) -> View<'_> {
-        View { bytes: &self.file, s: self.n_sequences }
+    /// Where it stands.
+    pub fn path(&self) -> &Path {
+        self.file.path()
     }
 
     /// How its tokens are stored.
@@ -161,48 +127,152 @@ impl Index {
         self.n_tokens
     }
 
-    /// First token and end of a document; `None` beyond the last.
-    pub fn document(&self, doc_idx: usize) -> Option<(u64, u64)> {
+    /// First token and end of a document, counted from the shard's first token.
+    ///
+    /// # Errors
+    /// No such document, or entries that point nowhere.
+    pub fn document(&self, doc_idx: usize) -> Result<Range<u64>, ShardError> {
         if doc_idx >= self.n_documents {
-            return None;
+            let reason = format!("it has {} documents, and number {doc_idx} was asked for", self.n_documents);
+            return Err(ShardError::Broken { path: self.path().to_owned(), reason });
         }
-        let start = |sequence: i64| {
-            if sequence as usize == self.n_sequences {
-                self.n_tokens
-            } else {
-                self.view().offset(sequence as usize) as u64 / self.dtype.bytes() as u64
-            }
-        };
-        Some((start(self.view().document(doc_idx)), start(self.view().document(doc_idx + 1))))
+        let (first, end) = (self.first_sequence(doc_idx)?, self.first_sequence(doc_idx + 1)?);
+        if first > end {
+            return Err(self.broken_at(self.document_at(doc_idx + 1), format!("document {doc_idx} ends before it begins")));
+        }
+        let (start, stop) = (self.sequence_start(first)?, self.sequence_start(end)?);
+        if start > stop {
+            return Err(self.broken_at(self.offset_at(first), format!("document {doc_idx} does not precede the next")));
+        }
+        Ok(start..stop)
     }
 
     /// The document that holds a token; empty documents hold none.
-    pub fn document_of(&self, token: u64) -> Option<usize> {
+    ///
+    /// # Errors
+    /// No such token, or entries that point nowhere.
+    pub fn document_of(&self, token: u64) -> Result<usize, ShardError> {
         let (mut low, mut high) = (0, self.n_documents);
         while low < high {
             let middle = low + (high - low) / 2;
-            if self.document(middle)?.1 <= token { low = middle + 1 } else { high = middle }
+            if self.document(middle)?.end <= token { low = middle + 1 } else { high = middle }
         }
-        (low < self.n_documents).then_some(low)
+        // In a damaged index the search may end anywhere.
+        match low < self.n_documents && self.document(low)?.contains(&token) {
+            true => Ok(low),
+            false => Err(ShardError::Broken { path: self.path().to_owned(), reason: format!("no document holds token {token}") }),
+        }
+    }
+
+    /// Looks at every entry: sequences that follow each other without gaps, and documents that follow each other.
+    ///
+    /// # Errors
+    /// The first entry that does not.
+    pub fn check_all(&self) -> Result<(), ShardError> {
+        let mut end = 0;
+        for i in 0..self.n_sequences {
+            if self.sequence_start(i)? != end {
+                return Err(self.broken_at(self.offset_at(i), format!("sequence {i} does not follow the one before it")));
+            }
+            end = self.sequence_end(i)?;
+        }
+        let mut last = 0;
+        for i in 0..=self.n_documents {
+            let first = self.first_sequence(i)?;
+            if first < last {
+                return Err(self.broken_at(self.document_at(i), format!("document {i} does not follow the one before it")));
+            }
+            last = first;
+        }
+        Ok(())
+    }
+
+    fn broken_at(&self, at: usize, reason: String) -> ShardError {
+        ShardError::Broken { path: self.path().to_owned(), reason: format!("at byte {at}: {reason}") }
+    }
+
+    fn length_at(&self, sequence: usize) -> usize {
+        HEADER_BYTES + 4 * sequence
+    }
+
+    fn offset_at(&self, sequence: usize) -> usize {
+        HEADER_BYTES + 4 * self.n_sequences + 8 * sequence
+    }
+
+    fn document_at(&self, doc_idx: usize) -> usize {
+        HEADER_BYTES + 12 * self.n_sequences + 8 * doc_idx
+    }
+
+    fn number(&self, at: usize) -> Result<u64, ShardError> {
+        let number = le(&self.file, at).map(i64::from_le_bytes);
+        number.and_then(|n| u64::try_from(n).ok()).ok_or_else(|| self.broken_at(at, "a number is negative or missing".into()))
+    }
+
+    /// The first sequence of a document; for the one after the last, the number of sequences.
+    fn first_sequence(&self, doc_idx: usize) -> Result<usize, ShardError> {
+        let at = self.document_at(doc_idx);
+        let sequence = self.number(at)?;
+        if sequence > self.n_sequences as u64 {
+            let reason = format!("document {doc_idx} begins at sequence {sequence} of {}", self.n_sequences);
+            return Err(self.broken_at(at, reason));
+        }
+        Ok(sequence as usize)
+    }
+
+    /// The first token of a sequence; for the one after the last, the number of tokens.
+    fn sequence_start(&self, sequence: usize) -> Result<u64, ShardError> {
+        if sequence == self.n_sequences {
+            return Ok(self.n_tokens);
+        }
+        let at = self.offset_at(sequence);
+        let bytes = self.number(at)?;
+        let token = bytes / self.dtype.bytes() as u64;
+        if !bytes.is_multiple_of(self.dtype.bytes() as u64) || token > self.n_tokens {
+            return Err(self.broken_at(at, format!("sequence {sequence} begins at byte {bytes}, where no token begins")));
+        }
+        Ok(token)
+    }
+
+    fn sequence_end(&self, sequence: usize) -> Result<u64, ShardError> {
+        let at = self.length_at(sequence);
+        let length = le(&self.file, at).map_or(-1, i32::from_le_bytes);
+        match u64::try_from(length) {
+            // An offset is below 2^63 and a length below 2^31.
+            Ok(length) => Ok(self.sequence_start(sequence)? + length),
+            Err(_) => Err(self.broken_at(at, format!("sequence {sequence} has {length} tokens"))),
+        }
     }
 }
 
-/// The three arrays; they are not aligned, so every number is copied out.
-struct View<'a> {
-    bytes: &'a [u8],
-    s: usize,
-}
-
-impl View<'_> {
-    fn length(&self, i: usize) -> i32 {
-        le(self.bytes, HEADER_BYTES + 4 * i).map_or(-1, i32::from_le_bytes)
+/// Token type, sequences and documents, once magic, version and size are right.
+fn header(bytes: &[u8]) -> Result<(Dtype, usize, usize), String> {
+    let short = || format!("{} bytes are too few for its header of {HEADER_BYTES}", bytes.len());
+    if bytes.len() < HEADER_BYTES {
+        return Err(short());
     }
-    fn offset(&self, i: usize) -> i64 {
-        le(self.bytes, HEADER_BYTES + 4 * self.s + 8 * i).map_or(-1, i64::from_le_bytes)
+    if bytes[..9] != MAGIC[..] {
+        return Err("at byte 0: it does not begin with MMIDIDX".into());
     }
-    fn document(&self, i: usize) -> i64 {
-        le(self.bytes, HEADER_BYTES + 12 * self.s + 8 * i).map_or(-1, i64::from_le_bytes)
+    let number = |at| le::<8>(bytes, at).map(u64::from_le_bytes).ok_or_else(short);
+    let version = number(9)?;
+    if version != 1 {
+        return Err(format!("at byte 9: its version is {version}, only 1 is known"));
     }
+    let dtype = match bytes[17] {
+        8 => Dtype::U16,
+        4 => Dtype::I32,
+        code => return Err(format!("at byte 17: its token type is {code}, only 8 (u16) and 4 (i32) are known")),
+    };
+    let (s, d) = (number(18)?, number(26)?);
+    let wanted = u128::from(s) * 12 + u128::from(d) * 8 + HEADER_BYTES as u128;
+    if wanted != bytes.len() as u128 {
+        return Err(format!("at byte 18: it has {} bytes, not the {wanted} of {s} sequences and {d} document marks", bytes.len()));
+    }
+    if d == 0 {
+        return Err("at byte 26: it has no document marks".into());
+    }
+    // Both are below the file's length, so they fit.
+    Ok((dtype, s as usize, d as usize - 1))
 }
 
 #[cfg(test)]
@@ -233,8 +303,9 @@ mod tests {
         assert_eq!(polder_base::digest_bytes(&golden()).hex(), "fbff941751e18d3c9fb601387bf318e308807910f195856c9c2e664e9f43e5f3");
         let index = open(&golden()).expect("open");
         assert_eq!((index.dtype(), index.n_documents(), index.n_tokens()), (Dtype::U16, 3, 9));
-        assert_eq!([0, 1, 2, 3].map(|i| index.document(i)), [Some((0, 4)), Some((4, 7)), Some((7, 9)), None]);
-        assert_eq!([0, 3, 4, 6, 7, 9].map(|t| index.document_of(t)), [Some(0), Some(0), Some(1), Some(1), Some(2), None]);
+        assert_eq!([0, 1, 2, 3].map(|i| index.document(i).ok()), [Some(0..4), Some(4..7), Some(7..9), None]);
+        assert_eq!([0, 3, 4, 6, 7, 9].map(|t| index.document_of(t).ok()), [Some(0), Some(0), Some(1), Some(1), Some(2), None]);
+        index.check_all().expect("whole");
     }
 
     #[test]
@@ -255,10 +326,35 @@ mod tests {
             bytes.truncate(cut.max(1));
             if let Ok(index) = open(&bytes) {
                 for i in 0..=index.n_documents() {
-                    let _ = index.document(i);
+                    if let Ok(document) = index.document(i) {
+                        prop_assert!(document.start <= document.end && document.end <= index.n_tokens());
+                    }
                 }
-                let _ = index.document_of(u64::MAX);
+                for token in (0..index.n_tokens().min(12)).chain([u64::MAX]) {
+                    if let Ok(i) = index.document_of(token) {
+                        prop_assert!(index.document(i).expect("found").contains(&token));
+                    }
+                }
+                let _ = index.check_all();
             }
         }
+    }
+
+    #[test]
+    fn an_entry_that_points_nowhere_is_named_by_its_byte_where_it_is_used() {
+        // Offset of sequence 1 (2 bytes a token), length of sequence 3, first sequence of document 1.
+        for (at, value, said) in
+            [(58, 7u8, "at byte 58: sequence 1 begins at byte 7"), (90, 200, "at byte 90: document 1 begins at sequence 200")]
+        {
+            let mut bytes = golden();
+            bytes[at] = value;
+            let index = open(&bytes).expect("the ends are right, and no more is looked at");
+            assert_eq!(index.document(2).expect("untouched"), 7..9);
+            let error = [index.document(0).err(), index.check_all().err()].map(|e| e.expect("broken").to_string());
+            assert!(error.iter().all(|e| e.contains(said) && e.contains("x.idx")), "{error:?}");
+        }
+        let mut bytes = golden();
+        bytes[46..50].copy_from_slice(&(-1i32).to_le_bytes());
+        assert!(open(&bytes).expect_err("the end is wrong").to_string().contains("at byte 46: sequence 3 has -1 tokens"));
     }
 }

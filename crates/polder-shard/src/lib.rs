@@ -18,7 +18,7 @@ pub use error::ShardError;
 pub use index::{Dtype, Index};
 pub use mapped::MappedFile;
 pub use order::SampleOrder;
-pub use reader::{Split, TokenSet};
+pub use reader::{DocumentSpan, Split, TokenSet, TokenSlice};
 pub use set_writer::{SetOptions, TokenSetDetails, TokenSetWriter};
 pub use shard_writer::{ShardOptions, ShardWriter, WrittenSplit};
 pub use verify::verify;

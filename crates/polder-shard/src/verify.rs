@@ -1,6 +1,7 @@
 //! Checks a set: digests, tokens, and that the list of documents says what the shards hold.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 
 use polder_base::Manifest;
@@ -24,22 +25,26 @@ pub fn verify(folder: &Path) -> Result<TokenSet, ShardError> {
     let mut buffer = Vec::new();
     for split in details.n_tokens.keys() {
         let part = set.split(split)?;
-        if details.n_documents.get(split) != Some(&part.n_documents()) {
-            return Err(broken(Manifest::FILE, format!("{split} holds {} documents, which it does not say", part.n_documents())));
-        }
+        let mut n_documents = 0;
         for from in (0..part.n_tokens()).step_by(TOKENS_AT_ONCE as usize) {
             part.read(from, from + TOKENS_AT_ONCE, &mut buffer)?;
         }
-        for (stem, start, index) in part.shards() {
+        for shard in part.shards() {
+            let (stem, start, index) = shard?;
+            index.check_all()?;
+            n_documents += index.n_documents() as u64;
             let of_shard = lengths.entry(stem.to_owned()).or_default();
             for doc_idx in 0..index.n_documents() {
-                let (first, end) = index.document(doc_idx).unwrap_or_default();
+                let Range { start: first, end } = index.document(doc_idx)?;
                 part.read(start + end.saturating_sub(1), start + end, &mut buffer)?;
                 if buffer != [details.eos_id] {
                     return Err(broken(&format!("{stem}.bin"), format!("document {doc_idx} does not end with token {}", details.eos_id)));
                 }
                 of_shard.push(end - first);
             }
+        }
+        if n_documents != part.n_documents() {
+            return Err(broken(Manifest::FILE, format!("{split} holds {n_documents} documents, which it does not say")));
         }
     }
     let mut n_listed: HashMap<String, u64> = HashMap::new();

@@ -57,6 +57,11 @@ proptest! {
                 prop_assert_eq!(&sample[..], &expected[from..from + ctx + 1]);
             }
             prop_assert!(part.sample(part.n_samples(ctx), ctx, &mut sample).is_err());
+            let lying: Vec<u32> = part
+                .slices(0, u64::MAX)
+                .flat_map(|s| { let s = s.expect("slice"); (0..s.len()).map(move |i| s.get(i).expect("within")) })
+                .collect();
+            prop_assert_eq!(lying, expected);
         }
     }
 }
@@ -74,8 +79,10 @@ fn shards_roll_between_documents_and_a_long_document_stands_alone() {
     let place = |s: &str, i, n| (s.to_owned(), i, n);
     assert_eq!(places, [place("train-00000", 0, 4), place("train-00001", 0, 31), place("train-00002", 0, 3), place("train-00002", 1, 3)]);
     let train = TokenSet::open(&target).expect("open").split("train").expect("split");
-    assert_eq!(train.documents(3, 36), [("train-00000".into(), 0), ("train-00001".into(), 0), ("train-00002".into(), 0)]);
-    assert!(train.documents(41, 50).is_empty());
+    let spans = |from, to| train.documents(from, to).map(|s| s.map(|s| (s.shard, s.doc_idx, s.tokens))).collect::<Result<Vec<_>, _>>();
+    assert_eq!(spans(3, 36).expect("spans"), [("train-00000", 0, 3..4), ("train-00001", 0, 4..35), ("train-00002", 0, 35..36)]);
+    assert_eq!(spans(36, 99).expect("spans"), [("train-00002", 0, 36..38), ("train-00002", 1, 38..41)]);
+    assert!(spans(41, 50).expect("spans").is_empty());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use polder_tokenizer::{END_OF_TEXT, TrainOptions, WordCounts, train};
 fn main() -> Result<(), Box<dyn Error>> {
     let mut counts = WordCounts::default();
     counts.add("the polder lies below the lake");
-    let options = TrainOptions { vocab_size: 260, special_tokens: vec![END_OF_TEXT.into()], min_count: 1 };
+    let options = TrainOptions { vocab_size: 260, special_tokens: vec![END_OF_TEXT.into()], min_count: 1, ..TrainOptions::default() };
     let tokenizer = train(&counts, &options, &mut |_, _| {})?;
     let config = preset("tiny", 4096, 256).ok_or("a preset of this name exists")?;
     let engine = Engine::new(Weights::init(&config, 1)?, tokenizer)?;

@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut counts = WordCounts::new();
     counts.add_all(learn);
     let started = Instant::now();
-    let options = TrainOptions { vocab_size: 8192, special_tokens: vec![END_OF_TEXT.into()], min_count: 2 };
+    let options = TrainOptions { vocab_size: 8192, special_tokens: vec![END_OF_TEXT.into()], min_count: 2, ..TrainOptions::default() };
     let tokenizer = train(&counts, &options, &mut |_, _| {})?;
     let train_s = started.elapsed().as_secs_f64();
     let bytes: usize = measure.iter().map(String::len).sum();

@@ -93,8 +93,12 @@ impl TrainTokenizerPlan {
         if bytes == 0 {
             return Err(PipelineError::Empty { what: self.request.from.to_string() });
         }
-        let options =
-            TrainOptions { vocab_size: self.request.vocab_size, special_tokens: self.request.special_tokens.clone(), min_count: 2 };
+        let options = TrainOptions {
+            vocab_size: self.request.vocab_size,
+            special_tokens: self.request.special_tokens.clone(),
+            min_count: 2,
+            ..TrainOptions::default()
+        };
         let tokenizer = polder_tokenizer::train(&counts, &options, &mut |done, all| on_progress("merging", done as u64, all as u64))?;
         let reference = self.manifest.reference.clone();
         let Some(folder) = lake.layout().artefact(&reference) else {

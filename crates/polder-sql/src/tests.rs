@@ -25,7 +25,7 @@ impl Artefacts for One {
 fn all() -> Vec<ScalarUDF> {
     let mut counts = WordCounts::default();
     counts.add("let x = one; let y = one; let z = one;");
-    let options = TrainOptions { vocab_size: 280, special_tokens: vec!["<|endoftext|>".into()], min_count: 1 };
+    let options = TrainOptions { vocab_size: 280, special_tokens: vec!["<|endoftext|>".into()], min_count: 1, ..TrainOptions::default() };
     let tokenizer = train(&counts, &options, &mut |_, _| {}).unwrap();
     crate::functions(Arc::new(One(Arc::new(tokenizer))))
 }

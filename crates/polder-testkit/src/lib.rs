@@ -21,7 +21,7 @@ pub const TEXT: &str = "the polder lies below the lake, and the lake lies below 
 pub fn tokenizer() -> Tokenizer {
     let mut counts = WordCounts::default();
     counts.add(TEXT);
-    let options = TrainOptions { vocab_size: 300, special_tokens: vec![END_OF_TEXT.into()], min_count: 1 };
+    let options = TrainOptions { vocab_size: 300, special_tokens: vec![END_OF_TEXT.into()], min_count: 1, ..TrainOptions::default() };
     train(&counts, &options, &mut |_, _| {}).expect("tokenizer")
 }
 

@@ -17,7 +17,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["train", vocab, to] => {
             let mut counts = WordCounts::new();
             counts.add_all(&texts);
-            let options = TrainOptions { vocab_size: vocab.parse()?, special_tokens: vec![END_OF_TEXT.into()], min_count: 2 };
+            let options = TrainOptions {
+                vocab_size: vocab.parse()?,
+                special_tokens: vec![END_OF_TEXT.into()],
+                min_count: 2,
+                ..TrainOptions::default()
+            };
             std::fs::write(to, train(&counts, &options, &mut |_, _| {})?.to_json())?;
         }
         ["encode", tokenizer] => {

@@ -67,6 +67,17 @@ pub enum TokenizerError {
         /// Why not.
         reason: &'static str,
     },
+    /// The words take more places than can be numbered.
+    #[error("{n_words} different words of {bytes} bytes are too many to learn from at once")]
+    TooManyWords {
+        /// Different words.
+        n_words: usize,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// The words' pairs together are more than 64 bits count.
+    #[error("the words occur more often than 64 bits can count")]
+    CountOverflow,
     /// There is nothing to learn from.
     #[error("there are no words to train a tokenizer on")]
     NoWords,
@@ -81,6 +92,8 @@ impl Advice for TokenizerError {
             Self::Unsupported { .. } => Some("Use a byte-level BPE with GPT-2's splitting; `polder tokenizer train` makes one.".into()),
             Self::VocabSize { least, .. } => Some(format!("Give --vocab at least {least}; 8192 is a good start for small models.")),
             Self::SpecialToken { .. } => Some("Choose a name such as `<|name|>` for --special.".into()),
+            Self::TooManyWords { .. } => Some("Leave rare words out with --min-word-count 2, or read less text with --limit.".into()),
+            Self::CountOverflow => Some("Look at the counts that were given: no text is that long.".into()),
             Self::NoWords => Some("Look whether the query gives any text: run it with `polder sql`.".into()),
         }
     }

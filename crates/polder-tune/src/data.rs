@@ -120,7 +120,7 @@ mod tests {
     fn tokenizer() -> Tokenizer {
         let mut counts = WordCounts::new();
         counts.add("some words");
-        let options = TrainOptions { vocab_size: 257, special_tokens: vec![END_OF_TEXT.into()], min_count: 1 };
+        let options = TrainOptions { vocab_size: 257, special_tokens: vec![END_OF_TEXT.into()], min_count: 1, ..TrainOptions::default() };
         train(&counts, &options, &mut |_, _| {}).expect("train")
     }
 

@@ -18,7 +18,7 @@ impl Toy {
     fn new(liked: &str) -> Self {
         let mut counts = WordCounts::new();
         counts.add("one two three four five six seven one two three");
-        let options = TrainOptions { vocab_size: 290, special_tokens: vec![END_OF_TEXT.into()], min_count: 1 };
+        let options = TrainOptions { vocab_size: 290, special_tokens: vec![END_OF_TEXT.into()], min_count: 1, ..TrainOptions::default() };
         let tokenizer = train(&counts, &options, &mut |_, _| {}).expect("train");
         let liked = tokenizer.encode(liked);
         Self { tokenizer, liked, context: 1000 }

@@ -9,7 +9,7 @@ use super::*;
 fn tokenizer() -> Tokenizer {
     let mut counts = WordCounts::default();
     counts.add("the polder lies below the lake, and the lake lies below the sky; fn main() { println!(\"hello\"); }");
-    let options = TrainOptions { vocab_size: 300, special_tokens: vec![END_OF_TEXT.into()], min_count: 1 };
+    let options = TrainOptions { vocab_size: 300, special_tokens: vec![END_OF_TEXT.into()], min_count: 1, ..TrainOptions::default() };
     train(&counts, &options, &mut |_, _| {}).expect("tokenizer")
 }
 

@@ -267,7 +267,7 @@ fn usage_is_written_down_without_text_unless_asked_for() {
 fn a_real_model_answers_the_same_to_the_same_seed() {
     let mut counts = WordCounts::new();
     counts.add("red blue green one two three red blue green");
-    let tokens = TrainOptions { vocab_size: 280, special_tokens: vec![END_OF_TEXT.into()], min_count: 1 };
+    let tokens = TrainOptions { vocab_size: 280, special_tokens: vec![END_OF_TEXT.into()], min_count: 1, ..TrainOptions::default() };
     let tokenizer = train(&counts, &tokens, &mut |_, _| {}).expect("train");
     let end = tokenizer.special_id(END_OF_TEXT);
     let config = ModelConfig { bos_token_id: end, eos_token_id: end, ..polder_model::preset("nano", 280, 32).expect("preset") };

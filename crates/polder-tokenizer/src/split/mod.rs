@@ -18,6 +18,13 @@ pub enum Splitter {
     Gpt2,
 }
 
+impl Splitter {
+    /// Gives the pieces of a text to `each`, in order.
+    pub fn split<'t>(&self, text: &'t str, each: &mut impl FnMut(&'t [u8])) {
+        pieces(text).for_each(|piece| each(piece.as_bytes()));
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 enum Class {

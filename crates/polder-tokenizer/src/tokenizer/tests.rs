@@ -9,7 +9,7 @@ static SAMPLE: LazyLock<Tokenizer> = LazyLock::new(|| {
     let mut counts = WordCounts::new();
     counts.add(include_str!("../split/mod.rs"));
     counts.add(include_str!("../formats/tokenizer_json.rs"));
-    let options = TrainOptions { vocab_size: 700, special_tokens: vec![END_OF_TEXT.into()], min_count: 2 };
+    let options = TrainOptions { vocab_size: 700, special_tokens: vec![END_OF_TEXT.into()], min_count: 2, ..TrainOptions::default() };
     train(&counts, &options, &mut |_, _| {}).expect("train")
 });
 

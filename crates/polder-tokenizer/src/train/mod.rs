@@ -1,22 +1,36 @@
 //! Learning merges: the most frequent pair first, ties to the pair whose bytes come later.
 //!
-//! Every adjacent pair of every word counts as often as its word. All words lie in one array of symbols with links;
-//! each pair has a list of the places where it was seen, checked when it is merged, so a merge costs its occurrences
-//! and not its words' lengths. The naive trainer in the tests gives the same merges.
+//! Every adjacent pair of every word counts as often as its word. The words lie in one row of cells (`cells`), each pair
+//! has a list of the places where it was seen (`pairs`), checked when it is merged, so a merge costs its occurrences and
+//! not its words' lengths; a heap of the frequent pairs says which is next (`candidates`), and `merger` does it. The
+//! naive trainer in the tests gives the same merges.
+//!
+//! All 256 bytes are tokens, those that were never seen too: any text can be encoded, there is no unknown token, and so
+//! no fallback from characters to bytes to decide about.
 
+mod candidates;
+mod cells;
+mod merger;
+mod pairs;
 mod word_counts;
+mod word_table;
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
-use std::rc::Rc;
+use std::collections::HashSet;
+
+use rayon::slice::ParallelSliceMut;
 
 use crate::definition::{AddedToken, Definition, Merging, Normalizer, VOCAB_SIZE_MAX};
 use crate::error::TokenizerError;
-use crate::fast_hash::{FastMap, pair_key};
+use crate::fast_hash::FastMap;
 use crate::split::Splitter;
 use crate::tokenizer::Tokenizer;
+use cells::Cells;
+use merger::Merger;
 
 pub use word_counts::WordCounts;
+
+/// Number of bytes, each of them a token.
+const N_BYTES: usize = 256;
 
 /// What to learn.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,60 +39,86 @@ pub struct TrainOptions {
     pub vocab_size: usize,
     /// Tokens that text never encodes to; they get the last ids.
     pub special_tokens: Vec<String>,
+    /// How the words were cut, and how the tokenizer will cut text.
+    pub splitter: Splitter,
     /// Pairs seen less often are not merged.
     pub min_count: u64,
+    /// Words seen less often are not looked at.
+    pub min_word_count: u64,
+    /// Longer tokens are not made.
+    pub token_bytes_max: usize,
 }
 
-const NONE: u32 = u32::MAX;
+impl Default for TrainOptions {
+    fn default() -> Self {
+        Self {
+            vocab_size: 32_768,
+            special_tokens: vec![crate::END_OF_TEXT.to_owned()],
+            splitter: Splitter::default(),
+            min_count: 2,
+            min_word_count: 1,
+            token_bytes_max: usize::MAX,
+        }
+    }
+}
 
 /// Learns a tokenizer. The result depends on the counts and options only.
 ///
 /// `on_progress` gets the number of merges done and wished.
 ///
 /// # Errors
-/// No words, an impossible vocabulary size, or a special token that could be an ordinary one.
+/// No words, more than can be counted or placed, an impossible vocabulary size, or a special token that could be an ordinary one.
 pub fn train(counts: &WordCounts, options: &TrainOptions, on_progress: &mut dyn FnMut(usize, usize)) -> Result<Tokenizer, TokenizerError> {
     check(options)?;
     if counts.is_empty() {
         return Err(TokenizerError::NoWords);
     }
     let n_target = options.vocab_size - options.special_tokens.len();
-    let mut state = State::new(counts);
-    let n_merges_wished = n_target - state.tokens.len();
+    let n_wished = n_target - N_BYTES;
+    let mut vocabulary = Vocabulary::new(options);
+    let mut merger = Merger::new(cells(counts, options.min_word_count)?, options.min_count);
     let mut merges: Vec<(u32, u32)> = Vec::new();
-    while state.tokens.len() < n_target {
-        let Some((left, right)) = state.most_frequent(options.min_count.max(1)) else { break };
-        let joined: Rc<[u8]> = [&*state.tokens[left as usize], &*state.tokens[right as usize]].concat().into();
-        if options.special_tokens.iter().any(|s| s.as_bytes() == &*joined) {
-            state.counts.remove(&pair_key(left, right));
-            continue;
-        }
+    let mut merged: HashSet<(u32, u32)> = HashSet::new();
+    while vocabulary.len() < n_target {
+        let Some(pair) = merger.next(&vocabulary) else { break };
+        let id = vocabulary.join(pair);
         // A pair that is merged once may arise anew, when another merge gives one of its sides again.
-        if state.merged.insert(pair_key(left, right), ()).is_none() {
-            merges.push((left, right));
+        if merged.insert(pair) {
+            merges.push(pair);
         }
-        state.merge(left, right, joined);
+        merger.merge(pair, id, &vocabulary);
         if merges.len().is_multiple_of(64) {
-            on_progress(state.tokens.len() - 256, n_merges_wished);
+            on_progress(vocabulary.len() - N_BYTES, n_wished);
         }
     }
-    on_progress(state.tokens.len() - 256, n_merges_wished);
-    let mut tokens: Vec<Box<[u8]>> = state.tokens.iter().map(|t| (&**t).into()).collect();
+    on_progress(vocabulary.len() - N_BYTES, n_wished);
+    let mut tokens = vocabulary.tokens;
     let added = (tokens.len() as u32..).zip(&options.special_tokens).map(|(id, s)| AddedToken::special(id, s)).collect();
     tokens.extend(options.special_tokens.iter().map(|s| s.as_bytes().into()));
     Tokenizer::try_new(Definition {
         tokens,
         merging: Merging::Pairs(merges),
         added,
-        splitter: Splitter::Gpt2,
+        splitter: options.splitter.clone(),
         normalizer: Normalizer::None,
         add_prefix_space: false,
         whole_words_first: false,
     })
 }
 
+/// The words that hold a pair, the most frequent first.
+fn cells(counts: &WordCounts, min_word_count: u64) -> Result<Cells, TokenizerError> {
+    let mut words: Vec<(&[u8], u64)> = counts.iter().filter(|(word, count)| word.len() > 1 && *count >= min_word_count).collect();
+    let n_pairs: u128 = words.iter().map(|(word, count)| (word.len() as u128 - 1) * u128::from(*count)).sum();
+    if n_pairs > u128::from(u64::MAX) {
+        return Err(TokenizerError::CountOverflow);
+    }
+    words.par_sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
+    Cells::try_new(&words)
+}
+
 fn check(options: &TrainOptions) -> Result<(), TokenizerError> {
-    let least = 256 + options.special_tokens.len();
+    let least = N_BYTES + options.special_tokens.len();
     if options.vocab_size < least || options.vocab_size > VOCAB_SIZE_MAX {
         return Err(TokenizerError::VocabSize { vocab_size: options.vocab_size, least, most: VOCAB_SIZE_MAX });
     }
@@ -94,172 +134,60 @@ fn check(options: &TrainOptions) -> Result<(), TokenizerError> {
     Ok(())
 }
 
-/// A pair with the count it had when it was put on the heap.
-struct Candidate {
-    count: u64,
-    left: Rc<[u8]>,
-    right: Rc<[u8]>,
-    pair: (u32, u32),
+/// The tokens so far, and which may follow.
+struct Vocabulary {
+    tokens: Vec<Box<[u8]>>,
+    n_bytes: Vec<u32>,
+    ids: FastMap<Box<[u8]>, u32>,
+    token_bytes_max: usize,
+    special_tokens: Vec<String>,
 }
 
-impl Ord for Candidate {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.count.cmp(&other.count).then_with(|| self.left.cmp(&other.left)).then_with(|| self.right.cmp(&other.right))
-    }
-}
-impl PartialOrd for Candidate {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl PartialEq for Candidate {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-impl Eq for Candidate {}
-
-struct State {
-    /// Bytes of every token by id.
-    tokens: Vec<Rc<[u8]>>,
-    ids: FastMap<Rc<[u8]>, u32>,
-    /// All words' symbols; `NONE` where a symbol was merged into the one before it.
-    symbols: Vec<u32>,
-    next: Vec<u32>,
-    previous: Vec<u32>,
-    word_of: Vec<u32>,
-    word_counts: Vec<u64>,
-    counts: FastMap<u64, u64>,
-    /// Where a pair was seen; some places may hold it no more.
-    places: FastMap<u64, Vec<u32>>,
-    heap: BinaryHeap<Candidate>,
-    merged: FastMap<u64, ()>,
-}
-
-impl State {
-    fn new(counts: &WordCounts) -> Self {
-        let tokens: Vec<Rc<[u8]>> = (0..=255u8).map(|b| Rc::from([b])).collect();
-        let ids = tokens.iter().enumerate().map(|(id, t)| (t.clone(), id as u32)).collect();
-        let mut state = Self {
+impl Vocabulary {
+    fn new(options: &TrainOptions) -> Self {
+        let tokens: Vec<Box<[u8]>> = (0..=255u8).map(|b| Box::from([b])).collect();
+        Self {
+            n_bytes: vec![1; tokens.len()],
+            ids: tokens.iter().enumerate().map(|(id, t)| (t.clone(), id as u32)).collect(),
             tokens,
-            ids,
-            symbols: Vec::new(),
-            next: Vec::new(),
-            previous: Vec::new(),
-            word_of: Vec::new(),
-            word_counts: Vec::new(),
-            counts: FastMap::default(),
-            places: FastMap::default(),
-            heap: BinaryHeap::new(),
-            merged: FastMap::default(),
-        };
-        for (word, count) in counts.sorted() {
-            // Links are 32 bits wide: 4 G symbols of different words, far above what one machine's memory holds here.
-            if word.len() < 2 || state.symbols.len() + word.len() >= NONE as usize {
-                continue;
-            }
-            state.add_word(word, count);
-        }
-        let pairs: Vec<u64> = state.counts.keys().copied().collect();
-        pairs.into_iter().for_each(|key| state.push(key));
-        state
-    }
-
-    fn add_word(&mut self, word: &[u8], count: u64) {
-        let start = self.symbols.len() as u32;
-        let word_idx = self.word_counts.len() as u32;
-        self.word_counts.push(count);
-        for (i, byte) in word.iter().enumerate() {
-            let at = start + i as u32;
-            self.symbols.push(u32::from(*byte));
-            self.next.push(if i + 1 < word.len() { at + 1 } else { NONE });
-            self.previous.push(if i > 0 { at - 1 } else { NONE });
-            self.word_of.push(word_idx);
-            if let Some(right) = word.get(i + 1) {
-                self.add_pair(pair_key(u32::from(*byte), u32::from(*right)), at, count);
-            }
+            token_bytes_max: options.token_bytes_max,
+            special_tokens: options.special_tokens.clone(),
         }
     }
 
-    fn add_pair(&mut self, key: u64, at: u32, count: u64) {
-        let n = self.counts.entry(key).or_default();
-        *n = n.saturating_add(count);
-        self.places.entry(key).or_default().push(at);
+    fn len(&self) -> usize {
+        self.tokens.len()
     }
 
-    fn push(&mut self, key: u64) {
-        let pair = ((key >> 32) as u32, key as u32);
-        if let Some(count) = self.counts.get(&key) {
-            let bytes = |id: u32| self.tokens[id as usize].clone();
-            self.heap.push(Candidate { count: *count, left: bytes(pair.0), right: bytes(pair.1), pair });
-        }
+    #[inline]
+    fn bytes(&self, id: u32) -> &[u8] {
+        &self.tokens[id as usize]
     }
 
-    /// Takes the best pair off the heap; entries whose count has fallen go back with what they have.
-    fn most_frequent(&mut self, min_count: u64) -> Option<(u32, u32)> {
-        loop {
-            let top = self.heap.pop()?;
-            if top.count < min_count {
-                return None;
-            }
-            let key = pair_key(top.pair.0, top.pair.1);
-            match self.counts.get(&key) {
-                Some(count) if *count == top.count => return Some(top.pair),
-                // A higher count has its own entry already.
-                Some(count) if *count < top.count => self.push(key),
-                _ => {}
-            }
-        }
+    #[inline]
+    fn n_bytes(&self, id: u32) -> u32 {
+        self.n_bytes[id as usize]
     }
 
-    fn merge(&mut self, left: u32, right: u32, joined: Rc<[u8]>) {
-        let id = *self.ids.entry(joined.clone()).or_insert_with(|| {
-            self.tokens.push(joined);
-            (self.tokens.len() - 1) as u32
-        });
-        let key = pair_key(left, right);
-        let mut places = self.places.remove(&key).unwrap_or_default();
-        places.sort_unstable();
-        places.dedup();
-        let mut grown: Vec<u64> = Vec::new();
-        for at in places {
-            let i = at as usize;
-            let after = self.next[i];
-            if self.symbols[i] != left || after == NONE || self.symbols[after as usize] != right {
-                continue;
-            }
-            let count = self.word_counts[self.word_of[i] as usize];
-            let (before, beyond) = (self.previous[i], self.next[after as usize]);
-            self.take(key, count);
-            if before != NONE {
-                let x = self.symbols[before as usize];
-                self.take(pair_key(x, left), count);
-                self.add_pair(pair_key(x, id), before, count);
-                grown.push(pair_key(x, id));
-            }
-            if beyond != NONE {
-                let y = self.symbols[beyond as usize];
-                self.take(pair_key(right, y), count);
-                self.add_pair(pair_key(id, y), at, count);
-                grown.push(pair_key(id, y));
-                self.previous[beyond as usize] = at;
-            }
-            self.symbols[i] = id;
-            self.symbols[after as usize] = NONE;
-            self.next[i] = beyond;
-        }
-        grown.sort_unstable();
-        grown.dedup();
-        grown.into_iter().for_each(|key| self.push(key));
+    /// Whether a pair's bytes may be a token: not too long, and no special token's.
+    fn may_join(&self, (left, right): (u32, u32)) -> bool {
+        let n = (self.n_bytes(left) + self.n_bytes(right)) as usize;
+        let is_special =
+            |s: &String| s.len() == n && s.as_bytes().starts_with(self.bytes(left)) && s.as_bytes().ends_with(self.bytes(right));
+        n <= self.token_bytes_max && !self.special_tokens.iter().any(is_special)
     }
 
-    fn take(&mut self, key: u64, count: u64) {
-        if let Some(n) = self.counts.get_mut(&key) {
-            *n = n.saturating_sub(count);
-            if *n == 0 {
-                self.counts.remove(&key);
-            }
+    /// The id of a pair's bytes, which another pair may have made before.
+    fn join(&mut self, (left, right): (u32, u32)) -> u32 {
+        let bytes: Box<[u8]> = [self.bytes(left), self.bytes(right)].concat().into();
+        if let Some(id) = self.ids.get(&bytes) {
+            return *id;
         }
+        let id = self.tokens.len() as u32;
+        self.n_bytes.push(bytes.len() as u32);
+        self.ids.insert(bytes.clone(), id);
+        self.tokens.push(bytes);
+        id
     }
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn options(vocab_size: usize) -> TrainOptions {
-    TrainOptions { vocab_size, special_tokens: vec!["<|endoftext|>".into()], min_count: 1 }
+    TrainOptions { vocab_size, min_count: 1, ..TrainOptions::default() }
 }
 
 fn counts_of(words: &[(&[u8], u64)]) -> WordCounts {
@@ -97,7 +97,7 @@ fn rare_pairs_are_left_alone_and_the_vocabulary_ends_early() {
 
 #[test]
 fn a_merge_never_makes_a_special_token() {
-    let wish = TrainOptions { vocab_size: 300, special_tokens: vec!["ab".into()], min_count: 1 };
+    let wish = TrainOptions { special_tokens: vec!["ab".into()], ..options(300) };
     let learned = learn(&counts_of(&[(b"ab", 9), (b"abc", 9)]), &wish);
     let id = learned.special_id("ab").expect("special");
     assert!(!learned.encode("ab abc").contains(&id));

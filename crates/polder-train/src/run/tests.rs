@@ -120,8 +120,12 @@ fn training_learns_and_becomes_a_model_folder_with_a_manifest() {
 fn tokenizer_of_other_text() -> Tokenizer {
     let mut counts = WordCounts::default();
     counts.add("another text, another text");
-    train(&counts, &TrainOptions { vocab_size: 260, special_tokens: vec![END_OF_TEXT.into()], min_count: 1 }, &mut |_, _| {})
-        .expect("tokenizer")
+    train(
+        &counts,
+        &TrainOptions { vocab_size: 260, special_tokens: vec![END_OF_TEXT.into()], min_count: 1, ..TrainOptions::default() },
+        &mut |_, _| {},
+    )
+    .expect("tokenizer")
 }
 
 #[test]

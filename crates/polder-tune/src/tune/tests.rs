@@ -12,7 +12,7 @@ use polder_tokenizer::{END_OF_TEXT, TrainOptions, WordCounts, train};
 fn tokenizer() -> Tokenizer {
     let mut counts = WordCounts::new();
     counts.add("red blue green one two three red blue green");
-    let options = TrainOptions { vocab_size: 280, special_tokens: vec![END_OF_TEXT.into()], min_count: 1 };
+    let options = TrainOptions { vocab_size: 280, special_tokens: vec![END_OF_TEXT.into()], min_count: 1, ..TrainOptions::default() };
     train(&counts, &options, &mut |_, _| {}).expect("train")
 }
 

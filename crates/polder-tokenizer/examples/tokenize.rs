@@ -5,7 +5,7 @@ use std::error::Error;
 use std::io::{BufRead, BufWriter, Write};
 use std::path::Path;
 
-use polder_tokenizer::{END_OF_TEXT, Tokenizer, TrainOptions, WordCounts, pieces, train};
+use polder_tokenizer::{END_OF_TEXT, Splitter, Tokenizer, TrainOptions, WordCounts, train};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -33,7 +33,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         ["split"] => {
             for text in &texts {
-                writeln!(out, "{}", serde_json::to_string(&pieces(text).collect::<Vec<_>>())?)?;
+                let pieces: Vec<_> = Splitter::Gpt2.pieces(text).into_iter().map(String::from_utf8_lossy).collect();
+                writeln!(out, "{}", serde_json::to_string(&pieces)?)?;
             }
         }
         _ => return Err("usage: tokenize train VOCAB OUT | encode TOKENIZER | split".into()),

@@ -17,7 +17,7 @@ pub struct Definition {
     pub splitter: Splitter,
     /// What is done to text before it is cut.
     pub normalizer: Normalizer,
-    /// Whether a text that does not begin with white space gets a space in front.
+    /// Whether a text that does not begin with a space gets one in front.
     pub add_prefix_space: bool,
     /// Whether a piece that is a token is that token, whatever the merges make of it.
     pub whole_words_first: bool,

@@ -49,6 +49,15 @@ pub enum TokenizerError {
         /// What is wrong.
         reason: String,
     },
+    /// An expression that cuts text is none.
+    #[error("`{expression}` is not a regular expression")]
+    Expression {
+        /// The expression.
+        expression: String,
+        /// Why.
+        #[source]
+        source: Box<fancy_regex::Error>,
+    },
     /// The wished vocabulary is too small or too large.
     #[error("a vocabulary of {vocab_size} is not possible: it must be from {least} to {most}")]
     VocabSize {
@@ -94,6 +103,9 @@ impl Advice for TokenizerError {
             Self::SpecialToken { .. } => Some("Choose a name such as `<|name|>` for --special.".into()),
             Self::TooManyWords { .. } => Some("Leave rare words out with --min-word-count 2, or read less text with --limit.".into()),
             Self::CountOverflow => Some("Look at the counts that were given: no text is that long.".into()),
+            Self::Expression { .. } => {
+                Some("Look-around, back references, atomic groups and possessive quantifiers are understood.".into())
+            }
             Self::NoWords => Some("Look whether the query gives any text: run it with `polder sql`.".into()),
         }
     }

@@ -1,11 +1,12 @@
 //! Byte-level BPE: counts words, learns merges, encodes, decodes, reads and writes `tokenizer.json`.
 //!
-//! Text is split as GPT-2 splits it, every byte can be encoded, and decoding gives the same bytes back.
+//! A [`Splitter`] cuts text, every byte can be encoded, and decoding gives the same bytes back.
 //! It opens a file only in [`Tokenizer::open`], and knows neither tables nor models.
-//! Start with [`WordCounts`] and [`train()`] to make a tokenizer, with [`Tokenizer`] to use one.
+//! Start with [`WordCounts`] and [`train()`] to make a tokenizer, with [`Tokenizer`] to use one, with [`Encoder`] to use it fast.
 
 mod bpe;
 mod definition;
+mod encoder;
 mod error;
 mod fast_hash;
 mod formats;
@@ -14,8 +15,9 @@ mod tokenizer;
 mod train;
 
 pub use definition::{AddedToken, Definition, Merging, Normalizer};
+pub use encoder::Encoder;
 pub use error::TokenizerError;
-pub use split::{Pieces, Splitter, pieces};
+pub use split::{Behavior, Digits, Pattern, Splitter, UnknownSplitter};
 pub use tokenizer::Tokenizer;
 pub use train::{TrainOptions, WordCounts, train};
 

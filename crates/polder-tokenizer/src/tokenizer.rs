@@ -2,15 +2,15 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use polder_base::{Digest, digest_bytes};
 
-use crate::bpe::Bpe;
+use crate::bpe::{Bpe, Scratch};
 use crate::definition::Definition;
+use crate::encoder::Encoder;
 use crate::error::TokenizerError;
 use crate::formats::tokenizer_json;
-use crate::split::pieces;
 
 /// A byte-level BPE; cloning shares it.
 ///
@@ -21,6 +21,8 @@ pub struct Tokenizer(Arc<Inner>);
 struct Inner {
     definition: Definition,
     bpe: Bpe,
+    /// What encoders that are done have left for those to come.
+    idle: Mutex<Vec<Scratch>>,
     digest: Digest,
 }
 
@@ -54,7 +56,7 @@ impl Tokenizer {
     pub fn try_new(definition: Definition) -> Result<Self, TokenizerError> {
         let bpe = Bpe::try_new(&definition)?;
         let digest = digest_bytes(tokenizer_json::write(&definition).as_bytes());
-        Ok(Self(Arc::new(Inner { definition, bpe, digest })))
+        Ok(Self(Arc::new(Inner { definition, bpe, idle: Mutex::default(), digest })))
     }
 
     /// What it is made of.
@@ -74,12 +76,23 @@ impl Tokenizer {
         out
     }
 
-    /// Encodes a text and appends its ids to `out`.
+    /// Encodes a text and appends its ids to `out`. For many texts in a row take an [`Encoder`].
     pub fn encode_into(&self, text: &str, out: &mut Vec<u32>) {
-        let (mut symbols, mut ranks) = (Vec::new(), Vec::new());
-        for piece in pieces(text) {
-            self.0.bpe.encode_piece(piece.as_bytes(), &mut symbols, &mut ranks, out);
-        }
+        self.encoder().encode_into(text, out);
+    }
+
+    /// Returns an encoder for this thread.
+    pub fn encoder(&self) -> Encoder {
+        let idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Encoder::new(self.clone(), idle.unwrap_or_default())
+    }
+
+    pub(crate) fn take_back(&self, scratch: Scratch) {
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+    }
+
+    pub(crate) fn bpe(&self) -> &Bpe {
+        &self.0.bpe
     }
 
     /// Decodes ids to the bytes they stand for; special tokens give their text, unknown ids nothing.

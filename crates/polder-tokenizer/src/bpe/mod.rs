@@ -5,6 +5,7 @@ mod merges;
 use crate::definition::{Definition, Merging};
 use crate::error::TokenizerError;
 use crate::fast_hash::FastMap;
+use crate::split::Splitter;
 use merges::Merges;
 
 /// The tables that encoding reads, worked out from a definition.
@@ -16,7 +17,19 @@ pub(crate) struct Bpe {
     longest_whole: usize,
 }
 
+/// What encoding writes on, kept between texts.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    symbols: Vec<u32>,
+    ranks: Vec<(u32, u32)>,
+}
+
 impl Bpe {
+    /// Encodes a text, cut by the splitter, and appends its ids.
+    pub(crate) fn encode_text(&self, splitter: &Splitter, text: &str, scratch: &mut Scratch, out: &mut Vec<u32>) {
+        splitter.split(text, &mut |piece| self.encode_piece(piece, &mut scratch.symbols, &mut scratch.ranks, out));
+    }
+
     pub(crate) fn try_new(definition: &Definition) -> Result<Self, TokenizerError> {
         let broken = |reason: String| TokenizerError::Vocabulary { reason };
         let tokens = &definition.tokens;
@@ -54,7 +67,7 @@ impl Bpe {
         Ok(bpe)
     }
 
-    pub(crate) fn encode_piece(&self, piece: &[u8], symbols: &mut Vec<u32>, ranks: &mut Vec<(u32, u32)>, out: &mut Vec<u32>) {
+    fn encode_piece(&self, piece: &[u8], symbols: &mut Vec<u32>, ranks: &mut Vec<(u32, u32)>, out: &mut Vec<u32>) {
         if piece.len() <= self.longest_whole
             && let Some(id) = self.whole.get(piece)
         {

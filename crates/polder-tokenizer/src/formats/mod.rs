@@ -2,3 +2,5 @@
 
 mod alphabet;
 pub(crate) mod tokenizer_json;
+
+pub(crate) use alphabet::byte_to_char;

@@ -18,8 +18,8 @@ fn slow_encode(tokenizer: &Tokenizer, text: &str) -> Vec<u32> {
     let parts = tokenizer.definition();
     let Merging::Pairs(merges) = &parts.merging else { panic!("ranks") };
     let mut out = Vec::new();
-    for piece in pieces(text) {
-        let mut symbols: Vec<Vec<u8>> = piece.bytes().map(|b| vec![b]).collect();
+    for piece in parts.splitter.pieces(text) {
+        let mut symbols: Vec<Vec<u8>> = piece.iter().map(|b| vec![*b]).collect();
         loop {
             let rank =
                 |l: &[u8], r: &[u8]| merges.iter().position(|(a, b)| &*parts.tokens[*a as usize] == l && &*parts.tokens[*b as usize] == r);

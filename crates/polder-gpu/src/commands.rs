@@ -126,14 +126,14 @@ fn train(args: &Train) -> anyhow::Result<()> {
     let set = token_manifest(&args.tokens)?;
     let config = TrainConfig::of_steps(args.steps, args.seed);
     let details = &set.details;
-    let (vocab_size, end) =
-        (details["vocab_size"].as_u64().unwrap_or(0) as usize, details["eos_id"].as_u64().and_then(|i| u32::try_from(i).ok()));
+    let id = |name: &str| details[name].as_u64().and_then(|i| u32::try_from(i).ok());
+    let (vocab_size, eos) = (details["vocab_size"].as_u64().unwrap_or(0) as usize, id("eos_id"));
     let names: Vec<&str> = PRESETS.iter().map(|p| p.name).collect();
     let shape = polder_model::preset(&args.model, vocab_size, config.context);
     let shape = shape.ok_or_else(|| {
         usage(format!("there is no size of model called `{}`", args.model), format!("The sizes are {}.", names.join(", ")))
     })?;
-    let shape = ModelConfig { bos_token_id: end, eos_token_id: end, ..shape };
+    let shape = ModelConfig { bos_token_id: id("bos_id").or(eos), eos_token_id: eos, ..shape };
     let mut run = TrainRun::start_or_resume(&args.run, &args.tokens, &config, &Init::Fresh(shape)).or_advise()?;
     // Checkpoints make a kill harmless, so no signal needs to be caught here.
     let outcome = run.run(&AtomicBool::new(false), &mut |r| {

@@ -7,9 +7,9 @@ use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use datafusion::prelude::{DataFrame, col, lit};
 use futures::StreamExt;
-use polder_base::{At, Clearance, Digest, Input, Manifest, Reference, TableName, Timestamp, digest_json};
+use polder_base::{At, Clearance, Digest, Input, Manifest, Reference, TableName, Timestamp, digest_bytes, digest_json};
 use polder_lake::{Lake, Snapshot, ops};
-use polder_shard::{SetOptions, ShardOptions, TokenSetWriter, read_documents};
+use polder_shard::{Document, LAYOUT, Offer, SetOptions, ShardOptions, TokenSetWriter, read_documents, standing_set};
 use polder_tokenizer::Tokenizer;
 use rayon::prelude::*;
 
@@ -98,7 +98,7 @@ impl BuildTokens {
             Input { reference: Reference::Table(snapshot.table.clone(), at_version), digest: snapshot.files_digest },
             Input { reference, digest: manifest.content_digest() },
         ];
-        let settings = digest_json(&(&self.splits, self.shard_tokens_max));
+        let settings = digest_json(&(LAYOUT, &self.splits, self.shard_tokens_max));
         Ok(BuildTokensPlan { request: self, snapshot, tokenizer, inputs, settings, at })
     }
 }
@@ -152,10 +152,11 @@ impl BuildTokensPlan {
         })?;
         let options = SetOptions {
             splits: self.request.splits.clone(),
-            shards: ShardOptions { vocab_size, end_id, tokens_per_shard_max: self.request.shard_tokens_max },
+            shards: ShardOptions { vocab_size, bos_id: None, eos_id: Some(end_id), tokens_per_shard_max: self.request.shard_tokens_max },
             tokenizer_digest: self.tokenizer.digest(),
         };
-        let mut writer = TokenSetWriter::create(folder, options)?;
+        let base = standing_set(folder)?;
+        let mut writer = TokenSetWriter::begin(folder, options, self.inputs_digest(), base.as_ref())?;
         let mut progress = TokensProgress { n_documents_total: self.snapshot.n_rows, ..TokensProgress::default() };
         for split in &self.request.splits {
             let mut rows = split_frame(lake, &self.snapshot, split).await?.execute_stream().await?;
@@ -163,17 +164,23 @@ impl BuildTokensPlan {
                 let batch = batch?;
                 let (ids, texts) = (text_column(&batch, "doc_id", "the pile")?, text_column(&batch, "text", "the pile")?);
                 let documents: Vec<&str> = (0..texts.len()).map(|i| if texts.is_valid(i) { texts.value(i) } else { "" }).collect();
-                let encoded: Vec<Vec<u32>> = documents.par_iter().map(|text| self.tokenizer.encode(text)).collect();
+                let digests: Vec<Digest> = documents.par_iter().map(|text| digest_bytes(text.as_bytes())).collect();
+                let offers = digests.iter().enumerate().map(|(i, digest)| writer.offer(split, ids.value(i), digest));
+                let offers = offers.collect::<Result<Vec<Offer>, _>>()?;
+                let encode = |i: usize| (offers[i] == Offer::Wanted).then(|| self.tokenizer.encode(documents[i]));
+                let encoded: Vec<Option<Vec<u32>>> = (0..documents.len()).into_par_iter().map(encode).collect();
                 for (i, tokens) in encoded.into_iter().enumerate() {
-                    writer.push(split, ids.value(i), &tokens, documents[i].len() as u64)?;
                     progress.n_documents += 1;
-                    progress.bytes += documents[i].len() as u64;
+                    let Some(tokens) = tokens else { continue };
+                    let text_bytes = documents[i].len() as u64;
+                    writer.push(split, &Document { doc_id: ids.value(i), text_digest: digests[i], text_bytes }, &tokens)?;
+                    progress.bytes += text_bytes;
                     progress.n_tokens += tokens.len() as u64 + 1;
                 }
                 on_progress(&progress);
             }
         }
-        if progress.n_tokens == 0 {
+        if progress.n_documents == 0 {
             return Err(PipelineError::Empty { what: self.request.from.to_string() });
         }
         Ok(writer.finish(self.reference(), self.at, self.inputs.clone(), self.settings, Some(clearance))?)

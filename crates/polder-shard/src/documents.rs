@@ -1,18 +1,37 @@
-//! `documents.jsonl`: which document stands where.
+//! `SHARD.jsonl`: which documents a shard holds, one line each, in the order of its tokens.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 
+use polder_base::Digest;
 use serde::{Deserialize, Serialize};
 
+use crate::details::ShardDetails;
 use crate::error::ShardError;
+use crate::reader::TokenSet;
 
-pub(crate) const DOCUMENTS_FILE: &str = "documents.jsonl";
+pub(crate) const ENDING: &str = "jsonl";
 
-/// A document's place in a set.
+/// Longer lines are no documents: a `doc_id` is a short name.
+const LINE_BYTES_MAX: u64 = 1 << 20;
+
+/// A line of a shard's list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct DocumentLine {
+    /// Its id in the table it came from.
+    pub doc_id: String,
+    /// Digest of its text.
+    pub text_digest: Digest,
+    /// Bytes of its text.
+    pub text_bytes: u64,
+    /// Its tokens, opening and closing ones included.
+    pub n_tokens: u64,
+}
+
+/// A document's place in a set.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenDocument {
     /// `train`, `validation`, …
     pub split: String,
@@ -22,20 +41,76 @@ pub struct TokenDocument {
     pub doc_idx: u64,
     /// Its id in the table it came from.
     pub doc_id: String,
-    /// Its tokens, the closing one included.
+    /// Digest of its text.
+    pub text_digest: Digest,
+    /// Bytes of its text.
+    pub text_bytes: u64,
+    /// Its tokens, opening and closing ones included.
     pub n_tokens: u64,
 }
 
-/// Reads a set's documents one at a time, in the order they were written.
+/// Reads a shard's list line by line; it holds one line.
+pub(crate) struct DocumentLines {
+    path: PathBuf,
+    file: BufReader<File>,
+    line: Vec<u8>,
+    /// Lines read.
+    pub n_lines: u64,
+    /// Bytes read.
+    pub bytes: u64,
+}
+
+impl DocumentLines {
+    pub fn open(folder: &Path, shard: &str) -> Result<Self, ShardError> {
+        let path = folder.join(format!("{shard}.{ENDING}"));
+        let file = File::open(&path).map_err(|source| ShardError::Read { path: path.clone(), source })?;
+        Ok(Self { path, file: BufReader::with_capacity(1 << 18, file), line: Vec::new(), n_lines: 0, bytes: 0 })
+    }
+
+    fn read(&mut self) -> Result<Option<DocumentLine>, ShardError> {
+        self.line.clear();
+        let read = (&mut self.file).take(LINE_BYTES_MAX).read_until(b'\n', &mut self.line);
+        let n = read.map_err(|source| ShardError::Read { path: self.path.clone(), source })?;
+        if n == 0 {
+            return Ok(None);
+        }
+        let (number, at) = (self.n_lines + 1, self.bytes);
+        let broken = |why: String| ShardError::Broken { path: self.path.clone(), reason: format!("line {number}, byte {at}: {why}") };
+        if self.line.last() != Some(&b'\n') {
+            return Err(broken("it does not end".into()));
+        }
+        let line = serde_json::from_slice(&self.line).map_err(|e| broken(format!("it is not a document: {e}")))?;
+        self.n_lines += 1;
+        self.bytes += n as u64;
+        Ok(Some(line))
+    }
+}
+
+impl Iterator for DocumentLines {
+    type Item = Result<DocumentLine, ShardError>;
+    fn next(&mut self) -> Option<Self::Item> {
+        self.read().transpose()
+    }
+}
+
+/// Reads a set's documents one at a time, shard by shard in the order of the set.
 ///
 /// # Errors
-/// The file cannot be opened; a line that cannot be read is an error in its turn.
-pub fn read_documents(folder: &Path) -> Result<impl Iterator<Item = Result<TokenDocument, ShardError>>, ShardError> {
-    let path = folder.join(DOCUMENTS_FILE);
-    let file = File::open(&path).map_err(|source| ShardError::Read { path: path.clone(), source })?;
-    Ok(BufReader::new(file).lines().enumerate().map(move |(i, line)| {
-        let line = line.map_err(|source| ShardError::Read { path: path.clone(), source })?;
-        serde_json::from_str(&line)
-            .map_err(|e| ShardError::Broken { path: path.clone(), reason: format!("line {} is not a document: {e}", i + 1) })
+/// There is no set; a list or a line that cannot be read is an error in its turn.
+pub fn read_documents(folder: &Path) -> Result<impl Iterator<Item = Result<TokenDocument, ShardError>> + use<>, ShardError> {
+    let set = TokenSet::open(folder)?;
+    let folder = folder.to_owned();
+    Ok(set.details().shards.clone().into_iter().flat_map(move |shard| shard_documents(&folder, shard)))
+}
+
+fn shard_documents(folder: &Path, shard: ShardDetails) -> Box<dyn Iterator<Item = Result<TokenDocument, ShardError>>> {
+    let lines = match DocumentLines::open(folder, &shard.name) {
+        Ok(lines) => lines,
+        Err(e) => return Box::new(std::iter::once(Err(e))),
+    };
+    Box::new(lines.zip(0..).map(move |(line, doc_idx)| {
+        let DocumentLine { doc_id, text_digest, text_bytes, n_tokens } = line?;
+        let (split, shard) = (shard.split.clone(), shard.name.clone());
+        Ok(TokenDocument { split, shard, doc_idx, doc_id, text_digest, text_bytes, n_tokens })
     }))
 }

@@ -1,7 +1,7 @@
 //! Why shards cannot be written or read.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use polder_base::{Advice, ExitKind, ManifestError, WholeError};
 use thiserror::Error;
@@ -45,6 +45,22 @@ pub enum ShardError {
         /// Why.
         reason: String,
     },
+    /// Documents must come in order of doc_id, each once.
+    #[error("document `{doc_id}` {reason}")]
+    Order {
+        /// The document.
+        doc_id: String,
+        /// What is wrong with its place.
+        reason: String,
+    },
+    /// A set cannot be written like that.
+    #[error("cannot write `{path}`: {reason}")]
+    Options {
+        /// The set's folder.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// No such part of the set.
     #[error("there is no split `{split}`; there are {}", known.join(", "))]
     Split {
@@ -77,18 +93,24 @@ impl Advice for ShardError {
                 Some("The disk is full. Free some space and run `polder tokens build` again.".into())
             }
             Self::Document { .. } => Some("Leave that document out of the query that `polder tokens build` reads.".into()),
+            Self::Order { .. } => Some("Each doc_id may stand once in a pile; look for it with `polder sql`, then build again.".into()),
             Self::Split { .. } => Some("Look what a set holds with `polder tokens show`.".into()),
             Self::Manifest(e) => e.hint(),
             Self::Whole(e) => e.hint(),
-            Self::Read { .. } | Self::Write { .. } | Self::Sample { .. } => None,
+            Self::Read { .. } | Self::Write { .. } | Self::Options { .. } | Self::Sample { .. } => None,
         }
     }
     fn exit(&self) -> ExitKind {
         match self {
-            Self::Split { .. } => ExitKind::Usage,
+            Self::Split { .. } | Self::Options { .. } => ExitKind::Usage,
             Self::Sample { .. } => ExitKind::Bug,
             Self::Manifest(e) => e.exit(),
             _ => ExitKind::Failed,
         }
     }
+}
+
+/// Attaches the path and the step to a failure of writing.
+pub(crate) fn wrong<'a>(step: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> ShardError + 'a {
+    move |source| ShardError::Write { step, path: path.to_owned(), source }
 }

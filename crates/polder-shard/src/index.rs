@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::ShardError;
 use crate::mapped::MappedFile;
 
-const MAGIC: &[u8; 9] = b"MMIDIDX\0\0";
+pub(crate) const MAGIC: &[u8; 9] = b"MMIDIDX\0\0";
 const HEADER_BYTES: usize = 34;
 
 /// How tokens are stored.
@@ -39,7 +39,15 @@ impl Dtype {
         }
     }
 
-    fn code(self) -> u8 {
+    /// Appends the ids that bytes hold; a negative number becomes a large one, which no vocabulary holds.
+    pub(crate) fn decode(self, bytes: &[u8], out: &mut Vec<u32>) {
+        match self {
+            Self::U16 => out.extend(bytes.as_chunks().0.iter().map(|b| u32::from(u16::from_le_bytes(*b)))),
+            Self::I32 => out.extend(bytes.as_chunks().0.iter().map(|b| u32::from_le_bytes(*b))),
+        }
+    }
+
+    pub(crate) fn code(self) -> u8 {
         match self {
             Self::U16 => 8,
             Self::I32 => 4,
@@ -47,7 +55,8 @@ impl Dtype {
     }
 }
 
-/// Writes the index of documents of one sequence each.
+/// The index of documents of one sequence each, made in memory: what the streamed one is compared with.
+#[cfg(test)]
 pub(crate) fn index_bytes(dtype: Dtype, lengths: &[i32]) -> Vec<u8> {
     let n = lengths.len() as u64;
     let mut out = Vec::with_capacity(HEADER_BYTES + lengths.len() * 20 + 8);

@@ -9,10 +9,10 @@ use std::sync::OnceLock;
 use polder_base::{Digest, Manifest};
 use rayon::prelude::*;
 
+use crate::details::TokenSetDetails;
 use crate::error::ShardError;
 use crate::index::{Dtype, Index};
 use crate::mapped::MappedFile;
-use crate::set_writer::TokenSetDetails;
 
 /// A set of token shards.
 #[derive(Clone, Debug)]

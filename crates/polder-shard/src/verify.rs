@@ -6,7 +6,7 @@ use std::path::Path;
 
 use polder_base::Manifest;
 
-use crate::documents::{DOCUMENTS_FILE, read_documents};
+use crate::documents::read_documents;
 use crate::error::ShardError;
 use crate::reader::TokenSet;
 
@@ -37,8 +37,8 @@ pub fn verify(folder: &Path) -> Result<TokenSet, ShardError> {
             for doc_idx in 0..index.n_documents() {
                 let Range { start: first, end } = index.document(doc_idx)?;
                 part.read(start + end.saturating_sub(1), start + end, &mut buffer)?;
-                if buffer != [details.eos_id] {
-                    return Err(broken(&format!("{stem}.bin"), format!("document {doc_idx} does not end with token {}", details.eos_id)));
+                if details.eos_id.is_some_and(|eos| buffer != [eos]) {
+                    return Err(broken(&format!("{stem}.bin"), format!("document {doc_idx} does not end with its closing token")));
                 }
                 of_shard.push(end - first);
             }
@@ -53,15 +53,12 @@ pub fn verify(folder: &Path) -> Result<TokenSet, ShardError> {
         let of_shard = n_listed.entry(document.shard.clone()).or_default();
         let length = lengths.get(&document.shard).and_then(|l| l.get(document.doc_idx as usize));
         if document.doc_idx != *of_shard || length != Some(&document.n_tokens) {
-            return Err(broken(DOCUMENTS_FILE, format!("`{}` is not where it says", document.doc_id)));
+            return Err(broken(Manifest::FILE, format!("`{}` is not where it says", document.doc_id)));
         }
         *of_shard += 1;
     }
     match lengths.iter().find(|(shard, l)| n_listed.get(*shard).copied().unwrap_or(0) != l.len() as u64) {
         None => Ok(set),
-        Some((shard, _)) => Err(broken(DOCUMENTS_FILE, format!("it leaves out documents of {shard}"))),
+        Some((shard, _)) => Err(broken(Manifest::FILE, format!("it leaves out documents of {shard}"))),
     }
 }
-
-#[cfg(test)]
-mod tests;

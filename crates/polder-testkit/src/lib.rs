@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use polder_base::{Clearance, Manifest, Reference, Timestamp, Verdict, digest_bytes};
-use polder_shard::{SetOptions, ShardOptions, TokenSetWriter};
+use polder_shard::{Document, Offer, SetOptions, ShardOptions, TokenSetWriter};
 use polder_tokenizer::{END_OF_TEXT, Tokenizer, TrainOptions, WordCounts, train};
 
 /// The text that the fixtures repeat.
@@ -37,18 +37,22 @@ pub fn token_set(dir: &Path, cleared: bool) -> PathBuf {
         splits: vec!["train".into(), "validation".into()],
         shards: ShardOptions {
             vocab_size: tokenizer.vocab_size(),
-            end_id: tokenizer.special_id(END_OF_TEXT).expect("special"),
+            bos_id: None,
+            eos_id: Some(tokenizer.special_id(END_OF_TEXT).expect("special")),
             tokens_per_shard_max: 1000,
         },
         tokenizer_digest: tokenizer.digest(),
     };
-    let mut writer = TokenSetWriter::create(&target, options).expect("create");
+    let config_digest = digest_bytes(b"settings");
+    let mut writer = TokenSetWriter::begin(&target, options, config_digest, None).expect("begin");
     for i in 0..40 {
         let text = format!("{i} {}", TEXT.repeat(1 + i % 3));
         let split = if i % 8 == 7 { "validation" } else { "train" };
-        writer.push(split, &format!("{i:032x}"), &tokenizer.encode(&text), text.len() as u64).expect("push");
+        let (doc_id, text_digest) = (format!("{i:032x}"), digest_bytes(text.as_bytes()));
+        assert_eq!(writer.offer(split, &doc_id, &text_digest).expect("offer"), Offer::Wanted);
+        let document = Document { doc_id: &doc_id, text_digest, text_bytes: text.len() as u64 };
+        writer.push(split, &document, &tokenizer.encode(&text)).expect("push");
     }
-    let config_digest = digest_bytes(b"settings");
     let reference = Reference::artefact("tokens", "test");
     let judged = Manifest::new(reference.clone(), Timestamp(0), Vec::new(), config_digest, serde_json::Value::Null).inputs_digest();
     let clearance = Clearance {

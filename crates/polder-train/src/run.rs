@@ -249,9 +249,9 @@ fn initial(init: &Init, seed: u64, tokens: &TokenSetDetails) -> Result<(Weights,
         Init::Fresh(model) => {
             fits(model)?;
             let mut model = model.clone();
-            // Texts in the shards end with this token, and so the next one begins after it.
-            model.bos_token_id.get_or_insert(tokens.eos_id);
-            model.eos_token_id.get_or_insert(tokens.eos_id);
+            // Where no token opens texts, the next one begins after the token that closes them.
+            model.bos_token_id = model.bos_token_id.or(tokens.bos_id).or(tokens.eos_id);
+            model.eos_token_id = model.eos_token_id.or(tokens.eos_id);
             Ok((Weights::init(&model, seed)?, None))
         }
         Init::Weights(dir) => {

@@ -117,7 +117,8 @@ impl<'a> Step<Context<'a>, Error> for Plan {
         let request = stage::PlanRequest {
             n_tokens: details.n_tokens.get("train").copied().unwrap_or(0),
             vocab_size: details.vocab_size,
-            end_id: details.eos_id,
+            bos_id: details.bos_id.or(details.eos_id),
+            eos_id: details.eos_id,
             seconds: s.minutes * 60.0,
             steps: s.steps,
             preset: s.preset.clone(),

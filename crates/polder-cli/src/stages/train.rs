@@ -133,8 +133,10 @@ pub struct PlanRequest {
     pub n_tokens: u64,
     /// Vocabulary size.
     pub vocab_size: usize,
-    /// The token that ends documents.
-    pub end_id: u32,
+    /// The token that a text begins after: the one that opens documents, else the one that closes them.
+    pub bos_id: Option<u32>,
+    /// The token that closes documents.
+    pub eos_id: Option<u32>,
     /// Seconds to train.
     pub seconds: f64,
     /// Steps, where they are given.
@@ -179,7 +181,7 @@ pub fn plan(request: &PlanRequest) -> anyhow::Result<ModelPlan> {
         let found = polder_model::preset(name, request.vocab_size, settings.context);
         let names: Vec<&str> = PRESETS.iter().map(|p| p.name).collect();
         let missing = || usage(format!("there is no size of model called `{name}`"), format!("The sizes are {}.", names.join(", ")));
-        found.map(|c| ModelConfig { bos_token_id: Some(request.end_id), eos_token_id: Some(request.end_id), ..c }).ok_or_else(missing)
+        found.map(|c| ModelConfig { bos_token_id: request.bos_id, eos_token_id: request.eos_id, ..c }).ok_or_else(missing)
     };
     let mut candidates: Vec<Candidate> = Vec::new();
     if request.steps.is_none() || request.preset.is_none() {

@@ -40,7 +40,8 @@ pub fn run(world: &mut World, args: &Args) -> anyhow::Result<()> {
     let request = stages::train::PlanRequest {
         n_tokens: (bytes as f64 / BYTES_PER_TOKEN) as u64,
         vocab_size: args.vocab,
-        end_id: 0,
+        bos_id: Some(0),
+        eos_id: Some(0),
         seconds: args.hours * 3600.0,
         steps: None,
         preset: None,

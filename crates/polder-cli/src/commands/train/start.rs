@@ -35,7 +35,8 @@ pub fn run(world: &mut World, args: Args) -> anyhow::Result<()> {
     let request = stages::train::PlanRequest {
         n_tokens: details.n_tokens.get("train").copied().unwrap_or(0),
         vocab_size: details.vocab_size,
-        end_id: details.eos_id,
+        bos_id: details.bos_id.or(details.eos_id),
+        eos_id: details.eos_id,
         seconds: args.minutes * 60.0,
         steps: args.steps,
         preset: args.model,

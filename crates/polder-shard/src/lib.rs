@@ -17,7 +17,7 @@
 //! While a set `NAME` is written, `.NAME.build/` beside it holds the shards that are closed and `.NAME.build.json` lists them;
 //! what a kill leaves there is gone on from.
 //!
-//! Start with [`TokenSetWriter`] to write one, with [`TokenSet`] to read one. It knows neither text nor tables.
+//! Start with [`TokenSetWriter`] to write one, with [`TokenSet`] to read one, with [`Loader`] for batches. It knows neither text nor tables.
 
 mod base;
 mod block_sums;
@@ -26,6 +26,7 @@ mod documents;
 mod error;
 mod index;
 mod index_writer;
+mod loader;
 mod mapped;
 mod order;
 mod progress;
@@ -41,8 +42,12 @@ pub use details::{ShardDetails, TokenSetDetails};
 pub use documents::{TokenDocument, read_documents};
 pub use error::ShardError;
 pub use index::{Dtype, Index};
+pub use loader::{
+    Batch, BatchPlan, Batches, Fingerprint, IGNORED, Loader, LoaderError, LoaderOptions, LoaderState, Masking, Mixture, Order, Packing,
+    PackingReport, Place, SampleRows, Source, TokenTable, Weight,
+};
 pub use mapped::MappedFile;
-pub use order::SampleOrder;
+pub use order::{SampleOrder, WindowOrder};
 pub use reader::{DocumentSpan, Split, TokenSet, TokenSlice};
 pub use set_writer::{Document, LAYOUT, Offer, OfferCounts, SetOptions, ShardOptions, TokenSetWriter, standing_set};
 pub use sums_file::{FileSums, ShardSums};

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use polder_base::{Digest, Manifest};
 use rayon::prelude::*;
 
-use crate::details::TokenSetDetails;
+use crate::details::{TokenSetDetails, shard_number};
 use crate::error::ShardError;
 use crate::index::{Dtype, Index};
 use crate::mapped::MappedFile;
@@ -67,23 +67,25 @@ impl TokenSet {
         };
         let broken = |reason: String| ShardError::Broken { path: self.folder.join(Manifest::FILE), reason };
         let sizes: HashMap<&str, u64> = self.manifest.files.iter().map(|f| (f.path.as_str(), f.bytes)).collect();
-        // By number; `train-100000` comes after `train-99999`.
-        let mut bins: Vec<(u32, &str)> = sizes.keys().filter_map(|path| Some((shard_number(path, split)?, *path))).collect();
-        bins.sort_unstable();
         let width = self.details.dtype.bytes() as u64;
-        let mut shards = Vec::with_capacity(bins.len());
+        let mut shards = Vec::new();
         let mut end = 0u64;
-        for (_, bin) in bins {
-            let stem = bin.trim_end_matches(".bin");
-            let bytes = sizes[bin];
-            let index_bytes = sizes.get(format!("{stem}.idx").as_str());
-            let index_bytes = *index_bytes.ok_or_else(|| broken(format!("it has {bin} without its index")))?;
-            if !bytes.is_multiple_of(width) {
-                return Err(broken(format!("{bin} has {bytes} bytes, which are no whole tokens")));
+        for of_shard in self.details.shards.iter().filter(|s| s.split == split) {
+            let name = &of_shard.name;
+            if shard_number(name, split).is_none() {
+                return Err(broken(format!("`{name}` is no name of a shard of {split}")));
+            }
+            let size = |ending: &str| {
+                let file = format!("{name}.{ending}");
+                sizes.get(file.as_str()).copied().ok_or_else(|| broken(format!("it does not list {file}")))
+            };
+            let (bytes, index_bytes) = (size("bin")?, size("idx")?);
+            if of_shard.n_tokens.checked_mul(width) != Some(bytes) {
+                return Err(broken(format!("{name} has {bytes} bytes, which are not its {} tokens", of_shard.n_tokens)));
             }
             let start = end;
-            end = start.checked_add(bytes / width).ok_or_else(|| broken("its shards hold more tokens than can be counted".into()))?;
-            shards.push(Shard { stem: stem.to_owned(), bytes, index_bytes, start, end, files: OnceLock::new() });
+            end = start.checked_add(of_shard.n_tokens).ok_or_else(|| broken("its shards hold more tokens than can be counted".into()))?;
+            shards.push(Shard { stem: name.clone(), bytes, index_bytes, start, end, files: OnceLock::new() });
         }
         if end != *n_tokens {
             return Err(broken(format!("the shards of {split} hold {end} tokens, not {n_tokens}")));
@@ -98,12 +100,6 @@ impl TokenSet {
             vocab_size: self.details.vocab_size,
         })
     }
-}
-
-/// The number in `SPLIT-NUMBER.bin`; `None` for other files.
-fn shard_number(path: &str, split: &str) -> Option<u32> {
-    let number = path.strip_prefix(split)?.strip_prefix('-')?.strip_suffix(".bin")?;
-    if number.bytes().all(|b| b.is_ascii_digit()) { number.parse().ok() } else { None }
 }
 
 /// One part of a set, as one stream of tokens.

@@ -4,11 +4,12 @@
 //! functions panic instead of returning errors.
 #![allow(clippy::expect_used)]
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use polder_base::{Clearance, Manifest, Reference, Timestamp, Verdict, digest_bytes};
-use polder_shard::{Document, Offer, SetOptions, ShardOptions, TokenSetWriter};
+use polder_base::{Clearance, Manifest, ManifestFile, Reference, Timestamp, Verdict, digest_bytes};
+use polder_shard::{Document, Dtype, Offer, SetOptions, ShardDetails, ShardOptions, TokenSetDetails, TokenSetWriter};
 use polder_tokenizer::{END_OF_TEXT, Tokenizer, TrainOptions, WordCounts, train};
 
 /// The text that the fixtures repeat.
@@ -64,4 +65,102 @@ pub fn token_set(dir: &Path, cleared: bool) -> PathBuf {
     };
     writer.finish(reference, Timestamp(0), Vec::new(), config_digest, cleared.then_some(clearance)).expect("finish");
     target
+}
+
+/// Writes a set `NAME` with one part, `train`, of documents given as their tokens; returns its folder. Nothing is added to the documents.
+///
+/// # Panics
+/// When a file cannot be written.
+pub fn token_set_of(
+    dir: &Path,
+    name: &str,
+    vocab_size: usize,
+    tokens_per_shard_max: u64,
+    documents: impl Iterator<Item = Vec<u32>>,
+) -> PathBuf {
+    let target = dir.join(name);
+    let options = SetOptions {
+        splits: vec!["train".into()],
+        shards: ShardOptions { vocab_size, bos_id: None, eos_id: None, tokens_per_shard_max },
+        tokenizer_digest: digest_bytes(b"tokenizer"),
+    };
+    let config_digest = digest_bytes(name.as_bytes());
+    let mut writer = TokenSetWriter::begin(&target, options, config_digest, None).expect("begin");
+    for (i, tokens) in documents.enumerate() {
+        let (doc_id, text_digest) = (format!("{i:032x}"), digest_bytes(&i.to_le_bytes()));
+        assert_eq!(writer.offer("train", &doc_id, &text_digest).expect("offer"), Offer::Wanted);
+        writer.push("train", &Document { doc_id: &doc_id, text_digest, text_bytes: 1 }, &tokens).expect("push");
+    }
+    writer.finish(Reference::artefact("tokens", name), Timestamp(0), Vec::new(), config_digest, None).expect("finish");
+    target
+}
+
+/// Writes a set of empty, sparse shards that takes no room on disk, whatever its size; returns its folder. Its manifest and the ends of
+/// its indexes are those of a sound set, what lies between is zero.
+///
+/// # Panics
+/// When a file cannot be written.
+pub fn sparse_token_set(dir: &Path, n_shards: u64, tokens_per_shard: u64, documents_per_shard: u64) -> PathBuf {
+    let folder = dir.join("sparse");
+    fs::create_dir_all(&folder).expect("folder");
+    let (mut shards, mut files) = (Vec::new(), Vec::new());
+    for shard in 0..n_shards {
+        let name = format!("train-{shard:05}");
+        for (ending, bytes) in [
+            ("bin", 2 * tokens_per_shard),
+            ("idx", sparse_index(&folder.join(format!("{name}.idx")), tokens_per_shard, documents_per_shard)),
+        ] {
+            let path = format!("{name}.{ending}");
+            File::options().create(true).append(true).open(folder.join(&path)).expect("create").set_len(bytes).expect("length");
+            files.push(ManifestFile { path, bytes, digest: digest_bytes(b"") });
+        }
+        let doc_id = |i: u64| format!("{:032x}", shard * documents_per_shard + i);
+        shards.push(ShardDetails {
+            name,
+            split: "train".into(),
+            n_tokens: tokens_per_shard,
+            n_documents: documents_per_shard,
+            text_bytes: 0,
+            first_doc_id: doc_id(0),
+            last_doc_id: doc_id(documents_per_shard - 1),
+        });
+    }
+    let of_train = |n: u64| [("train".to_owned(), n)].into();
+    let details = TokenSetDetails {
+        n_tokens: of_train(n_shards * tokens_per_shard),
+        n_documents: of_train(n_shards * documents_per_shard),
+        dtype: Dtype::U16,
+        vocab_size: 50_257,
+        bos_id: None,
+        eos_id: Some(50_256),
+        bytes: of_train(0),
+        unigram_entropy_nats: 0.0,
+        tokenizer_digest: digest_bytes(b"tokenizer"),
+        shards,
+    };
+    let details = serde_json::to_value(&details).expect("json");
+    let mut manifest = Manifest::new(Reference::artefact("tokens", "sparse"), Timestamp(0), Vec::new(), digest_bytes(b"config"), details);
+    manifest.files = files;
+    manifest.write(&folder).expect("manifest");
+    folder
+}
+
+/// Writes header, last length, last offset and last document mark of an index; returns its size.
+fn sparse_index(path: &Path, n_tokens: u64, n_documents: u64) -> u64 {
+    let s = n_documents;
+    let bytes = 34 + 12 * s + 8 * (s + 1);
+    let header = [b"MMIDIDX\0\0".as_slice(), &1u64.to_le_bytes(), &[8], &s.to_le_bytes(), &(s + 1).to_le_bytes()].concat();
+    let last = n_tokens / s;
+    let numbers = [
+        (0, header),
+        (34 + 4 * (s - 1), (last as i32).to_le_bytes().to_vec()),
+        (34 + 4 * s + 8 * (s - 1), (2 * (n_tokens - last)).to_le_bytes().to_vec()),
+        (bytes - 8, s.to_le_bytes().to_vec()),
+    ];
+    let mut file = File::create(path).expect("create");
+    for (at, bytes) in numbers {
+        file.seek(SeekFrom::Start(at)).expect("seek");
+        file.write_all(&bytes).expect("write");
+    }
+    bytes
 }

@@ -4,11 +4,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use polder_base::{Manifest, ManifestFile, Reference, Timestamp, digest_bytes};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{SetOptions, ShardOptions, TokenSetDetails, TokenSetWriter};
 
 /// Every document ends with this; all other tokens of a set are different from each other.
 const END: u32 = 0;
@@ -16,22 +14,14 @@ const VOCAB: usize = 100_000;
 
 /// Writes documents of the given lengths, the closing token included, and opens the set.
 fn set(dir: &Path, name: &str, lengths: &[usize], tokens_per_shard_max: u64) -> TokenSet {
-    let options = SetOptions {
-        splits: vec!["train".into()],
-        shards: ShardOptions { vocab_size: VOCAB, end_id: END, tokens_per_shard_max },
-        tokenizer_digest: digest_bytes(b"tokenizer"),
-    };
-    let target = dir.join(name);
-    let mut writer = TokenSetWriter::create(&target, options).expect("create");
-    let mut next = 1;
-    for (i, length) in lengths.iter().enumerate() {
-        let tokens: Vec<u32> = (next..next + *length as u32 - 1).collect();
+    let mut next = 0;
+    let documents = lengths.iter().map(|length| {
+        let mut document: Vec<u32> = (1..*length as u32).map(|i| next + i).collect();
         next += *length as u32 - 1;
-        writer.push("train", &format!("{i:08}"), &tokens, 1).expect("push");
-    }
-    let config = digest_bytes(name.as_bytes());
-    writer.finish(Reference::artefact("tokens", name), Timestamp(0), Vec::new(), config, None).expect("finish");
-    TokenSet::open(&target).expect("open")
+        document.push(END);
+        document
+    });
+    TokenSet::open(&polder_testkit::token_set_of(dir, name, VOCAB, tokens_per_shard_max, documents)).expect("open")
 }
 
 fn loader(sets: &[(&TokenSet, &str)], options: &LoaderOptions) -> Loader {
@@ -415,54 +405,10 @@ fn which_rows_a_place_saw_is_known_for_every_packing() {
     }
 }
 
-/// Writes a set of empty, sparse shards that its manifest and the ends of its indexes describe; returns its folder.
-fn sparse_set(dir: &Path, n_shards: u64, tokens_per_shard: u64, documents_per_shard: u64) -> std::path::PathBuf {
-    use std::io::{Seek, SeekFrom, Write};
-    let folder = dir.join("sparse");
-    fs::create_dir_all(&folder).expect("folder");
-    let details = TokenSetDetails {
-        n_tokens: [("train".to_owned(), n_shards * tokens_per_shard)].into(),
-        n_documents: [("train".to_owned(), n_shards * documents_per_shard)].into(),
-        dtype: crate::Dtype::U16,
-        vocab_size: 50_257,
-        eos_id: 50_256,
-        bytes: [("train".to_owned(), 0)].into(),
-        unigram_entropy_nats: 0.0,
-        tokenizer_digest: digest_bytes(b"tokenizer"),
-    };
-    let details = serde_json::to_value(&details).expect("json");
-    let mut manifest = Manifest::new(Reference::artefact("tokens", "sparse"), Timestamp(0), Vec::new(), digest_bytes(b"config"), details);
-    for shard in 0..n_shards {
-        let (bin, idx) = (format!("train-{shard:05}.bin"), format!("train-{shard:05}.idx"));
-        let (s, bin_bytes) = (documents_per_shard, 2 * tokens_per_shard);
-        fs::File::create(folder.join(&bin)).expect("bin").set_len(bin_bytes).expect("length");
-        let mut file = fs::File::create(folder.join(&idx)).expect("idx");
-        let idx_bytes = 34 + 12 * s + 8 * (s + 1);
-        file.set_len(idx_bytes).expect("length");
-        let header = [b"MMIDIDX\0\0".as_slice(), &1u64.to_le_bytes(), &[8], &s.to_le_bytes(), &(s + 1).to_le_bytes()].concat();
-        let last = tokens_per_shard / s;
-        let numbers: [(u64, Vec<u8>); 4] = [
-            (0, header),
-            (34 + 4 * (s - 1), (last as i32).to_le_bytes().to_vec()),
-            (34 + 4 * s + 8 * (s - 1), (2 * (tokens_per_shard - last)).to_le_bytes().to_vec()),
-            (idx_bytes - 8, s.to_le_bytes().to_vec()),
-        ];
-        for (at, bytes) in numbers {
-            file.seek(SeekFrom::Start(at)).expect("seek");
-            file.write_all(&bytes).expect("write");
-        }
-        for (path, bytes) in [(bin, bin_bytes), (idx, idx_bytes)] {
-            manifest.files.push(ManifestFile { path, bytes, digest: digest_bytes(b"") });
-        }
-    }
-    manifest.write(&folder).expect("manifest");
-    folder
-}
-
 #[test]
 fn a_set_of_a_hundred_billion_tokens_is_read_anywhere_without_being_looked_through() {
     let dir = tempfile::tempdir().expect("folder");
-    let folder = sparse_set(dir.path(), 50, 2_000_000_000, 2_000_000);
+    let folder = polder_testkit::sparse_token_set(dir.path(), 50, 2_000_000_000, 2_000_000);
     // What lies between the ends of an index is damaged (it is empty), so whoever looked at every entry would refuse the set.
     let set = TokenSet::open(&folder).expect("open");
     let split = set.split("train").expect("split");

@@ -1,17 +1,38 @@
 //! Tokenizes from other programs: `tokenize train VOCAB OUT < texts.jsonl`, `tokenize encode TOKENIZER < texts.jsonl`,
+//! `tokenize encode-special TOKENIZER` (special tokens in the text are found), `tokenize decode TOKENIZER` (lists of ids),
 //! `tokenize split < texts.jsonl`. A line is a JSON string; so is, or a JSON list, each line that comes out.
+//! `tokenize export TOKENIZER json|ranks|vocab-bpe|gguf OUT` writes another format; `--splitter NAME` in front is for rank files.
 
 use std::error::Error;
 use std::io::{BufRead, BufWriter, Write};
 use std::path::Path;
 
-use polder_tokenizer::{END_OF_TEXT, Splitter, Tokenizer, TrainOptions, WordCounts, train};
+use polder_tokenizer::{
+    END_OF_TEXT, GgufRoles, RankOptions, SpecialPolicy, Splitter, Tokenizer, TrainOptions, WordCounts, train, write_gguf_metadata,
+};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let texts = std::io::stdin().lock().lines().map(|line| Ok(serde_json::from_str(&line?)?));
-    let texts: Vec<String> = texts.collect::<Result<_, Box<dyn Error>>>()?;
+    let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let mut ranks = RankOptions::default();
+    if let ["--splitter", name, ..] = arguments[..] {
+        ranks.splitter = Some(name.parse()?);
+        arguments.drain(..2);
+    }
+    let open = |path: &str| Tokenizer::open_with(Path::new(path), &ranks);
+    if let ["export", tokenizer, format, to] = arguments[..] {
+        return export(&open(tokenizer)?, format, Path::new(to));
+    }
+    let lines: Vec<String> = std::io::stdin().lock().lines().collect::<Result<_, _>>()?;
+    if let ["decode", tokenizer] = arguments[..] {
+        let tokenizer = open(tokenizer)?;
+        let mut out = BufWriter::new(std::io::stdout().lock());
+        for line in &lines {
+            writeln!(out, "{}", serde_json::to_string(&tokenizer.decode(&serde_json::from_str::<Vec<u32>>(line)?))?)?;
+        }
+        return Ok(());
+    }
+    let texts: Vec<String> = lines.iter().map(|line| serde_json::from_str(line)).collect::<Result<_, _>>()?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     match arguments[..] {
         ["train", vocab, to] => {
@@ -26,9 +47,21 @@ fn main() -> Result<(), Box<dyn Error>> {
             std::fs::write(to, train(&counts, &options, &mut |_, _| {})?.to_json())?;
         }
         ["encode", tokenizer] => {
-            let tokenizer = Tokenizer::open(Path::new(tokenizer))?;
+            let tokenizer = open(tokenizer)?;
+            let mut encoder = tokenizer.encoder();
+            let mut ids = Vec::new();
             for text in &texts {
-                writeln!(out, "{}", serde_json::to_string(&tokenizer.encode(text))?)?;
+                ids.clear();
+                encoder.encode_into(text, &mut ids);
+                writeln!(out, "{}", serde_json::to_string(&ids)?)?;
+            }
+        }
+        ["encode-special", tokenizer] => {
+            let tokenizer = open(tokenizer)?;
+            for text in &texts {
+                let mut ids = Vec::new();
+                tokenizer.encode_with(text, &SpecialPolicy::AllowAll, &mut ids)?;
+                writeln!(out, "{}", serde_json::to_string(&ids)?)?;
             }
         }
         ["split"] => {
@@ -37,7 +70,26 @@ fn main() -> Result<(), Box<dyn Error>> {
                 writeln!(out, "{}", serde_json::to_string(&pieces)?)?;
             }
         }
-        _ => return Err("usage: tokenize train VOCAB OUT | encode TOKENIZER | split".into()),
+        _ => return Err("usage: tokenize train VOCAB OUT | encode TOKENIZER | encode-special TOKENIZER | decode TOKENIZER | export TOKENIZER FORMAT OUT | split".into()),
+    }
+    Ok(())
+}
+
+fn export(tokenizer: &Tokenizer, format: &str, to: &Path) -> Result<(), Box<dyn Error>> {
+    match format {
+        "json" => std::fs::write(to, tokenizer.to_json())?,
+        "ranks" => std::fs::write(to, tokenizer.to_ranks()?)?,
+        "vocab-bpe" => {
+            let (vocabulary, merges) = tokenizer.to_vocab_bpe()?;
+            std::fs::create_dir_all(to)?;
+            std::fs::write(to.join("encoder.json"), vocabulary)?;
+            std::fs::write(to.join("vocab.bpe"), merges)?;
+        }
+        "gguf" => {
+            let roles = GgufRoles { bos: tokenizer.end_id(), eos: tokenizer.end_id(), padding: None };
+            std::fs::write(to, write_gguf_metadata(&tokenizer.gguf_vocabulary(&roles)?))?;
+        }
+        other => return Err(format!("there is no format `{other}`").into()),
     }
     Ok(())
 }

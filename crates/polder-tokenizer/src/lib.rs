@@ -5,18 +5,23 @@
 //! Start with [`WordCounts`] and [`train()`] to make a tokenizer, with [`Tokenizer`] to use one, with [`Encoder`] to use it fast.
 
 mod bpe;
+mod char_model;
 mod definition;
 mod encoder;
 mod error;
 mod fast_hash;
 mod formats;
+mod special;
 mod split;
 mod tokenizer;
 mod train;
 
-pub use definition::{AddedToken, Definition, Merging, Normalizer};
+pub use char_model::CharModel;
+pub use definition::{AddedToken, Around, Definition, Merging, Normalizer};
 pub use encoder::Encoder;
-pub use error::TokenizerError;
+pub use error::{Place, TokenizerError};
+pub use formats::{GgufRoles, GgufValue, RankOptions, SpecialName, write_gguf_metadata};
+pub use special::SpecialPolicy;
 pub use split::{Behavior, Digits, Pattern, Splitter, UnknownSplitter};
 pub use tokenizer::Tokenizer;
 pub use train::{TrainOptions, WordCounts, train};

@@ -1,18 +1,22 @@
 //! A tokenizer: text to ids and back.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use polder_base::{Digest, digest_bytes};
+use unicode_normalization::UnicodeNormalization;
 
 use crate::bpe::{Bpe, Scratch};
-use crate::definition::Definition;
+use crate::char_model::CharModel;
+use crate::definition::{Definition, Merging, Normalizer};
 use crate::encoder::Encoder;
 use crate::error::TokenizerError;
-use crate::formats::tokenizer_json;
+use crate::formats::{self, RankOptions, tokenizer_json};
+use crate::special::{AddedTokens, SpecialPolicy};
 
-/// A byte-level BPE; cloning shares it.
+/// A byte-level BPE, or a model over characters; cloning shares it.
 ///
 /// Encoding never gives the id of a special token: text that looks like one stays text.
 #[derive(Clone)]
@@ -20,20 +24,39 @@ pub struct Tokenizer(Arc<Inner>);
 
 struct Inner {
     definition: Definition,
-    bpe: Bpe,
+    engine: Engine,
+    added: AddedTokens,
+    lacks_bytes: bool,
     /// What encoders that are done have left for those to come.
     idle: Mutex<Vec<Scratch>>,
     digest: Digest,
 }
 
+/// What makes ids of text.
+pub(crate) enum Engine {
+    /// Merges over bytes.
+    Bytes(Box<Bpe>),
+    /// A model over the characters of normalised text.
+    Characters(Box<CharModel>),
+}
+
 impl Tokenizer {
-    /// Opens a `tokenizer.json`.
+    /// Opens a tokenizer of any format: a `tokenizer.json`, a folder with one, a folder with `vocab.bpe` and `encoder.json` or
+    /// `merges.txt` and `vocab.json`, a rank file of tiktoken whose digest is known, or a GGUF file.
     ///
     /// # Errors
     /// The file cannot be read, is no tokenizer, or asks for what is not understood here.
     pub fn open(path: &Path) -> Result<Self, TokenizerError> {
-        let text = std::fs::read_to_string(path).map_err(|source| TokenizerError::Read { path: path.to_owned(), source })?;
-        Self::from_json(&text).map_err(|source| TokenizerError::File { path: path.to_owned(), source: Box::new(source) })
+        Self::open_with(path, &RankOptions::default())
+    }
+
+    /// Opens a tokenizer, and takes from `ranks` what a rank file does not say.
+    ///
+    /// # Errors
+    /// Those of [`Tokenizer::open`].
+    pub fn open_with(path: &Path, ranks: &RankOptions) -> Result<Self, TokenizerError> {
+        let definition = formats::open(path, ranks)?;
+        Self::try_new(definition).map_err(|source| TokenizerError::File { path: path.to_owned(), source: Box::new(source) })
     }
 
     /// Reads the text of a `tokenizer.json`.
@@ -49,14 +72,34 @@ impl Tokenizer {
         tokenizer_json::write(&self.0.definition)
     }
 
+    /// Writes a rank file as tiktoken reads it: bytes in base64 and rank, special tokens left out.
+    ///
+    /// # Errors
+    /// Its merges are not in the order of the ids, or it is no byte-level BPE.
+    pub fn to_ranks(&self) -> Result<String, TokenizerError> {
+        formats::write_ranks(&self.0.definition)
+    }
+
+    /// Writes GPT-2's two files: `encoder.json` and `vocab.bpe`.
+    ///
+    /// # Errors
+    /// It is no byte-level BPE with GPT-2's splitting.
+    pub fn to_vocab_bpe(&self) -> Result<(String, String), TokenizerError> {
+        formats::write_vocab_bpe(&self.0.definition)
+    }
+
     /// Makes a tokenizer of its parts.
     ///
     /// # Errors
     /// They contradict each other.
     pub fn try_new(definition: Definition) -> Result<Self, TokenizerError> {
-        let bpe = Bpe::try_new(&definition)?;
+        let engine = match &definition.merging {
+            Merging::Characters(model) => Engine::Characters(model.clone()),
+            Merging::Pairs(_) | Merging::Ranks => Engine::Bytes(Box::new(Bpe::try_new(&definition)?)),
+        };
+        let added = AddedTokens::new(&definition, &|text| normalize(&definition, text).into_owned());
         let digest = digest_bytes(tokenizer_json::write(&definition).as_bytes());
-        Ok(Self(Arc::new(Inner { definition, bpe, idle: Mutex::default(), digest })))
+        Ok(Self(Arc::new(Inner { lacks_bytes: definition.lacks_bytes(), definition, engine, added, idle: Mutex::default(), digest })))
     }
 
     /// What it is made of.
@@ -91,12 +134,38 @@ impl Tokenizer {
         self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
     }
 
-    pub(crate) fn bpe(&self) -> &Bpe {
-        &self.0.bpe
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    pub(crate) fn added(&self) -> &AddedTokens {
+        &self.0.added
+    }
+
+    /// Whether encoding gives `u32::MAX` for bytes without a token.
+    pub(crate) fn lacks_bytes(&self) -> bool {
+        self.0.lacks_bytes
+    }
+
+    /// What is done to text before it is cut.
+    pub(crate) fn normalize<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        normalize(&self.0.definition, text)
+    }
+
+    /// Encodes a text under a policy about special tokens and appends its ids to `out`.
+    ///
+    /// # Errors
+    /// The policy refuses a token that the text holds, or names one that is not there; `out` is as it was.
+    pub fn encode_with(&self, text: &str, policy: &SpecialPolicy, out: &mut Vec<u32>) -> Result<(), TokenizerError> {
+        self.encoder().encode_with(text, policy, out)
     }
 
     /// Decodes ids to the bytes they stand for; special tokens give their text, unknown ids nothing.
     pub fn decode_bytes(&self, ids: &[u32]) -> Vec<u8> {
+        if let Engine::Characters(model) = self.engine() {
+            let text = |id: &u32| self.token_bytes(*id).filter(|t| !t.is_empty()).map(|t| String::from_utf8_lossy(t).into_owned());
+            return model.decode(ids.iter().filter_map(text).collect()).into_bytes();
+        }
         ids.iter().filter_map(|id| self.token_bytes(*id)).flatten().copied().collect()
     }
 
@@ -108,7 +177,7 @@ impl Tokenizer {
         }
     }
 
-    /// The bytes of one token.
+    /// The bytes of one token; for a model over characters the text that its file gives it.
     pub fn token_bytes(&self, id: u32) -> Option<&[u8]> {
         self.0.definition.tokens.get(id as usize).map(|t| &**t)
     }
@@ -124,9 +193,34 @@ impl Tokenizer {
         added.binary_search_by_key(&id, |a| a.id).is_ok_and(|i| added[i].special)
     }
 
+    /// The token that ends a text: [`END_OF_TEXT`](crate::END_OF_TEXT), or what others call it.
+    pub fn end_id(&self) -> Option<u32> {
+        const NAMES: [&str; 10] = [
+            crate::END_OF_TEXT,
+            "<|end_of_text|>",
+            "</s>",
+            "<eos>",
+            "<|eos|>",
+            "<EOS>",
+            "[EOS]",
+            "<｜end▁of▁sentence｜>",
+            "<|im_end|>",
+            "[SEP]",
+        ];
+        NAMES.iter().find_map(|name| self.special_id(name))
+    }
+
     /// Digest of [`Tokenizer::to_json`].
     pub fn digest(&self) -> Digest {
         self.0.digest
+    }
+}
+
+fn normalize<'t>(definition: &Definition, text: &'t str) -> Cow<'t, str> {
+    match (&definition.merging, definition.normalizer) {
+        (Merging::Characters(model), _) => Cow::Owned(model.normalize(text)),
+        (_, Normalizer::Nfc) if !text.is_ascii() => Cow::Owned(text.nfc().collect()),
+        (_, Normalizer::Nfc | Normalizer::None) => Cow::Borrowed(text),
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod merges;
 
-use crate::definition::{Definition, Merging};
+use crate::definition::{self, Definition};
 use crate::error::TokenizerError;
 use crate::fast_hash::FastMap;
 use crate::split::Splitter;
@@ -44,12 +44,10 @@ impl Bpe {
             }
             ids.insert(bytes, id as u32);
         }
-        if let Some(byte) = byte_ids.iter().position(|id| *id == u32::MAX) {
+        if let Some(byte) = (0u8..=255).find(|byte| definition::must_have(*byte) && byte_ids[usize::from(*byte)] == u32::MAX) {
             return Err(broken(format!("byte {byte} has no token")));
         }
-        let Merging::Pairs(pairs) = &definition.merging else {
-            return Err(broken("its merges are ranks, which are not understood".into()));
-        };
+        let pairs = definition.merge_pairs();
         let mut merges = Merges::with_capacity(pairs.len());
         for (rank, (left, right)) in pairs.iter().enumerate() {
             let (l, r) = match (tokens.get(*left as usize), tokens.get(*right as usize)) {

@@ -1,17 +1,27 @@
-//! `tokenizer.json`, the form that Hugging Face's `tokenizers` reads.
+//! `tokenizer.json`, the form that Hugging Face's `tokenizers` reads and writes.
 //!
-//! Reading tolerates unknown keys, and refuses by name those known to change the ids.
+//! A byte-level BPE becomes a definition whose splitter is known here; WordPiece, Unigram and BPE over characters keep their steps as the file
+//! says them, in a [`CharModel`]. Unknown keys are tolerated, those that change ids and are not understood are refused by their path.
+//! Truncation and padding are settings of a call, and are not kept.
+
+mod around;
+mod splitting;
+mod write;
 
 use std::collections::HashMap;
+use std::fmt;
 
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Serialize, Serializer};
-use serde_json::{Value, json};
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
-use super::alphabet::{FromText, to_text};
-use crate::definition::{AddedToken, Definition, Merging, Normalizer, VOCAB_SIZE_MAX};
+use super::byte_level::{Vocabulary, place};
+use crate::char_model::{CharModel, Parts};
+use crate::definition::{AddedToken, Definition, Merging, Normalizer};
 use crate::error::TokenizerError;
 use crate::split::Splitter;
+
+pub(crate) use write::write;
 
 #[derive(Deserialize)]
 struct File {
@@ -26,6 +36,9 @@ struct File {
     #[serde(default)]
     decoder: Value,
     model: Model,
+    /// Ours: ranks decide, and the merges are only for others.
+    #[serde(default)]
+    polder_ranks: bool,
 }
 
 #[derive(Deserialize)]
@@ -35,15 +48,57 @@ struct Model {
     #[serde(default)]
     dropout: Option<f64>,
     #[serde(default)]
+    unk_token: Option<String>,
+    #[serde(default)]
+    unk_id: Option<u32>,
+    #[serde(default)]
     continuing_subword_prefix: Option<String>,
     #[serde(default)]
     end_of_word_suffix: Option<String>,
     #[serde(default)]
+    max_input_chars_per_word: Option<usize>,
+    #[serde(default)]
+    fuse_unk: bool,
+    #[serde(default)]
     byte_fallback: bool,
     #[serde(default)]
     ignore_merges: bool,
-    vocab: HashMap<String, u32>,
+    vocab: Texts,
+    #[serde(default)]
     merges: Vec<Merge>,
+}
+
+/// A vocabulary: texts with ids, or, for Unigram, texts with scores in order of id.
+enum Texts {
+    Ids(HashMap<String, u32>),
+    Scores(Vec<(String, f64)>),
+}
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Texts;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a vocabulary")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Texts, A::Error> {
+                let mut ids = HashMap::new();
+                while let Some((text, id)) = map.next_entry()? {
+                    ids.insert(text, id);
+                }
+                Ok(Texts::Ids(ids))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Texts, A::Error> {
+                let mut scores = Vec::new();
+                while let Some(entry) = seq.next_element()? {
+                    scores.push(entry);
+                }
+                Ok(Texts::Scores(scores))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
 }
 
 /// Older files write a merge as one text, newer ones as two.
@@ -63,183 +118,159 @@ impl Merge {
     }
 }
 
-fn refuse_what_changes_ids(file: &File) -> Result<(), TokenizerError> {
-    let refuse = |key, found: String, known| Err(TokenizerError::Unsupported { key, found, known });
-    let kind = |v: &Value| v["type"].as_str().unwrap_or("null").to_owned();
-    let model = &file.model;
-    if let Some(other) = model.kind.as_deref().filter(|k| *k != "BPE") {
-        return refuse("model.type", other.to_owned(), "BPE");
+/// The type of a step; `null` where there is none.
+fn kind(step: &Value) -> &str {
+    step["type"].as_str().unwrap_or("null")
+}
+
+/// Reads a tokenizer.
+pub(crate) fn read(text: &str) -> Result<Definition, TokenizerError> {
+    let file: File = serde_json::from_str(text).map_err(|source| TokenizerError::Parse { source })?;
+    let byte_level = splitting::is_byte_level(&file.pre_tokenizer);
+    match file.model.kind.as_deref().unwrap_or("BPE") {
+        "BPE" if byte_level || file.pre_tokenizer.is_null() && !file.model.byte_fallback && kind(&file.decoder) == "ByteLevel" => {
+            read_byte_level(file)
+        }
+        "BPE" | "WordPiece" | "Unigram" => read_characters(file),
+        other => Err(TokenizerError::unsupported("model.type", other, "BPE, WordPiece or Unigram")),
     }
-    if !file.normalizer.is_null() {
-        return refuse("normalizer", kind(&file.normalizer), "null");
-    }
-    let pre = &file.pre_tokenizer;
-    if kind(pre) != "ByteLevel" {
-        return refuse("pre_tokenizer", kind(pre), "ByteLevel");
-    }
-    if pre["add_prefix_space"].as_bool() != Some(false) {
-        return refuse("pre_tokenizer.add_prefix_space", pre["add_prefix_space"].to_string(), "false");
-    }
-    if pre["use_regex"].as_bool() == Some(false) {
-        return refuse("pre_tokenizer.use_regex", "false".into(), "true");
-    }
-    if !file.post_processor.is_null() && kind(&file.post_processor) != "ByteLevel" {
-        return refuse("post_processor", kind(&file.post_processor), "ByteLevel or null");
-    }
-    if !file.decoder.is_null() && kind(&file.decoder) != "ByteLevel" {
-        return refuse("decoder", kind(&file.decoder), "ByteLevel");
-    }
+}
+
+fn refuse_model_settings(model: &Model) -> Result<(), TokenizerError> {
     if let Some(p) = model.dropout.filter(|p| *p != 0.0) {
-        return refuse("model.dropout", p.to_string(), "null");
+        return Err(TokenizerError::unsupported("model.dropout", p.to_string(), "null"));
     }
+    Ok(())
+}
+
+fn read_byte_level(file: File) -> Result<Definition, TokenizerError> {
+    let model = file.model;
+    refuse_model_settings(&model)?;
     for (key, value) in
         [("model.continuing_subword_prefix", &model.continuing_subword_prefix), ("model.end_of_word_suffix", &model.end_of_word_suffix)]
     {
         if let Some(text) = value.as_deref().filter(|t| !t.is_empty()) {
-            return refuse(key, format!("`{text}`"), "null");
+            return Err(TokenizerError::unsupported(key, format!("`{text}`"), "null"));
         }
     }
-    if model.byte_fallback {
-        return refuse("model.byte_fallback", "true".into(), "false");
+    let Texts::Ids(texts) = model.vocab else {
+        return Err(TokenizerError::unsupported("model.vocab", "a list", "texts with ids"));
+    };
+    if !file.decoder.is_null() && kind(&file.decoder) != "ByteLevel" {
+        return Err(TokenizerError::unsupported("decoder", kind(&file.decoder), "ByteLevel"));
     }
-    if model.ignore_merges {
-        return refuse("model.ignore_merges", "true".into(), "false");
+    let normalizer = read_normalizer(&file.normalizer, "normalizer")?;
+    let (splitter, add_prefix_space) = splitting::read(&file.pre_tokenizer)?;
+    let added = counted(file.added_tokens, |content| texts.get(content).copied(), texts.len())?;
+    let vocabulary = Vocabulary::read(texts, added)?;
+    let parts: Option<Vec<(&str, &str)>> = model.merges.iter().map(Merge::parts).collect();
+    let parts = parts.ok_or_else(|| TokenizerError::broken("a merge holds no space"))?;
+    let merging = vocabulary.merges(parts, |i, reason| TokenizerError::broken(format!("model.merges[{i}]: {reason}")))?;
+    let around = around::read(&file.post_processor, "post_processor", vocabulary.tokens.len())?;
+    let mut definition = Definition {
+        tokens: vocabulary.tokens,
+        merging,
+        added: vocabulary.added,
+        splitter,
+        normalizer,
+        add_prefix_space,
+        whole_words_first: model.ignore_merges,
+        around,
+    };
+    if file.polder_ranks {
+        let listed = std::mem::replace(&mut definition.merging, Merging::Ranks);
+        if listed != Merging::Pairs(definition.merge_pairs()) {
+            return Err(TokenizerError::unsupported("polder_ranks", "true", "merges that say the same as the ranks"));
+        }
     }
-    match file.added_tokens.iter().find(|t| !t.special) {
-        Some(token) => refuse("added_tokens", format!("an ordinary token `{}`", token.content), "special tokens"),
-        None => Ok(()),
+    Ok(definition)
+}
+
+/// Checks that each added token has the id that the reference counts for it: its own in the vocabulary, or the next behind all.
+fn counted(added: Vec<AddedToken>, id_of: impl Fn(&str) -> Option<u32>, n_vocabulary: usize) -> Result<Vec<AddedToken>, TokenizerError> {
+    let mut most: Option<u32> = None;
+    for (i, token) in added.iter().enumerate() {
+        if token.content.is_empty() {
+            return Err(TokenizerError::broken(format!("added_tokens[{i}] is empty")));
+        }
+        let n = n_vocabulary as u32;
+        let next = most.map_or(n, |most| if most >= n { most.saturating_add(1) } else { n });
+        let expected = id_of(&token.content).unwrap_or(next);
+        if token.id != expected {
+            let reason = format!("added_tokens[{i}] `{}` has id {}, where the reference counts {expected}", token.content, token.id);
+            return Err(TokenizerError::broken(reason));
+        }
+        most = most.max(Some(token.id));
+    }
+    Ok(added)
+}
+
+fn read_normalizer(step: &Value, path: &str) -> Result<Normalizer, TokenizerError> {
+    match kind(step) {
+        "null" if step.is_null() => Ok(Normalizer::None),
+        "NFC" => Ok(Normalizer::Nfc),
+        "Sequence" => {
+            let mut out = Normalizer::None;
+            for (i, inner) in step["normalizers"].as_array().into_iter().flatten().enumerate() {
+                if read_normalizer(inner, &format!("{path}.normalizers[{i}]"))? == Normalizer::Nfc {
+                    out = Normalizer::Nfc;
+                }
+            }
+            Ok(out)
+        }
+        other => Err(TokenizerError::unsupported(path, other, "NFC or null before bytes")),
     }
 }
 
-/// Reads the parts of a tokenizer.
-pub(crate) fn read(text: &str) -> Result<Definition, TokenizerError> {
-    let file: File = serde_json::from_str(text).map_err(|source| TokenizerError::Parse { source })?;
-    refuse_what_changes_ids(&file)?;
-    let broken = |reason: String| TokenizerError::Vocabulary { reason };
-    let special: HashMap<u32, &str> = file.added_tokens.iter().map(|t| (t.id, t.content.as_str())).collect();
-    let vocab = &file.model.vocab;
-    let n = vocab.values().chain(special.keys()).map(|id| *id as usize + 1).max().unwrap_or(0);
-    // Every id needs its own token, so a hostile id cannot ask for more memory than the file has entries.
-    if n > VOCAB_SIZE_MAX || n > vocab.len() + special.len() {
-        return Err(broken(format!("{} tokens do not fill {n} ids", vocab.len() + special.len())));
-    }
-    let from_text = FromText::new();
-    let mut tokens: Vec<Option<Box<[u8]>>> = vec![None; n];
-    for (content, id) in vocab {
-        let bytes = match special.get(id) {
-            Some(text) if text == content => content.as_bytes().into(),
-            Some(text) => return Err(broken(format!("id {id} is `{content}` and the special token `{text}`"))),
-            None => from_text.read(content).ok_or_else(|| broken(format!("token `{content}` is not byte-level text")))?.into(),
-        };
-        if tokens[*id as usize].replace(bytes).is_some() {
-            return Err(broken(format!("id {id} has two tokens")));
+fn read_characters(file: File) -> Result<Definition, TokenizerError> {
+    let model = file.model;
+    refuse_model_settings(&model)?;
+    let kind = model.kind.as_deref().unwrap_or("BPE");
+    let (texts, scores): (Vec<(u32, String)>, Option<Vec<f64>>) = match (model.vocab, kind) {
+        (Texts::Scores(entries), "Unigram") => {
+            let (texts, scores): (Vec<String>, Vec<f64>) = entries.into_iter().unzip();
+            ((0u32..).zip(texts).collect(), Some(scores))
         }
-    }
-    for (id, content) in &special {
-        tokens[*id as usize] = Some(content.as_bytes().into());
-    }
-    let tokens: Option<Vec<Box<[u8]>>> = tokens.into_iter().collect();
-    let tokens = tokens.ok_or_else(|| broken("some id has no token".into()))?;
-    let id_of = |text: &str| vocab.get(text).copied().filter(|id| !special.contains_key(id));
-    let merges: Option<Vec<(u32, u32)>> = file
-        .model
-        .merges
-        .iter()
-        .map(|m| {
-            let (left, right) = m.parts()?;
-            Some((id_of(left)?, id_of(right)?))
-        })
-        .collect();
-    let merges = merges.ok_or_else(|| broken("a merge names a token that is not there".into()))?;
-    let mut added = file.added_tokens;
-    added.sort_by_key(|a| a.id);
+        (Texts::Ids(ids), "WordPiece" | "BPE") => (ids.into_iter().map(|(text, id)| (id, text)).collect(), None),
+        _ => return Err(TokenizerError::unsupported("model.vocab", "of another shape", "texts with ids; with scores for Unigram")),
+    };
+    let ids: HashMap<&str, u32> = texts.iter().map(|(id, text)| (text.as_str(), *id)).collect();
+    let mut added = counted(file.added_tokens, |content| ids.get(content).copied(), texts.len())?;
+    let merges: Option<Vec<(u32, u32)>> =
+        model.merges.iter().map(|m| m.parts().and_then(|(l, r)| Some((*ids.get(l)?, *ids.get(r)?)))).collect();
+    let merges = merges.ok_or_else(|| TokenizerError::broken("model.merges: a merge names a token that is not there"))?;
+    let beside = added.iter().filter(|t| !ids.contains_key(t.content.as_str())).map(|t| (t.id, t.content.as_bytes().into()));
+    let tokens = place(texts.iter().map(|(id, text)| (*id, text.as_bytes().into())).chain(beside))?;
+    let around = around::read(&file.post_processor, "post_processor", tokens.len())?;
+    added.sort_by_key(|t| t.id);
+    let parts = Parts {
+        kind: kind.to_owned(),
+        normalizer: file.normalizer,
+        pre_tokenizer: file.pre_tokenizer,
+        decoder: file.decoder,
+        unk_token: model.unk_token,
+        unk_id: model.unk_id,
+        continuing_subword_prefix: model.continuing_subword_prefix,
+        end_of_word_suffix: model.end_of_word_suffix,
+        max_input_chars_per_word: model.max_input_chars_per_word,
+        fuse_unk: model.fuse_unk,
+        byte_fallback: model.byte_fallback,
+        ignore_merges: model.ignore_merges,
+        scores: scores.unwrap_or_default(),
+        merges,
+    };
+    let model = CharModel::try_new(parts, &tokens, &added)?;
     Ok(Definition {
         tokens,
-        merging: Merging::Pairs(merges),
+        merging: Merging::Characters(Box::new(model)),
         added,
-        splitter: Splitter::Gpt2,
+        splitter: Splitter::default(),
         normalizer: Normalizer::None,
         add_prefix_space: false,
         whole_words_first: false,
+        around,
     })
 }
 
-struct Vocab<'a>(&'a Definition);
-
-impl Definition {
-    fn text(&self, id: u32) -> String {
-        let bytes = self.tokens.get(id as usize).map_or(&[][..], |t| t);
-        if self.added.binary_search_by_key(&id, |a| a.id).is_ok() { String::from_utf8_lossy(bytes).into_owned() } else { to_text(bytes) }
-    }
-}
-
-impl Serialize for Vocab<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.tokens.len()))?;
-        for id in 0..self.0.tokens.len() as u32 {
-            map.serialize_entry(&self.0.text(id), &id)?;
-        }
-        map.end()
-    }
-}
-
-#[derive(Serialize)]
-struct ModelOut<'a> {
-    r#type: &'static str,
-    dropout: Option<f64>,
-    unk_token: Option<String>,
-    continuing_subword_prefix: Option<String>,
-    end_of_word_suffix: Option<String>,
-    fuse_unk: bool,
-    byte_fallback: bool,
-    ignore_merges: bool,
-    vocab: Vocab<'a>,
-    merges: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct FileOut<'a> {
-    version: &'static str,
-    truncation: Value,
-    padding: Value,
-    added_tokens: Vec<Value>,
-    normalizer: Value,
-    pre_tokenizer: Value,
-    post_processor: Value,
-    decoder: Value,
-    model: ModelOut<'a>,
-}
-
-/// Writes the parts of a tokenizer, the vocabulary in order of id.
-pub(crate) fn write(parts: &Definition) -> String {
-    let byte_level = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true});
-    let added = parts.added.iter().map(|token| json!(token));
-    let merges = match &parts.merging {
-        Merging::Pairs(pairs) => pairs.as_slice(),
-        Merging::Ranks => &[],
-    };
-    let file = FileOut {
-        version: "1.0",
-        truncation: Value::Null,
-        padding: Value::Null,
-        added_tokens: added.collect(),
-        normalizer: Value::Null,
-        pre_tokenizer: byte_level.clone(),
-        post_processor: Value::Null,
-        decoder: byte_level,
-        model: ModelOut {
-            r#type: "BPE",
-            dropout: None,
-            unk_token: None,
-            continuing_subword_prefix: None,
-            end_of_word_suffix: None,
-            fuse_unk: false,
-            byte_fallback: false,
-            ignore_merges: false,
-            vocab: Vocab(parts),
-            merges: merges.iter().map(|(l, r)| format!("{} {}", parts.text(*l), parts.text(*r))).collect(),
-        },
-    };
-    // Texts and numbers always serialise; an empty text would be refused on reading.
-    serde_json::to_string_pretty(&file).unwrap_or_default()
-}
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ use std::collections::HashSet;
 
 use rayon::slice::ParallelSliceMut;
 
-use crate::definition::{AddedToken, Definition, Merging, Normalizer, VOCAB_SIZE_MAX};
+use crate::definition::{AddedToken, Around, Definition, Merging, Normalizer, VOCAB_SIZE_MAX};
 use crate::error::TokenizerError;
 use crate::fast_hash::FastMap;
 use crate::split::Splitter;
@@ -103,6 +103,7 @@ pub fn train(counts: &WordCounts, options: &TrainOptions, on_progress: &mut dyn 
         normalizer: Normalizer::None,
         add_prefix_space: false,
         whole_words_first: false,
+        around: Around::default(),
     })
 }
 

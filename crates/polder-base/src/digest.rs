@@ -27,7 +27,9 @@ impl Digest {
 
     /// Returns the 64 hexadecimal digits without the algorithm's name.
     pub fn hex(&self) -> String {
-        self.0.iter().map(|b| format!("{b:02x}")).collect()
+        // Lists of documents hold one a line, so this is no place for the general formatter.
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        self.0.iter().flat_map(|b| [b >> 4, b & 15]).map(|d| char::from(DIGITS[usize::from(d)])).collect()
     }
 }
 
@@ -61,12 +63,15 @@ impl FromStr for Digest {
     fn from_str(s: &str) -> Result<Self, String> {
         let wrong = || format!("`{s}` is not `sha256:` and 64 hexadecimal digits");
         let hex = s.strip_prefix("sha256:").ok_or_else(wrong)?;
-        if hex.len() != 64 || !hex.is_ascii() {
+        let digit = |d: u8| char::from(d).to_digit(16).filter(|_| !d.is_ascii_uppercase());
+        let mut out = [0u8; 32];
+        let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
+        if pairs.len() != out.len() || !rest.is_empty() {
             return Err(wrong());
         }
-        let mut out = [0u8; 32];
-        for (i, byte) in out.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).map_err(|_| wrong())?;
+        for (byte, [high, low]) in out.iter_mut().zip(pairs) {
+            let value = digit(*high).zip(digit(*low)).map(|(high, low)| high << 4 | low);
+            *byte = value.ok_or_else(wrong)? as u8;
         }
         Ok(Self(out))
     }
@@ -138,6 +143,11 @@ mod tests {
         let d = digest_bytes(b"polder");
         assert_eq!(d.to_string().parse::<Digest>(), Ok(d));
         assert!("sha256:zz".parse::<Digest>().is_err());
+        let text = d.to_string();
+        for bad in [text.to_uppercase(), text.replace("sha256:", ""), format!("{text}0"), text.replace(|c: char| c.is_ascii_digit(), "+")] {
+            assert!(bad.parse::<Digest>().is_err(), "{bad}");
+        }
+        assert!(text.replace("sha256:", "SHA256:").parse::<Digest>().is_err());
         assert_eq!(digest_bytes(b"").hex(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     }
 

@@ -76,6 +76,11 @@ impl Run {
         self.next.as_ref()
     }
 
+    /// The shard that the next document stands in.
+    pub fn shard(&self) -> Option<&str> {
+        self.shards.front().map(|s| s.name.as_str())
+    }
+
     /// Passes the next document; returns the shard that it was the last of.
     pub fn pass(&mut self, stays: bool) -> Result<Option<Judged>, ShardError> {
         if let Some(lines) = self.lines.as_ref().filter(|_| !stays) {

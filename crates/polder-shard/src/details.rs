@@ -31,6 +31,8 @@ pub struct ShardDetails {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenSetDetails {
+    /// The parts there are, also if they are empty; the first is what training reads.
+    pub splits: Vec<String>,
     /// Tokens of each split, opening and closing ones included.
     pub n_tokens: BTreeMap<String, u64>,
     /// Documents of each split.
@@ -53,6 +55,25 @@ pub struct TokenSetDetails {
     pub shards: Vec<ShardDetails>,
 }
 
+impl TokenSetDetails {
+    /// Whether names are names: what is read from a manifest must not lead out of its folder.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if let Some(split) = self.n_tokens.keys().find(|s| !is_split(s)) {
+            return Err(format!("`{split}` names no split"));
+        }
+        let is_named = |s: &&ShardDetails| self.n_tokens.contains_key(&s.split) && shard_number(&s.name, &s.split).is_some();
+        match self.shards.iter().find(|s| !is_named(s)) {
+            Some(s) => Err(format!("`{}` names no shard of the split `{}`", s.name, s.split)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether a split may be called that.
+pub(crate) fn is_split(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
 /// The number in `SPLIT-NUMBER`; `None` for what is not the name of a shard of this split.
 pub(crate) fn shard_number(name: &str, split: &str) -> Option<u32> {
     let number = name.strip_prefix(split)?.strip_prefix('-')?;
@@ -62,5 +83,6 @@ pub(crate) fn shard_number(name: &str, split: &str) -> Option<u32> {
 /// −Σ p ln p over counts; 0 for none.
 pub(crate) fn entropy_nats(counts: &[u64]) -> f64 {
     let total: u64 = counts.iter().sum();
-    counts.iter().filter(|n| **n > 0).map(|n| *n as f64 / total as f64).map(|p| -p * p.ln()).sum()
+    // The sum of no numbers is −0, which reads badly.
+    counts.iter().filter(|n| **n > 0).map(|n| *n as f64 / total as f64).fold(0.0, |sum, p| sum - p * p.ln())
 }

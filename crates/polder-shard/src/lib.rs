@@ -51,4 +51,4 @@ pub use order::{SampleOrder, WindowOrder};
 pub use reader::{DocumentSpan, Split, TokenSet, TokenSlice};
 pub use set_writer::{Document, LAYOUT, Offer, OfferCounts, SetOptions, ShardOptions, TokenSetWriter, standing_set};
 pub use sums_file::{FileSums, ShardSums};
-pub use verify::verify;
+pub use verify::{Damage, Verification, VerifyProgress, verify};

@@ -29,10 +29,10 @@ impl TokenSet {
     /// No set there, or not a manifest of one.
     pub fn open(folder: &Path) -> Result<Self, ShardError> {
         let manifest = Manifest::read(folder)?;
-        let details = serde_json::from_value(manifest.details.clone()).map_err(|e| ShardError::Broken {
-            path: folder.join(Manifest::FILE),
-            reason: format!("its details are not those of a token set: {e}"),
-        })?;
+        let broken = |reason: String| ShardError::Broken { path: folder.join(Manifest::FILE), reason };
+        let details: TokenSetDetails = serde_json::from_value(manifest.details.clone())
+            .map_err(|e| broken(format!("its details are not those of a token set: {e}")))?;
+        details.check().map_err(broken)?;
         Ok(Self { folder: folder.to_owned(), manifest, details })
     }
 
@@ -412,10 +412,5 @@ impl Split {
             let (from, to) = (range.start.max(s.start), range.end.min(s.end));
             (s, from - s.start..to - s.start)
         })
-    }
-
-    /// Shards with the place of their first token in the stream and their index; for verification.
-    pub(crate) fn shards(&self) -> impl Iterator<Item = Result<(&str, u64, &Index), ShardError>> {
-        self.shards.iter().map(|s| Ok((s.stem.as_str(), s.start, &s.files(self)?.index)))
     }
 }

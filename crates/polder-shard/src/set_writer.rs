@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use polder_base::{Clearance, Digest, Input, Manifest, Reference, Timestamp, digest_json, publish_dir};
 
 use crate::base::{self, BaseSplit, Judged, Run};
-use crate::details::{ShardDetails, TokenSetDetails, entropy_nats, shard_number};
+use crate::details::{ShardDetails, TokenSetDetails, entropy_nats, is_split, shard_number};
 use crate::documents::DocumentLine;
 use crate::error::{ShardError, wrong};
 use crate::index::Dtype;
@@ -127,7 +127,7 @@ impl SetOptions {
     fn check(&self, target: &Path) -> Result<(), ShardError> {
         let refuse = |reason: String| Err(ShardError::Options { path: target.to_owned(), reason });
         for (i, split) in self.splits.iter().enumerate() {
-            if split.is_empty() || !split.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
+            if !is_split(split) {
                 return refuse(format!("`{split}` names no split: lower-case letters, digits and _ do"));
             }
             if self.splits[..i].contains(split) {
@@ -357,6 +357,7 @@ impl TokenSetWriter {
             counts.iter_mut().zip(sums.token_counts).for_each(|(all, n)| *all += n);
         }
         Ok(TokenSetDetails {
+            splits: self.options.splits.clone(),
             n_tokens: sum(&|s| s.n_tokens),
             n_documents: sum(&|s| s.n_documents),
             bytes: sum(&|s| s.text_bytes),

@@ -66,11 +66,11 @@ impl ShardWriter {
         let too_many = |_| refuse(format!("its {} tokens are more than the format's {}", document.n_tokens, i32::MAX));
         let length = i32::try_from(document.n_tokens).map_err(too_many)?;
         let vocab_size = self.counts.len();
-        let outside = |t: &u32| *t as usize >= vocab_size;
         // The largest is found many at a time; which one it was is asked only when one is wrong.
-        if parts.iter().any(|tokens| tokens.iter().max().is_some_and(outside)) {
-            let wrong = parts.iter().copied().flatten().position(outside).zip(parts.iter().copied().flatten().copied().find(outside));
-            let (at, token) = wrong.unwrap_or_default();
+        let largest = parts.iter().filter_map(|tokens| tokens.iter().copied().max()).max();
+        if largest.is_some_and(|t| t as usize >= vocab_size) {
+            let mut tokens = parts.iter().copied().flatten().copied().enumerate();
+            let (at, token) = tokens.find(|(_, t)| *t as usize >= vocab_size).unwrap_or_default();
             return Err(refuse(format!("its token {at} is {token}, outside the vocabulary of {vocab_size}")));
         }
         for tokens in parts {

@@ -127,6 +127,7 @@ pub fn sparse_token_set(dir: &Path, n_shards: u64, tokens_per_shard: u64, docume
     }
     let of_train = |n: u64| [("train".to_owned(), n)].into();
     let details = TokenSetDetails {
+        splits: vec!["train".into()],
         n_tokens: of_train(n_shards * tokens_per_shard),
         n_documents: of_train(n_shards * documents_per_shard),
         dtype: Dtype::U16,

@@ -1,48 +1,128 @@
-//! Encoding speed on one thread, over text that the machine has: the registry's sources, else this repository's.
+//! Encoding speed on one thread and on two, and a digest of the ids to compare with those of others.
+//!
+//! `POLDER_BENCH_CORPUS` names a file of JSON lines with `text`, of which the first `POLDER_BENCH_MB` (40) megabytes are taken;
+//! else the text is the registry's sources, or this repository's. `POLDER_BENCH_GPT2` names a folder that holds `tokenizer.json`
+//! or `gpt2_tokenizer.json`; else a vocabulary is trained on one half of the text and measured on the other.
 
 use std::error::Error;
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use polder_tokenizer::{END_OF_TEXT, TrainOptions, WordCounts, train};
+use polder_base::digest_bytes;
+use polder_tokenizer::{END_OF_TEXT, Tokenizer, TrainOptions, WordCounts, train};
 
 const TEXT_BYTES_MAX: usize = 32 << 20;
+const N_RUNS: usize = 3;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| std::env::var_os("HOME").map(|h| Path::new(&h).join(".cargo")));
-    let registry = home.map(|h| h.join("registry/src")).filter(|p| p.is_dir());
-    let mut texts = Vec::new();
-    let mut total = 0;
-    collect(&registry.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("..")), &mut texts, &mut total);
-    // Trained on one half, measured on the other, so that not every word is known.
+    let texts = match std::env::var_os("POLDER_BENCH_CORPUS") {
+        Some(path) => lines(Path::new(&path))?,
+        None => sources(),
+    };
+    let (tokenizer, texts) = match std::env::var_os("POLDER_BENCH_GPT2") {
+        Some(folder) => (open_gpt2(Path::new(&folder))?, &texts[..]),
+        None => trained(&texts)?,
+    };
+    let bytes: usize = texts.iter().map(String::len).sum();
+    for n_threads in [1, 2] {
+        let (mut fresh, mut warm, mut ids) = (Times::MAX, Times::MAX, Vec::new());
+        for _ in 0..N_RUNS {
+            // Made again, so that no word is known from the run before; and once more with what the run has left.
+            let again = Tokenizer::try_new(tokenizer.definition().clone())?;
+            fresh = fresh.least(run(&again, texts, n_threads, &mut ids)?);
+            warm = warm.least(run(&again, texts, n_threads, &mut ids)?);
+        }
+        let ids_bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+        writeln!(
+            std::io::stdout(),
+            "tokenize: {:.1} MB/s on {n_threads} thread(s), {:.1} by processor time; {:.1} and {:.1} with words known; {} texts of {:.1} MB, {} tokens, {:.3} bytes a token, ids_sha256 {}",
+            bytes as f64 / 1e6 / fresh.wall_s,
+            bytes as f64 / 1e6 / fresh.cpu_s,
+            bytes as f64 / 1e6 / warm.wall_s,
+            bytes as f64 / 1e6 / warm.cpu_s,
+            texts.len(),
+            bytes as f64 / 1e6,
+            ids.len(),
+            bytes as f64 / ids.len().max(1) as f64,
+            digest_bytes(&ids_bytes).to_string().trim_start_matches("sha256:"),
+        )?;
+    }
+    Ok(())
+}
+
+/// Seconds by the clock, and of a processor: the second says more where others run.
+#[derive(Clone, Copy)]
+struct Times {
+    wall_s: f64,
+    cpu_s: f64,
+}
+
+impl Times {
+    const MAX: Self = Self { wall_s: f64::MAX, cpu_s: f64::MAX };
+
+    fn least(self, other: Self) -> Self {
+        Self { wall_s: self.wall_s.min(other.wall_s), cpu_s: self.cpu_s.min(other.cpu_s) }
+    }
+}
+
+/// Encodes all texts.
+fn run(tokenizer: &Tokenizer, texts: &[String], n_threads: usize, ids: &mut Vec<u32>) -> Result<Times, Box<dyn Error>> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build()?;
+    ids.clear();
+    let (cpu_before, started) = (cpu_s(), Instant::now());
+    if n_threads == 1 {
+        let mut encoder = tokenizer.encoder();
+        texts.iter().for_each(|text| encoder.encode_into(text, ids));
+    } else {
+        *ids = pool.install(|| tokenizer.encode_batch(texts)).ids;
+    }
+    Ok(Times { wall_s: started.elapsed().as_secs_f64(), cpu_s: cpu_s() - cpu_before })
+}
+
+/// Processor time of this process, all threads together; none where the system does not say.
+fn cpu_s() -> f64 {
+    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let texts = tasks.filter_map(|task| fs::read_to_string(task.path().join("schedstat")).ok());
+    texts.filter_map(|text| text.split(' ').next()?.parse::<f64>().ok()).sum::<f64>() / 1e9
+}
+
+fn open_gpt2(folder: &Path) -> Result<Tokenizer, Box<dyn Error>> {
+    let path = ["tokenizer.json", "gpt2_tokenizer.json"].map(|name| folder.join(name)).into_iter().find(|p| p.is_file());
+    Ok(Tokenizer::open(&path.ok_or("POLDER_BENCH_GPT2 holds no tokenizer.json")?)?)
+}
+
+fn trained(texts: &[String]) -> Result<(Tokenizer, &[String]), Box<dyn Error>> {
     let (learn, measure) = texts.split_at(texts.len() / 2);
     let mut counts = WordCounts::new();
     counts.add_all(learn);
-    let started = Instant::now();
     let options = TrainOptions { vocab_size: 8192, special_tokens: vec![END_OF_TEXT.into()], min_count: 2, ..TrainOptions::default() };
-    let tokenizer = train(&counts, &options, &mut |_, _| {})?;
-    let train_s = started.elapsed().as_secs_f64();
-    let bytes: usize = measure.iter().map(String::len).sum();
-    let mut ids = Vec::new();
-    let mut n_tokens = 0;
-    let started = Instant::now();
-    for text in measure {
-        ids.clear();
-        tokenizer.encode_into(text, &mut ids);
-        n_tokens += ids.len();
+    Ok((train(&counts, &options, &mut |_, _| {})?, measure))
+}
+
+fn lines(path: &Path) -> Result<Vec<String>, Box<dyn Error>> {
+    let megabytes: f64 = std::env::var("POLDER_BENCH_MB").ok().map_or(Ok(40.0), |text| text.parse())?;
+    let (mut texts, mut total) = (Vec::new(), 0);
+    for line in BufReader::new(fs::File::open(path)?).lines() {
+        let row: serde_json::Value = serde_json::from_str(&line?)?;
+        let Some(text) = row["text"].as_str() else { continue };
+        total += text.len();
+        if total as f64 > megabytes * 1e6 {
+            break;
+        }
+        texts.push(text.to_owned());
     }
-    let megabytes_per_s = bytes as f64 / 1e6 / started.elapsed().as_secs_f64();
-    let bytes_per_token = bytes as f64 / n_tokens.max(1) as f64;
-    writeln!(
-        std::io::stdout(),
-        "tokenize: {megabytes_per_s:.1} MB/s per thread over {:.1} MB, {bytes_per_token:.2} bytes a token; training {} words to {} tokens took {train_s:.1} s",
-        bytes as f64 / 1e6,
-        counts.len(),
-        tokenizer.vocab_size(),
-    )?;
-    Ok(())
+    Ok(texts)
+}
+
+/// The registry's sources, else this repository's.
+fn sources() -> Vec<String> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| std::env::var_os("HOME").map(|h| Path::new(&h).join(".cargo")));
+    let registry = home.map(|h| h.join("registry/src")).filter(|p| p.is_dir());
+    let (mut texts, mut total) = (Vec::new(), 0);
+    collect(&registry.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("..")), &mut texts, &mut total);
+    texts
 }
 
 fn collect(folder: &Path, texts: &mut Vec<String>, total: &mut usize) {

@@ -4,6 +4,7 @@
 //! It opens a file only in [`Tokenizer::open`], and knows neither tables nor models.
 //! Start with [`WordCounts`] and [`train()`] to make a tokenizer, with [`Tokenizer`] to use one, with [`Encoder`] to use it fast.
 
+mod batch;
 mod bpe;
 mod char_model;
 mod definition;
@@ -16,6 +17,7 @@ mod split;
 mod tokenizer;
 mod train;
 
+pub use batch::Encoded;
 pub use char_model::CharModel;
 pub use definition::{AddedToken, Around, Definition, Merging, Normalizer};
 pub use encoder::Encoder;

@@ -1,94 +1,130 @@
-//! From one piece of text to ids: whole words by a table, the rest by the merges.
+//! From one piece of text to ids.
+//!
+//! A definition's tokens and merges are worked into tables first (`build`); then a piece goes through a cache of short words
+//! (`cache`), and what that doesn't know through the merges (`merge`), cut before where no token can lie across (`cuts`).
+//!
+//! # Source
+//! Whether the merges make a token of its own bytes, and by which last pair, doesn't depend on what stands around those bytes: a
+//! merge across their border would have taken one of them away. So one pair a token is all that merging ever uses, and a token
+//! that the merges don't make of its own bytes never comes out of them.
 
-mod merges;
+mod build;
+mod cache;
+mod cuts;
+mod merge;
+mod pairs;
 
-use crate::definition::{self, Definition};
-use crate::error::TokenizerError;
+use cache::{PART_BYTES_MAX, PartCache, WordCache, pack};
+use cuts::Cuts;
+use merge::{Merger, SHORT_BYTES_MAX};
+use pairs::Pairs;
+
 use crate::fast_hash::FastMap;
 use crate::split::Splitter;
-use merges::Merges;
+
+/// No token, no rank, no place.
+const NONE: u32 = u32::MAX;
 
 /// The tables that encoding reads, worked out from a definition.
 pub(crate) struct Bpe {
-    merges: Merges,
-    byte_ids: [u32; 256],
-    /// Words that become one token, so that they need no merging.
+    pairs: Pairs,
+    /// The id of each symbol: bytes are the first 256, merged ones follow in order of rank.
+    ids: Vec<u32>,
+    /// Words that are one token, so that they need no merging.
     whole: FastMap<Box<[u8]>, u32>,
     longest_whole: usize,
+    /// A piece that is a token is that token, whatever the merges make of it.
+    whole_words_first: bool,
+    cuts: Cuts,
 }
 
 /// What encoding writes on, kept between texts.
 #[derive(Default)]
 pub(crate) struct Scratch {
+    words: WordCache,
+    parts: PartCache,
+    merger: Merger,
     symbols: Vec<u32>,
-    ranks: Vec<(u32, u32)>,
 }
 
 impl Bpe {
     /// Encodes a text, cut by the splitter, and appends its ids.
+    #[inline]
     pub(crate) fn encode_text(&self, splitter: &Splitter, text: &str, scratch: &mut Scratch, out: &mut Vec<u32>) {
-        splitter.split(text, &mut |piece| self.encode_piece(piece, &mut scratch.symbols, &mut scratch.ranks, out));
+        let bytes = text.as_bytes();
+        scratch.words.allocate();
+        splitter.split_ranges(text, &mut |from, to| self.encode_piece(bytes, from, to, scratch, out));
     }
 
-    pub(crate) fn try_new(definition: &Definition) -> Result<Self, TokenizerError> {
-        let broken = |reason: String| TokenizerError::Vocabulary { reason };
-        let tokens = &definition.tokens;
-        let mut ids: FastMap<&[u8], u32> = FastMap::default();
-        let mut byte_ids = [u32::MAX; 256];
-        for (id, bytes) in tokens.iter().enumerate() {
-            if bytes.is_empty() || definition.added.binary_search_by_key(&(id as u32), |a| a.id).is_ok() {
-                continue;
-            }
-            if let [byte] = **bytes {
-                byte_ids[usize::from(byte)] = id as u32;
-            }
-            ids.insert(bytes, id as u32);
+    #[inline]
+    fn encode_piece(&self, text: &[u8], from: usize, to: usize, scratch: &mut Scratch, out: &mut Vec<u32>) {
+        match pack(text, from, to) {
+            Some(key) => self.encode_word(key, &text[from..to], scratch, out),
+            None => self.encode_long(&text[from..to], scratch, out),
         }
-        if let Some(byte) = (0u8..=255).find(|byte| definition::must_have(*byte) && byte_ids[usize::from(*byte)] == u32::MAX) {
-            return Err(broken(format!("byte {byte} has no token")));
-        }
-        let pairs = definition.merge_pairs();
-        let mut merges = Merges::with_capacity(pairs.len());
-        for (rank, (left, right)) in pairs.iter().enumerate() {
-            let (l, r) = match (tokens.get(*left as usize), tokens.get(*right as usize)) {
-                (Some(l), Some(r)) => (l, r),
-                _ => return Err(broken(format!("merge {rank} names an id that is not there"))),
-            };
-            let joined = [&**l, &**r].concat();
-            let id = *ids.get(&*joined).ok_or_else(|| broken(format!("merge {rank} makes a token that is not there")))?;
-            if !merges.insert(*left, *right, rank as u32, id) {
-                return Err(broken(format!("merge {rank} repeats an earlier one")));
-            }
-        }
-        let mut bpe = Self { merges, byte_ids, whole: FastMap::default(), longest_whole: 0 };
-        bpe.find_whole_words(tokens);
-        Ok(bpe)
     }
 
-    fn encode_piece(&self, piece: &[u8], symbols: &mut Vec<u32>, ranks: &mut Vec<(u32, u32)>, out: &mut Vec<u32>) {
-        if piece.len() <= self.longest_whole
-            && let Some(id) = self.whole.get(piece)
-        {
-            out.push(*id);
-            return;
+    #[inline]
+    fn encode_word(&self, key: u128, word: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
+        if !scratch.words.get(key, out) {
+            self.encode_unknown(key, word, scratch, out);
         }
-        symbols.clear();
-        symbols.extend(piece.iter().map(|b| self.byte_ids[usize::from(*b)]));
-        self.merges.apply(symbols, ranks, out);
     }
 
-    /// Not every token is what the merges make of its bytes, so each is tried.
-    fn find_whole_words(&mut self, tokens: &[Box<[u8]>]) {
-        let (mut symbols, mut ranks, mut out) = (Vec::new(), Vec::new(), Vec::new());
-        let mut whole = FastMap::default();
-        for (id, bytes) in tokens.iter().enumerate() {
-            out.clear();
-            self.encode_piece(bytes, &mut symbols, &mut ranks, &mut out);
-            if out == [id as u32] {
-                whole.insert(bytes.clone(), id as u32);
-            }
+    /// A short word that the cache doesn't hold, until now.
+    #[cold]
+    fn encode_unknown(&self, key: u128, word: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
+        let before = out.len();
+        match self.whole_word(word) {
+            Some(id) => out.push(id),
+            None => self.merge(word, scratch, out),
         }
-        self.longest_whole = whole.keys().map(|k| k.len()).max().unwrap_or(0);
-        self.whole = whole;
+        scratch.words.insert(key, &out[before..]);
+    }
+
+    #[inline]
+    fn whole_word(&self, piece: &[u8]) -> Option<u32> {
+        if piece.len() > self.longest_whole { None } else { self.whole.get(piece).copied() }
+    }
+
+    /// A piece too long for the cache: its parts between cuts are words by themselves.
+    fn encode_long(&self, piece: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
+        if let Some(id) = self.whole_word(piece) {
+            return out.push(id);
+        }
+        let mut from = 0;
+        while from < piece.len() {
+            let to = self.cuts.next(piece, from);
+            match pack(piece, from, to) {
+                // A part is no word of the text: whole words don't come first in it.
+                Some(key) if !self.whole_words_first => self.encode_word(key, &piece[from..to], scratch, out),
+                _ => self.encode_part(&piece[from..to], scratch, out),
+            }
+            from = to;
+        }
+    }
+
+    /// What lies between two cuts.
+    fn encode_part(&self, part: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
+        if part.len() > PART_BYTES_MAX {
+            return self.merge(part, scratch, out);
+        }
+        if let Err(hash) = scratch.parts.get(part, out) {
+            let before = out.len();
+            self.merge(part, scratch, out);
+            scratch.parts.insert(hash, part, &out[before..]);
+        }
+    }
+
+    fn merge(&self, piece: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
+        if piece.len() <= SHORT_BYTES_MAX {
+            scratch.merger.merge_short(&self.pairs, piece, &mut scratch.symbols);
+        } else {
+            scratch.merger.merge_long(&self.pairs, piece, &mut scratch.symbols);
+        }
+        out.extend(scratch.symbols.iter().map(|symbol| self.ids[*symbol as usize]));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,17 +9,17 @@ use super::classes::{LETTERS, NEWLINES, NUMBERS, OTHERS};
 use super::scan::Scan;
 
 #[inline]
-pub(super) fn split<'t, E>(
-    text: &'t str,
+pub(super) fn split<E>(
+    text: &str,
     digits: Digits,
     whole_at_end: bool,
-    each: &mut impl FnMut(&'t [u8]) -> Result<(), E>,
+    each: &mut impl FnMut(usize, usize) -> Result<(), E>,
 ) -> Result<(), E> {
     let scan = Scan::new(text);
     let mut at = 0;
     while at < scan.bytes.len() {
         let end = piece_end(&scan, at, digits, whole_at_end);
-        each(&scan.bytes[at..end])?;
+        each(at, end)?;
         at = end;
     }
     Ok(())

@@ -4,12 +4,12 @@ use super::classes::{LETTERS, NUMBERS, OTHERS, SPACES};
 use super::scan::Scan;
 
 #[inline]
-pub(super) fn split<'t, E>(text: &'t str, each: &mut impl FnMut(&'t [u8]) -> Result<(), E>) -> Result<(), E> {
+pub(super) fn split<E>(text: &str, each: &mut impl FnMut(usize, usize) -> Result<(), E>) -> Result<(), E> {
     let scan = Scan::new(text);
     let mut at = 0;
     while at < scan.bytes.len() {
         let end = piece_end(&scan, at);
-        each(&scan.bytes[at..end])?;
+        each(at, end)?;
         at = end;
     }
     Ok(())

@@ -84,8 +84,15 @@ impl Splitter {
     /// expression may leave text out, and a step after [`Splitter::ByteLevel`] may cut inside a character.
     #[inline]
     pub fn split<'t>(&self, text: &'t str, each: &mut impl FnMut(&'t [u8])) {
-        let result: Result<(), Infallible> = self.try_split(text, &mut |piece| {
-            each(piece);
+        let bytes = text.as_bytes();
+        self.split_ranges(text, &mut |from, to| each(&bytes[from..to]));
+    }
+
+    /// The same as (from, to) in bytes.
+    #[inline]
+    pub fn split_ranges(&self, text: &str, each: &mut impl FnMut(usize, usize)) {
+        let result: Result<(), Infallible> = self.try_split_ranges(text, &mut |from, to| {
+            each(from, to);
             Ok(())
         });
         match result {
@@ -99,13 +106,13 @@ impl Splitter {
     /// # Errors
     /// What `each` returns.
     #[inline]
-    pub fn try_split<'t, E>(&self, text: &'t str, each: &mut impl FnMut(&'t [u8]) -> Result<(), E>) -> Result<(), E> {
+    pub fn try_split_ranges<E>(&self, text: &str, each: &mut impl FnMut(usize, usize) -> Result<(), E>) -> Result<(), E> {
         match self {
             Self::Gpt2 => gpt2::split(text, each),
             Self::Cl100k(digits) => cl100k::split(text, *digits, true, each),
             Self::Llama3(digits) => cl100k::split(text, *digits, false, each),
             Self::O200k(digits) => o200k::split(text, *digits, each),
-            other => sequence::boundaries(other, text).into_iter().try_for_each(|(from, to)| each(&text.as_bytes()[from..to])),
+            other => sequence::boundaries(other, text).into_iter().try_for_each(|(from, to)| each(from, to)),
         }
     }
 

@@ -12,12 +12,12 @@ const LOWERS: Classes = set(&[LOWER, UNCASED, MARK]);
 const BOTH: Classes = UPPERS & LOWERS;
 
 #[inline]
-pub(super) fn split<'t, E>(text: &'t str, digits: Digits, each: &mut impl FnMut(&'t [u8]) -> Result<(), E>) -> Result<(), E> {
+pub(super) fn split<E>(text: &str, digits: Digits, each: &mut impl FnMut(usize, usize) -> Result<(), E>) -> Result<(), E> {
     let scan = Scan::new(text);
     let mut at = 0;
     while at < scan.bytes.len() {
         let end = piece_end(&scan, at, digits);
-        each(&scan.bytes[at..end])?;
+        each(at, end)?;
         at = end;
     }
     Ok(())

@@ -66,12 +66,8 @@ fn leaf_boundaries(leaf: &Splitter, text: &str) -> Vec<(usize, usize)> {
         Splitter::Digits { individual: false } => by(&DIGITS, Behavior::Contiguous),
         Splitter::Punctuation(behavior) => by(&PUNCTUATIONS, *behavior),
         by_hand => {
-            let mut at = 0;
             let mut out = Vec::new();
-            by_hand.split(text, &mut |piece| {
-                out.push((at, at + piece.len()));
-                at += piece.len();
-            });
+            by_hand.split_ranges(text, &mut |from, to| out.push((from, to)));
             out
         }
     }

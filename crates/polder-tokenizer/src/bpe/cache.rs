@@ -13,8 +13,9 @@ pub(super) const WORD_BYTES_MAX: usize = 15;
 pub(super) const PART_BYTES_MAX: usize = 64;
 /// The most ids of a word that its slot holds; those of others lie outside.
 const IDS_INSIDE: usize = 4;
-/// Slots for words, two to a place: 2 MiB, which a core's second cache nearly holds.
-const WORD_SLOTS: usize = 1 << 16;
+/// Slots for words, two to a place: few at first, and at most 8 MiB of them.
+const WORD_SLOTS_MIN: usize = 1 << 12;
+const WORD_SLOTS_MAX: usize = 1 << 18;
 /// Slots for longer parts.
 const PART_SLOTS: usize = 1 << 14;
 /// The first id's high byte says how many there are: ids have 24 bits.
@@ -64,28 +65,23 @@ struct Slot {
 pub(super) struct WordCache {
     slots: Vec<[Slot; 2]>,
     outside: Vec<u32>,
+    /// Words kept since the slots are as many as they are.
+    n_kept: usize,
 }
 
 impl WordCache {
-    /// Takes its memory, once.
+    /// Where a word lies among so many pairs of slots, a power of two.
     #[inline]
-    pub(super) fn allocate(&mut self) {
-        if self.slots.is_empty() {
-            self.slots = vec![[Slot::default(); 2]; WORD_SLOTS / 2];
-        }
-    }
-
-    #[inline]
-    fn place(key: u128) -> usize {
+    fn place(key: u128, n_pairs: usize) -> usize {
         let (low, high) = (key as u64, (key >> 64) as u64);
         let wide = u128::from(low ^ 0xa076_1d64_78bd_642f) * u128::from(high ^ 0x9e37_79b9_7f4a_7c15);
-        (((wide >> 64) as u64 ^ wide as u64) as usize) & (WORD_SLOTS / 2 - 1)
+        (((wide >> 64) as u64 ^ wide as u64) as usize) & n_pairs.wrapping_sub(1)
     }
 
     /// Appends the ids of a word; `false` if it isn't here.
     #[inline]
     pub(super) fn get(&self, key: u128, out: &mut Vec<u32>) -> bool {
-        let Some([first, second]) = self.slots.get(Self::place(key)) else { return false };
+        let Some([first, second]) = self.slots.get(Self::place(key, self.slots.len())) else { return false };
         let slot = match key {
             _ if first.key == key => first,
             _ if second.key == key => second,
@@ -115,14 +111,33 @@ impl WordCache {
         } else {
             if self.outside.len() + ids.len() > OUTSIDE_MAX {
                 self.outside.clear();
-                self.slots.fill([Slot::default(); 2]);
+                self.slots.fill(Default::default());
             }
             slot.ids[1] = self.outside.len() as u32;
             self.outside.extend_from_slice(ids);
         }
         slot.ids[0] |= (ids.len() as u32) << COUNT_SHIFT;
-        if let Some(pair) = self.slots.get_mut(Self::place(key)) {
+        self.make_room();
+        self.put(slot);
+    }
+
+    fn put(&mut self, slot: Slot) {
+        let place = Self::place(slot.key, self.slots.len());
+        if let Some(pair) = self.slots.get_mut(place) {
             *pair = [slot, pair[0]];
+        }
+    }
+
+    /// Quadruples the slots when as many words were kept.
+    fn make_room(&mut self) {
+        self.n_kept += 1;
+        if self.slots.is_empty() {
+            self.slots.resize(WORD_SLOTS_MIN / 2, Default::default());
+        } else if self.n_kept > 2 * self.slots.len() && 2 * self.slots.len() < WORD_SLOTS_MAX {
+            let n_pairs = (4 * self.slots.len()).min(WORD_SLOTS_MAX / 2);
+            let old = std::mem::replace(&mut self.slots, vec![Default::default(); n_pairs]);
+            self.n_kept = 0;
+            old.into_iter().flatten().rev().filter(|slot| slot.key != 0).for_each(|slot| self.put(slot));
         }
     }
 }
@@ -205,8 +220,7 @@ mod tests {
         #[test]
         fn what_was_kept_comes_back(words in words()) {
             let (mut short, mut long) = (WordCache::default(), PartCache::default());
-            short.allocate();
-            for (word, ids) in &words {
+                for (word, ids) in &words {
                 let mut out = vec![7];
                 if let Some(key) = pack(word.as_bytes(), 0, word.len()) {
                     short.insert(key, ids);
@@ -227,7 +241,6 @@ mod tests {
     #[test]
     fn a_cache_that_is_full_forgets_and_stays_right() {
         let (mut short, mut long) = (WordCache::default(), PartCache::default());
-        short.allocate();
         let ids: Vec<u32> = (0..40).collect();
         for i in 0..60_000 {
             let word = format!("w{i}");

@@ -12,18 +12,25 @@ use super::pairs::Pairs;
 pub(super) const SHORT_BYTES_MAX: usize = 64;
 
 /// What merging writes on, kept between pieces.
-#[derive(Default)]
 pub(super) struct Merger {
+    symbols: [u32; SHORT_BYTES_MAX],
+    /// Rank and place in one number: the least is the next merge. A place without a merge has the highest rank.
+    ranks: [u64; SHORT_BYTES_MAX],
     links: Links,
+}
+
+impl Default for Merger {
+    fn default() -> Self {
+        Self { symbols: [0; SHORT_BYTES_MAX], ranks: [0; SHORT_BYTES_MAX], links: Links::default() }
+    }
 }
 
 impl Merger {
     /// Merges a piece of at most [`SHORT_BYTES_MAX`] bytes.
     pub(super) fn merge_short(&mut self, pairs: &Pairs, piece: &[u8], out: &mut Vec<u32>) {
         let n = piece.len();
-        let mut symbols = [0u32; SHORT_BYTES_MAX];
-        // Rank and place in one number: the least is the next merge. A place without a merge has the highest rank.
-        let mut ranks = [u64::MAX; SHORT_BYTES_MAX];
+        debug_assert!(!piece.is_empty() && n <= SHORT_BYTES_MAX);
+        let Self { symbols, ranks, .. } = self;
         let rank = |symbol: u32, at: usize| u64::from(symbol) << 32 | at as u64;
         for (at, byte) in piece.iter().enumerate() {
             symbols[at] = u32::from(*byte);
@@ -31,6 +38,7 @@ impl Merger {
         for (at, pair) in piece.windows(2).enumerate() {
             ranks[at] = rank(pairs.of_bytes(pair[0], pair[1]), at);
         }
+        ranks[n - 1] = u64::MAX;
         let mut alive = u64::MAX >> (64 - n);
         loop {
             let least = ranks[..n].iter().copied().fold(u64::MAX, u64::min);

@@ -14,7 +14,7 @@ mod cuts;
 mod merge;
 mod pairs;
 
-use cache::{PART_BYTES_MAX, PartCache, WordCache, pack};
+use cache::{PART_BYTES_MAX, PartCache, WORD_BYTES_MAX, WordCache, pack};
 use cuts::Cuts;
 use merge::{Merger, SHORT_BYTES_MAX};
 use pairs::Pairs;
@@ -52,7 +52,6 @@ impl Bpe {
     #[inline]
     pub(crate) fn encode_text(&self, splitter: &Splitter, text: &str, scratch: &mut Scratch, out: &mut Vec<u32>) {
         let bytes = text.as_bytes();
-        scratch.words.allocate();
         splitter.split_ranges(text, &mut |from, to| self.encode_piece(bytes, from, to, scratch, out));
     }
 
@@ -77,7 +76,7 @@ impl Bpe {
         let before = out.len();
         match self.whole_word(word) {
             Some(id) => out.push(id),
-            None => self.merge(word, scratch, out),
+            None => self.encode_parts(word, scratch, out),
         }
         scratch.words.insert(key, &out[before..]);
     }
@@ -87,18 +86,25 @@ impl Bpe {
         if piece.len() > self.longest_whole { None } else { self.whole.get(piece).copied() }
     }
 
-    /// A piece too long for the cache: its parts between cuts are words by themselves.
+    /// A piece too long for the cache.
     fn encode_long(&self, piece: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
-        if let Some(id) = self.whole_word(piece) {
-            return out.push(id);
+        match self.whole_word(piece) {
+            Some(id) => out.push(id),
+            None => self.encode_parts(piece, scratch, out),
         }
+    }
+
+    /// A piece that is no token as a whole: its parts between cuts are words by themselves, since no merge lies across a cut.
+    fn encode_parts(&self, piece: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
         let mut from = 0;
         while from < piece.len() {
             let to = self.cuts.next(piece, from);
+            let part = &piece[from..to];
             match pack(piece, from, to) {
-                // A part is no word of the text: whole words don't come first in it.
-                Some(key) if !self.whole_words_first => self.encode_word(key, &piece[from..to], scratch, out),
-                _ => self.encode_part(&piece[from..to], scratch, out),
+                _ if part.len() == piece.len() && part.len() <= WORD_BYTES_MAX => self.merge(part, scratch, out),
+                // A part is no word of the text: whole words don't come first in it, so what is known of words is no help.
+                Some(key) if !self.whole_words_first => self.encode_word(key, part, scratch, out),
+                _ => self.encode_part(part, scratch, out),
             }
             from = to;
         }

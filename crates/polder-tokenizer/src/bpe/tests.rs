@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::definition::{Definition, Merging, Normalizer};
+use crate::definition::{Around, Definition, Merging, Normalizer};
 use proptest::prelude::*;
 
 /// The merges over the whole piece, one at a time, by ids and bytes with no table.
@@ -16,6 +16,7 @@ fn slow(definition: &Definition, piece: &[u8]) -> Vec<u32> {
     let rank = |l: u32, r: u32| match &definition.merging {
         Merging::Pairs(pairs) => pairs.iter().position(|p| *p == (l, r)).map(|rank| rank as u32),
         Merging::Ranks => joined(l, r),
+        Merging::Characters(_) => None,
     };
     let mut symbols: Vec<u32> = piece.iter().map(|b| ids[&[*b][..]]).collect();
     while let Some((_, i)) = symbols.windows(2).enumerate().filter_map(|(i, w)| rank(w[0], w[1]).map(|r| (r, i))).min() {
@@ -56,6 +57,7 @@ fn definitions() -> impl Strategy<Value = Definition> {
                 normalizer: Normalizer::None,
                 add_prefix_space: false,
                 whole_words_first,
+                around: Around::default(),
             }
         },
     )
@@ -106,6 +108,7 @@ fn the_work_for_a_long_piece_grows_with_its_length() {
         normalizer: Normalizer::None,
         add_prefix_space: false,
         whole_words_first: false,
+        around: Around::default(),
     };
     let bpe = Bpe::try_new(&definition).expect("tables");
     for unit in ["a", "ab", "aab", "xyxa", "^"] {

@@ -63,9 +63,7 @@ impl Lake {
     }
 
     fn with(layout: Layout, settings: Settings) -> Result<Self, LakeError> {
-        // Half of the machine's memory: what needs more spills to disk, where the operator can.
-        let pool = Arc::new(FairSpillPool::new(machine_bytes() / 2));
-        let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc().map_err(LakeError::statement)?;
+        let runtime = runtime(machine_bytes() / 2)?;
         let tables = Tables::new(layout.clone());
         Ok(Self { layout, settings: Arc::new(settings), tables, runtime, artefacts: Arc::new(NoArtefacts) })
     }
@@ -75,6 +73,16 @@ impl Lake {
     pub fn with_artefacts(mut self, artefacts: Arc<dyn Artefacts>) -> Self {
         self.artefacts = artefacts;
         self
+    }
+
+    /// Lets queries hold so much memory together, in place of half of the machine's: what needs more spills to disk where the
+    /// operator can, and is refused where it cannot.
+    ///
+    /// # Errors
+    /// The system gives no folder to spill to.
+    pub fn with_memory_max(mut self, bytes: usize) -> Result<Self, LakeError> {
+        self.runtime = runtime(bytes)?;
+        Ok(self)
     }
 
     /// Where things stand under the lake's folder.
@@ -117,6 +125,9 @@ impl Lake {
         session.register_catalog(CATALOG, catalog);
         for function in polder_sql::functions(self.artefacts.clone()) {
             session.register_udf(function);
+        }
+        for function in polder_sql::aggregates() {
+            session.register_udaf(function);
         }
         session
     }
@@ -207,6 +218,11 @@ fn table_of(reference: &Reference) -> Result<(TableName, At), LakeError> {
         Reference::Table(table, at) => Ok((table.clone(), at.clone())),
         other => Err(LakeError::NotATable { reference: other.to_string() }),
     }
+}
+
+fn runtime(memory_bytes_max: usize) -> Result<Arc<RuntimeEnv>, LakeError> {
+    let pool = Arc::new(FairSpillPool::new(memory_bytes_max));
+    RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc().map_err(LakeError::statement)
 }
 
 /// The machine's memory, or 4 GB where it does not say.

@@ -15,7 +15,7 @@ use datafusion_expr::{
 
 use crate::arguments::Arguments;
 
-const SECTION: DocSection = DocSection { include: true, label: "Polder Functions", description: None };
+pub(crate) const SECTION: DocSection = DocSection { include: true, label: "Polder Functions", description: None };
 
 type Run = Arc<dyn Fn(&Arguments<'_>) -> Result<ArrayRef> + Send + Sync>;
 
@@ -82,7 +82,7 @@ impl Definition {
     }
 }
 
-fn coercion(kind: Kind) -> Coercion {
+pub(crate) fn coercion(kind: Kind) -> Coercion {
     let native = TypeSignatureClass::Native;
     match kind {
         Kind::Text => Coercion::new_exact(native(logical_string())),

@@ -34,10 +34,12 @@ mod secrets;
 mod sparkline;
 mod text_digest;
 mod token_count;
+mod word_counts;
+mod words;
 
 use std::sync::Arc;
 
-use datafusion_expr::ScalarUDF;
+use datafusion_expr::{AggregateUDF, ScalarUDF};
 use polder_tokenizer::Tokenizer;
 
 /// What functions read besides their arguments; the leaf fills it.
@@ -77,7 +79,13 @@ pub fn functions(artefacts: Arc<dyn Artefacts>) -> Vec<ScalarUDF> {
         sparkline::udf(),
         text_digest::udf(),
         token_count::udf(artefacts),
+        words::udf(),
     ]
+}
+
+/// Returns every aggregate function, documented.
+pub fn aggregates() -> Vec<AggregateUDF> {
+    vec![word_counts::udaf()]
 }
 
 #[cfg(test)]

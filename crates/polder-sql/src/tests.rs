@@ -93,6 +93,12 @@ fn every_function_is_documented_and_its_name_is_its_file() {
         assert!(documentation.syntax_example.starts_with(&format!("{}(", function.name())));
         assert!(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/{}.rs", function.name())).is_file());
     }
+    for function in crate::aggregates() {
+        let documentation = function.documentation().unwrap();
+        assert!(documentation.description.len() > 20 && documentation.sql_example.is_some(), "{}", function.name());
+        assert!(documentation.syntax_example.starts_with(&format!("{}(", function.name())));
+        assert!(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/{}.rs", function.name())).is_file());
+    }
     let mut names: Vec<_> = all().iter().map(|f| f.name().to_owned()).collect();
     names.dedup();
     assert_eq!(names.len(), all().len());

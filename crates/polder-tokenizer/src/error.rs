@@ -100,6 +100,9 @@ pub enum TokenizerError {
         #[source]
         source: Box<fancy_regex::Error>,
     },
+    /// No splitter has that name.
+    #[error(transparent)]
+    UnknownSplitter(#[from] crate::split::UnknownSplitter),
     /// The wished vocabulary is too small or too large.
     #[error("a vocabulary of {vocab_size} is not possible: it must be from {least} to {most}")]
     VocabSize {
@@ -190,6 +193,7 @@ impl Advice for TokenizerError {
             Self::Expression { .. } => {
                 Some("Look-around, back references, atomic groups and possessive quantifiers are understood.".into())
             }
+            Self::UnknownSplitter(_) => Some("A regular expression is understood too, for example --splitter ' ?\\p{L}+|\\s+|.'.".into()),
             Self::NoWords => Some("Look whether the query gives any text: run it with `polder sql`.".into()),
         }
     }
@@ -200,7 +204,9 @@ impl Advice for TokenizerError {
             | Self::Unsupported { .. }
             | Self::Format
             | Self::Unsaid { .. }
-            | Self::NoSpecialToken { .. } => ExitKind::Usage,
+            | Self::NoSpecialToken { .. }
+            | Self::UnknownSplitter(_)
+            | Self::Expression { .. } => ExitKind::Usage,
             Self::File { source, .. } => source.exit(),
             _ => ExitKind::Failed,
         }

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Digits, Splitter};
+use super::{Behavior, Digits, Pattern, Splitter};
+use crate::error::TokenizerError;
 
 const GPT2: &str = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
@@ -58,6 +59,21 @@ impl Splitter {
     pub fn from_pattern(expression: &str) -> Option<Self> {
         let spelled = SPELLINGS.iter().find(|(known, _)| *known == expression).map(|(_, splitter)| splitter.clone());
         spelled.or_else(|| Self::written_by_hand().find(|s| s.pattern().as_deref() == Some(expression)))
+    }
+
+    /// A splitter by its name, or by the expression itself: what holds more than small letters, digits and `-` is one. An expression's
+    /// finds and what lies between them are pieces.
+    ///
+    /// # Errors
+    /// There is no splitter of that name, or the expression isn't one.
+    pub fn named(text: &str) -> Result<Self, TokenizerError> {
+        if text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+            return Ok(text.parse()?);
+        }
+        match Self::from_pattern(text) {
+            Some(known) => Ok(known),
+            None => Ok(Self::Pattern(Pattern::try_new(text, Behavior::Isolated, false)?)),
+        }
     }
 
     /// All that are written by hand.

@@ -62,6 +62,29 @@ impl Default for TrainOptions {
     }
 }
 
+impl TrainOptions {
+    /// Says whether they can be met by any text.
+    ///
+    /// # Errors
+    /// An impossible vocabulary size, or a special token that could be an ordinary one.
+    pub fn check(&self) -> Result<(), TokenizerError> {
+        let least = N_BYTES + self.special_tokens.len();
+        if self.vocab_size < least || self.vocab_size > VOCAB_SIZE_MAX {
+            return Err(TokenizerError::VocabSize { vocab_size: self.vocab_size, least, most: VOCAB_SIZE_MAX });
+        }
+        for (i, token) in self.special_tokens.iter().enumerate() {
+            let refuse = |reason| Err(TokenizerError::SpecialToken { token: token.clone(), reason });
+            if token.chars().count() < 2 {
+                return refuse("it is shorter than two characters");
+            }
+            if self.special_tokens[..i].contains(token) {
+                return refuse("it is given twice");
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Learns a tokenizer. The result depends on the counts and options only.
 ///
 /// `on_progress` gets the number of merges done and wished.
@@ -69,7 +92,7 @@ impl Default for TrainOptions {
 /// # Errors
 /// No words, more than can be counted or placed, an impossible vocabulary size, or a special token that could be an ordinary one.
 pub fn train(counts: &WordCounts, options: &TrainOptions, on_progress: &mut dyn FnMut(usize, usize)) -> Result<Tokenizer, TokenizerError> {
-    check(options)?;
+    options.check()?;
     if counts.is_empty() {
         return Err(TokenizerError::NoWords);
     }
@@ -116,23 +139,6 @@ fn cells(counts: &WordCounts, min_word_count: u64) -> Result<Cells, TokenizerErr
     }
     words.par_sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
     Cells::try_new(&words)
-}
-
-fn check(options: &TrainOptions) -> Result<(), TokenizerError> {
-    let least = N_BYTES + options.special_tokens.len();
-    if options.vocab_size < least || options.vocab_size > VOCAB_SIZE_MAX {
-        return Err(TokenizerError::VocabSize { vocab_size: options.vocab_size, least, most: VOCAB_SIZE_MAX });
-    }
-    for (i, token) in options.special_tokens.iter().enumerate() {
-        let refuse = |reason| Err(TokenizerError::SpecialToken { token: token.clone(), reason });
-        if token.chars().count() < 2 {
-            return refuse("it is shorter than two characters");
-        }
-        if options.special_tokens[..i].contains(token) {
-            return refuse("it is given twice");
-        }
-    }
-    Ok(())
 }
 
 /// The tokens so far, and which may follow.

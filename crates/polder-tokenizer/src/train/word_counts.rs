@@ -45,13 +45,20 @@ impl WordCounts {
         Self { splitter, parts: vec![WordTable::default(); PARTS] }
     }
 
+    /// How texts are cut.
+    pub fn splitter(&self) -> &Splitter {
+        &self.splitter
+    }
+
     /// Counts the words of a text.
     pub fn add(&mut self, text: &str) {
         let Self { splitter, parts } = self;
-        splitter.split(text, &mut |piece| {
-            let word = Hashed::new(piece);
-            parts[word.part(PARTS)].add(word, 1);
-        });
+        count(parts, text, splitter);
+    }
+
+    /// Counts the words of a text that is cut by another splitter than the one given at the start.
+    pub fn add_cut(&mut self, text: &str, splitter: &Splitter) {
+        count(&mut self.parts, text, splitter);
     }
 
     /// Counts the words of many texts on all threads.
@@ -123,6 +130,13 @@ impl WordCounts {
         all.par_sort_unstable();
         all
     }
+}
+
+fn count(parts: &mut [WordTable], text: &str, splitter: &Splitter) {
+    splitter.split(text, &mut |piece| {
+        let word = Hashed::new(piece);
+        parts[word.part(PARTS)].add(word, 1);
+    });
 }
 
 #[cfg(test)]

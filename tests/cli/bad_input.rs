@@ -154,6 +154,12 @@ fn names_that_are_not_there_come_with_near_misses() {
         ("train resume nope --name small", "nope"),
         ("train start ../m --tokens quickstart --steps 1", "`models/../m` is not a reference"),
         ("tokenizer train bad/name", "`tokenizers/bad/name` is not a reference"),
+        ("tokenizer train x --splitter gpt3", "there is no splitter `gpt3`"),
+        ("tokenizer train x --splitter (", "`(` is not a regular expression"),
+        ("tokenizer train x --vocab 100", "a vocabulary of 100 is not possible"),
+        ("tokenizer train x --special a", "`a` cannot be a special token"),
+        ("tokenizer train x --held-out 0.9", "a number from 0 to 0.5 is needed"),
+        ("tokenizer train x --from pile.bas", "did you mean `pile.base`?"),
         ("tokens build ../x --tokenizer quickstart", "`tokens/../x` is not a reference"),
         ("tune start models/quickstart --name ../x", "`adapters/../x` is not a reference"),
         ("ingest . --into ops.facts", "`ops.facts` is not a table for raw documents"),
@@ -163,6 +169,12 @@ fn names_that_are_not_there_come_with_near_misses() {
         ("pile tag pile.base 7", "cannot be a tag"),
     ] {
         line(lake, words).fails(2, says);
+    }
+    for (query, says) in [
+        ("SELECT category FROM pile.base", "needs a column `text` of type text"),
+        ("SELECT text FROM pile.bas", "did you mean `pile.base`?"),
+    ] {
+        polder(lake, &["tokenizer", "train", "x", "--query", query]).fails(2, says);
     }
     assert_eq!(sql(lake, "SELECT 1 AS one").len(), 1);
 }

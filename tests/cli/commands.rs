@@ -155,6 +155,19 @@ fn each_stage_is_a_command_of_its_own() {
 
     let tokenizer = &line(&lake, "--json tokenizer train small --vocab 300 --from pile.base@first").well().objects()[0];
     assert_eq!((tokenizer["schema"].as_str(), tokenizer["details"]["vocab_size"].as_u64()), (Some("polder.tokenizer"), Some(300)));
+    let held_out = &tokenizer["details"]["held_out"];
+    assert!(held_out["all"]["bytes_per_token"].as_f64().is_some_and(|x| x > 1.0), "{tokenizer}");
+    assert!(held_out["by_source"].as_array().is_some_and(|rows| !rows.is_empty()), "{tokenizer}");
+    let wish = "tokenizer train asked --vocab 290 --splitter o200k --min-count 3 --min-word-count 2 --max-token-bytes 3 --held-out 0.2 --memory 64 --query";
+    let mut words: Vec<&str> = wish.split(' ').collect();
+    words.push("SELECT text, language FROM pile.base@first");
+    let said = polder(&lake, &words).well();
+    assert!(said.out.contains("bytes/token") && said.out.contains("held out"), "{}", said.out);
+    assert!(
+        said.err.contains("tokenizers/asked has 290 tokens") && said.err.contains("next: polder tokens build NAME --tokenizer asked"),
+        "{}",
+        said.err
+    );
     let tokens = &line(&lake, "--json tokens build small --from pile.base@first --tokenizer small").well().objects()[0];
     assert_eq!((tokens["schema"].as_str(), tokens["reference"].as_str()), (Some("polder.tokens"), Some("tokens/small")));
     let model = &line(&lake, "--json train start small --tokens small --model nano --steps 2").well().objects()[0];

@@ -13,12 +13,13 @@ mod removed;
 mod sql_files;
 mod tokenizer;
 mod tokens;
+mod word_stream;
 
 pub use apply::{Applied, ApplyContext, PlannedStep, Progress, StepState, apply, plan};
 pub use error::PipelineError;
 pub use export::{Export, ExportPlan, ExportQuery};
 pub use front_matter::{FrontMatter, Mode, Parameter};
 pub use graph::{Pipeline, SqlFile};
-pub use sql_files::{FILES, QUERIES, query};
-pub use tokenizer::{TrainTokenizer, TrainTokenizerPlan};
+pub use sql_files::{FILES, QUERIES, TRAINING_QUERIES, query};
+pub use tokenizer::{Compression, HeldOut, TextSource, TokenizerProgress, TrainTokenizer, TrainTokenizerPlan};
 pub use tokens::{BuildTokens, BuildTokensPlan, TokensProgress};

@@ -30,7 +30,10 @@ pub const QUERIES: &[(&str, &str)] = sql_files![
     "queries/tuning_signatures.sql",
 ];
 
-/// Returns a query's text by its path below `sql/`; empty for a path that is not in the list.
+/// Queries over tables that exist while a tokenizer is trained: `texts`, what it learns from, and `words`, counted in parts.
+pub const TRAINING_QUERIES: &[(&str, &str)] = sql_files!["queries/text_sizes.sql", "queries/word_counts.sql"];
+
+/// Returns a query's text by its path below `sql/`; empty for a path that is in neither list.
 pub fn query(path: &str) -> &'static str {
-    QUERIES.iter().find(|(p, _)| *p == path).map_or("", |(_, text)| text)
+    QUERIES.iter().chain(TRAINING_QUERIES).find(|(p, _)| *p == path).map_or("", |(_, text)| text)
 }

@@ -16,7 +16,13 @@ const EXAMPLES: [(&str, &[&str]); 30] = [
     ("pile card", &["polder pile card pile.base@v1 > card.md"]),
     ("pipeline plan", &["polder pipeline plan --sql-dir sql"]),
     ("pipeline apply", &["polder pipeline apply", "polder pipeline apply --sql-dir sql"]),
-    ("tokenizer train", &["polder tokenizer train mine --from pile.base@v1 --vocab 8192"]),
+    (
+        "tokenizer train",
+        &[
+            "polder tokenizer train mine --from pile.base@v1 --vocab 8192",
+            "polder tokenizer train mine --query \"SELECT text, language FROM pile.base WHERE kind = 'prose'\" --vocab 32768 --splitter o200k",
+        ],
+    ),
     ("tokens build", &["polder tokens build mine --from pile.base@v1 --tokenizer mine"]),
     ("tokens show", &["polder tokens show quickstart"]),
     ("model list", &["polder model list"]),

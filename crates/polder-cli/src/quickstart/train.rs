@@ -1,8 +1,9 @@
 //! Stage 2: tokenizer, shards, a model chosen and trained.
 
 use polder_base::{Digest, Reference, digest_json, units};
-use polder_pipeline::{BuildTokens, TrainTokenizer};
+use polder_pipeline::{BuildTokens, TextSource, TrainTokenizer};
 use polder_shard::TokenSet;
+use polder_tokenizer::TrainOptions;
 use polder_workflow::{Outcome, Step};
 
 use super::prepare::tagged;
@@ -46,15 +47,16 @@ impl<'a> Step<Context<'a>, Error> for Tokenizer {
     fn run(&self, context: &mut Context<'a>) -> Result<Outcome, Error> {
         let request = TrainTokenizer {
             name: NAME.into(),
-            from: tagged(context)?,
-            query: None,
-            vocab_size: context.settings.vocab_size,
-            special_tokens: stage::special_tokens(&[]),
+            source: TextSource::Table(tagged(context)?),
+            options: TrainOptions { vocab_size: context.settings.vocab_size, ..TrainOptions::default() },
             bytes_max: TOKENIZER_BYTES_MAX,
+            held_out_share: stage::HELD_OUT_SHARE,
         };
         let manifest = stage::tokenizer(context.world, request)?;
         let read = units::bytes(manifest.details["bytes"].as_u64().unwrap_or(0));
-        let summary = format!("{} tokens learnt from {read}, in {}", manifest.details["vocab_size"], manifest.reference);
+        let held_out = manifest.details["held_out"]["all"]["bytes_per_token"].as_f64();
+        let held_out = held_out.map_or(String::new(), |x| format!(", {x:.2} bytes a token on held-out text"));
+        let summary = format!("{} tokens learnt from {read}{held_out}, in {}", manifest.details["vocab_size"], manifest.reference);
         Ok(outcome(summary, vec![(manifest.reference.clone(), manifest.content_digest())]))
     }
 }

@@ -1,6 +1,7 @@
 //! Stage 2: a pile into tokens, tokens into a model.
 
 use polder_base::{Event, Input, Manifest, Reference, digest_json, units};
+use polder_lake::Lake;
 use polder_model::{ModelConfig, PRESETS};
 use polder_pipeline::{BuildTokens, TrainTokenizer};
 use polder_shard::TokenSet;
@@ -18,6 +19,9 @@ pub fn special_tokens(more: &[String]) -> Vec<String> {
     let more = more.iter().filter(|t| **t != end).cloned();
     std::iter::once(end.clone()).chain(more).collect()
 }
+
+/// Share of a query's rows that a tokenizer is measured on and does not learn from.
+pub const HELD_OUT_SHARE: f64 = 0.01;
 
 /// The splits of a pile that become splits of a token set; the first is trained on.
 pub fn splits() -> Vec<String> {
@@ -49,20 +53,32 @@ pub fn record(world: &mut World, verb: &str, manifest: &Manifest) -> anyhow::Res
 /// Those of the pipeline.
 pub fn tokenizer(world: &mut World, request: TrainTokenizer) -> anyhow::Result<Manifest> {
     let lake = world.lake()?;
+    tokenizer_in(world, &lake, request)
+}
+
+/// The same, in a lake that may have its own limits.
+///
+/// # Errors
+/// No text, files that cannot be written, or that it was stopped.
+pub fn tokenizer_in(world: &mut World, lake: &Lake, request: TrainTokenizer) -> anyhow::Result<Manifest> {
     let now = world.now();
     let reference = Reference::artefact("tokenizers", &request.name);
-    let vocab = request.vocab_size as u64;
-    let plan = world.block_on(async { request.plan(&lake, now).await.or_advise() })?;
-    let manifest = if plan.is_done(&lake) {
+    let plan = world.block_on(async { request.plan(lake, now).await.or_advise() })?;
+    let manifest = if plan.is_done(lake) {
         stages::manifest(world, &reference)?
     } else {
-        let bar = Bar::new("tokenizer", vocab, Unit::Count);
+        // One line a step, since each counts other things.
+        let mut line: Option<(String, Bar)> = None;
         let mut on_progress = |what: &str, done: u64, all: u64| {
-            bar.name(what);
-            bar.total(all);
-            bar.at(done);
+            if line.as_ref().is_none_or(|(name, _)| name != what) {
+                let unit = if what == "merging" { Unit::Count } else { Unit::Bytes };
+                line = Some((what.to_owned(), Bar::new(what, all, unit)));
+            }
+            if let Some((_, bar)) = &line {
+                bar.at(done);
+            }
         };
-        world.block_on(async { plan.run(&lake, &mut on_progress).await.or_advise() })?
+        world.block_on(async { plan.run(lake, &mut on_progress).await.or_advise() })?
     };
     record(world, "train tokenizer", &manifest)?;
     Ok(manifest)

@@ -6,18 +6,17 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use polder_base::{Digest, Hasher};
+use polder_base::Digest;
 
 use crate::details::ShardDetails;
 use crate::documents::{self, DocumentLine, DocumentLines};
 use crate::error::{ShardError, wrong};
-use crate::index::Index;
 use crate::reader::TokenSet;
 use crate::set_writer::ShardOptions;
 use crate::shard_writer::{DoneShard, ShardWriter};
+use crate::stored::StoredDocuments;
 
 /// A shard all of whose documents passed.
 pub(crate) struct Judged {
@@ -158,41 +157,16 @@ pub(crate) fn share(base: &TokenSet, details: ShardDetails, folder: &Path) -> Re
 /// Writes a shard of the base set anew without its departed documents. It holds one document.
 pub(crate) fn rewrite(base: &TokenSet, judged: &Judged, folder: &Path, options: &ShardOptions) -> Result<DoneShard, ShardError> {
     let details = &judged.details;
-    let bin = format!("{}.bin", details.name);
-    let path = base.folder().join(&bin);
-    let index = Index::open(&path.with_extension("idx"))?;
-    let width = index.dtype().bytes();
-    let read = |source| ShardError::Read { path: path.clone(), source };
-    let file = File::open(&path).map_err(read)?;
-    let (found, described) = (file.metadata().map_err(read)?.len(), u128::from(index.n_tokens()) * width as u128);
-    if u128::from(found) != described {
-        return Err(ShardError::Broken { path, reason: format!("it has {found} bytes, and its index describes {described}") });
-    }
-    let mut file = BufReader::with_capacity(1 << 20, file);
     let mut writer = ShardWriter::create(folder, &details.split, details.name.clone(), options)?;
     let mut departed = judged.departed.iter().copied().peekable();
-    let mut hasher = Hasher::new();
-    let (mut bytes, mut tokens) = (Vec::new(), Vec::new());
-    for (doc_idx, line) in (0..).zip(DocumentLines::open(base.folder(), &details.name)?) {
-        let line = line?;
-        let document = index.document(doc_idx)?;
-        let n_tokens = document.end - document.start;
-        if n_tokens != line.n_tokens {
-            let reason = format!("document {doc_idx} has {n_tokens} tokens by its index and {} by its list", line.n_tokens);
-            return Err(ShardError::Broken { path, reason });
-        }
-        bytes.resize(n_tokens as usize * width, 0);
-        file.read_exact(&mut bytes).map_err(read)?;
-        hasher.update(&bytes);
-        if departed.next_if_eq(&(doc_idx as u64)).is_none() {
-            tokens.clear();
-            index.dtype().decode(&bytes, &mut tokens);
+    let mut documents = StoredDocuments::open(base, details)?;
+    let mut tokens = Vec::new();
+    let mut doc_idx = 0;
+    while let Some(line) = documents.next(&mut tokens)? {
+        if departed.next_if_eq(&doc_idx).is_none() {
             writer.push(&line, &[&tokens])?;
         }
+        doc_idx += 1;
     }
-    // What is copied out of a damaged shard must not get a good digest.
-    match base.manifest().files.iter().find(|f| f.path == bin) {
-        Some(f) if f.digest == hasher.finish() => writer.close(),
-        _ => Err(ShardError::Broken { path, reason: "its digest is not the one in its manifest".into() }),
-    }
+    writer.close()
 }

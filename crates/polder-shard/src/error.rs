@@ -61,6 +61,16 @@ pub enum ShardError {
         /// Why.
         reason: String,
     },
+    /// A set does not fit a foreign format.
+    #[error("cannot export `{path}`: {reason}")]
+    Export {
+        /// The set's folder.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+        /// What to do instead.
+        hint: String,
+    },
     /// No such part of the set.
     #[error("there is no split `{split}`; there are {}", known.join(", "))]
     Split {
@@ -94,6 +104,7 @@ impl Advice for ShardError {
             }
             Self::Document { .. } => Some("Leave that document out of the query that `polder tokens build` reads.".into()),
             Self::Order { .. } => Some("Each doc_id may stand once in a pile; look for it with `polder sql`, then build again.".into()),
+            Self::Export { hint, .. } => Some(hint.clone()),
             Self::Split { .. } => Some("Look what a set holds with `polder tokens show`.".into()),
             Self::Manifest(e) => e.hint(),
             Self::Whole(e) => e.hint(),
@@ -102,7 +113,7 @@ impl Advice for ShardError {
     }
     fn exit(&self) -> ExitKind {
         match self {
-            Self::Split { .. } | Self::Options { .. } => ExitKind::Usage,
+            Self::Split { .. } | Self::Options { .. } | Self::Export { .. } => ExitKind::Usage,
             Self::Sample { .. } => ExitKind::Bug,
             Self::Manifest(e) => e.exit(),
             _ => ExitKind::Failed,

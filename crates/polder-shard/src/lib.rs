@@ -24,6 +24,8 @@ mod block_sums;
 mod details;
 mod documents;
 mod error;
+mod export;
+mod foreign;
 mod index;
 mod index_writer;
 mod loader;
@@ -33,6 +35,7 @@ mod progress;
 mod reader;
 mod set_writer;
 mod shard_writer;
+mod stored;
 mod summed_file;
 mod sums_file;
 mod verify;
@@ -41,6 +44,8 @@ pub use block_sums::{BLOCK_BYTES, BlockSums, ChangedByte};
 pub use details::{ShardDetails, TokenSetDetails};
 pub use documents::{TokenDocument, read_documents};
 pub use error::ShardError;
+pub use export::{ExportFormat, ExportOptions, MdsFolder, MdsSample, TokenFile, export};
+pub use foreign::MegatronPair;
 pub use index::{Dtype, Index};
 pub use loader::{
     Batch, BatchPlan, Batches, Fingerprint, IGNORED, Loader, LoaderError, LoaderOptions, LoaderState, Masking, Mixture, Order, Packing,

@@ -1,9 +1,11 @@
 //! Turns tokens' bytes into text as they come: whole characters only, and nothing that may begin a stop string.
 
+use polder_tokenizer::StreamDecoder;
+
 /// Text on its way out.
 pub(crate) struct TextStream<'a> {
     stop: Vec<&'a str>,
-    bytes: Vec<u8>,
+    decoder: StreamDecoder,
     text: String,
     n_sent: usize,
 }
@@ -13,7 +15,7 @@ impl<'a> TextStream<'a> {
     pub fn new(stop: &'a [String]) -> Self {
         Self {
             stop: stop.iter().map(String::as_str).filter(|s| !s.is_empty()).collect(),
-            bytes: Vec::new(),
+            decoder: StreamDecoder::new(),
             text: String::new(),
             n_sent: 0,
         }
@@ -21,8 +23,7 @@ impl<'a> TextStream<'a> {
 
     /// Takes a token's bytes; returns what can be sent, and whether a stop string ended the text.
     pub fn push(&mut self, bytes: &[u8]) -> (&str, bool) {
-        self.bytes.extend_from_slice(bytes);
-        self.take_characters(false);
+        self.decoder.push(bytes, &mut self.text);
         let stopped = self.cut_at_stop();
         let end = if stopped { self.text.len() } else { self.text.len() - self.n_held() };
         (self.send_to(end), stopped)
@@ -30,7 +31,7 @@ impl<'a> TextStream<'a> {
 
     /// Ends the text: returns what was still held back.
     pub fn finish(&mut self) -> (&str, bool) {
-        self.take_characters(true);
+        self.decoder.finish(&mut self.text);
         let stopped = self.cut_at_stop();
         (self.send_to(self.text.len()), stopped)
     }
@@ -44,27 +45,6 @@ impl<'a> TextStream<'a> {
         let from = self.n_sent.min(end);
         self.n_sent = from.max(end);
         &self.text[from..end]
-    }
-
-    /// Moves whole characters into the text; bytes that can never become one become U+FFFD.
-    fn take_characters(&mut self, last: bool) {
-        let mut taken = 0;
-        for chunk in self.bytes.utf8_chunks() {
-            self.text.push_str(chunk.valid());
-            taken += chunk.valid().len();
-            let invalid = chunk.invalid();
-            if invalid.is_empty() {
-                continue;
-            }
-            // At the end, a character's beginning waits for the rest of it.
-            let incomplete = taken + invalid.len() == self.bytes.len() && may_continue(invalid);
-            if incomplete && !last {
-                break;
-            }
-            self.text.push(char::REPLACEMENT_CHARACTER);
-            taken += invalid.len();
-        }
-        self.bytes.drain(..taken);
     }
 
     fn cut_at_stop(&mut self) -> bool {
@@ -81,11 +61,6 @@ impl<'a> TextStream<'a> {
         let held = |s: &&str| (1..s.len()).rev().find(|n| s.is_char_boundary(*n) && unsent.ends_with(&s[..*n])).unwrap_or(0);
         self.stop.iter().map(held).max().unwrap_or(0)
     }
-}
-
-/// Tells whether bytes begin a UTF-8 character that more bytes could end.
-fn may_continue(bytes: &[u8]) -> bool {
-    matches!(std::str::from_utf8(bytes), Err(e) if e.valid_up_to() == 0 && e.error_len().is_none())
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ fn decode(args: &Arguments<'_>, artefacts: &dyn Artefacts) -> Result<ArrayRef> {
     let (ids, name) = (args.list(0, DataType::Int64)?, args.text(1)?);
     let mut tokenizers = Tokenizers::new(artefacts);
     let mut out = StringViewBuilder::with_capacity(args.rows().len());
+    let mut tokens = Vec::new();
     for row in args.rows() {
         let items = ids.get(row);
         let items = items.as_ref().and_then(|items| items.as_primitive_opt::<Int64Type>()).filter(|items| items.null_count() == 0);
@@ -36,10 +37,11 @@ fn decode(args: &Arguments<'_>, artefacts: &dyn Artefacts) -> Result<ArrayRef> {
             continue;
         };
         let tokenizer = tokenizers.open(name)?;
-        let known = |id: &i64| u32::try_from(*id).ok().filter(|id| (*id as usize) < tokenizer.vocab_size());
-        let Some(tokens) = items.values().iter().map(known).collect::<Option<Vec<u32>>>() else {
+        tokens.clear();
+        tokens.extend(items.values().iter().map_while(|id| u32::try_from(*id).ok().filter(|id| (*id as usize) < tokenizer.vocab_size())));
+        if tokens.len() < items.len() {
             return exec_err!("decode: an id is outside the {} of tokenizer `{name}`", tokenizer.vocab_size());
-        };
+        }
         out.append_value(tokenizer.decode(&tokens));
     }
     Ok(Arc::new(out.finish()))

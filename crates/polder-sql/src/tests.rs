@@ -237,6 +237,44 @@ fn decode_undoes_encode() {
 }
 
 #[test]
+fn texts_of_every_layout_encode_alike_where_they_lie() {
+    let rows = [
+        Some("let x = 1;"),
+        None,
+        Some(""),
+        Some("a text too long to lie within its view"),
+        Some("größe 漢字 🖖"),
+        None,
+        Some(""),
+        Some("one; let z"),
+    ];
+    let columns: [ArrayRef; 3] = [
+        Arc::new(StringArray::from(rows.to_vec())),
+        Arc::new(LargeStringArray::from(rows.to_vec())),
+        Arc::new(StringViewArray::from(rows.to_vec())),
+    ];
+    for column in &columns {
+        // A slice's texts begin in the middle of its buffers.
+        for (from, n) in [(0, 8), (2, 5), (5, 2), (7, 1), (8, 0)] {
+            let part = || vec![ColumnarValue::Array(column.slice(from, n)), constant("base")];
+            let ids = invoke("encode", part(), n).unwrap().into_array(n).unwrap();
+            let counts = invoke("token_count", part(), n).unwrap().into_array(n).unwrap();
+            let back = invoke("decode", vec![ColumnarValue::Array(ids.clone()), constant("base")], n).unwrap().into_array(n).unwrap();
+            assert_eq!(back.as_string_view().iter().collect::<Vec<_>>(), rows[from..from + n], "{}", column.data_type());
+            let (ids, counts) = (ids.as_list::<i32>(), counts.as_primitive::<Int64Type>());
+            for (i, row) in rows[from..from + n].iter().enumerate() {
+                assert_eq!((ids.is_null(i), counts.is_null(i)), (row.is_none(), row.is_none()));
+                assert_eq!(i64::from(ids.value_length(i)), row.map_or(0, |_| counts.value(i)));
+                assert_eq!(ids.value_length(i) == 0, row.unwrap_or_default().is_empty());
+            }
+        }
+    }
+    let names: ArrayRef = Arc::new(StringArray::from(vec![Some("base"), None, Some("base")]));
+    let ids = call("encode", vec![columns[0].slice(0, 3), names]).unwrap();
+    assert_eq!((0..3).map(|i| ids.is_null(i)).collect::<Vec<_>>(), [false, true, false]);
+}
+
+#[test]
 fn bars_and_sparklines_draw_any_number() {
     let x = |values: Vec<f64>| -> ArrayRef { Arc::new(Float64Array::from(values)) };
     let bars = call(

@@ -8,7 +8,7 @@ use datafusion_common::Result;
 use datafusion_expr::ScalarUDF;
 
 use crate::Artefacts;
-use crate::encode::Tokenizers;
+use crate::encode::Encoders;
 use crate::function::{Definition, Kind};
 
 pub(crate) fn udf(artefacts: Arc<dyn Artefacts>) -> ScalarUDF {
@@ -22,12 +22,12 @@ pub(crate) fn udf(artefacts: Arc<dyn Artefacts>) -> ScalarUDF {
     }
     .stable_udf(move |args| {
         let (text, name) = (args.text(0)?, args.text(1)?);
-        let mut tokenizers = Tokenizers::new(&*artefacts);
+        let mut encoders = Encoders::new(&*artefacts);
         let mut ids = Vec::new();
         let count = |row| {
             let (Some(text), Some(name)) = (text.get(row), name.get(row)) else { return Ok(None) };
             ids.clear();
-            tokenizers.open(name)?.encode_into(text, &mut ids);
+            encoders.open(name)?.encode_into(text, &mut ids);
             Ok(Some(ids.len() as i64))
         };
         Ok(Arc::new(args.rows().map(count).collect::<Result<Int64Array>>()?))

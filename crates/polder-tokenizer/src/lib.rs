@@ -14,6 +14,7 @@ mod fast_hash;
 mod formats;
 mod special;
 mod split;
+mod stream;
 mod tokenizer;
 mod train;
 
@@ -25,6 +26,7 @@ pub use error::{Place, TokenizerError};
 pub use formats::{GgufRoles, GgufValue, RankOptions, SpecialName, write_gguf_metadata};
 pub use special::SpecialPolicy;
 pub use split::{Behavior, Digits, Pattern, Splitter, UnknownSplitter};
+pub use stream::StreamDecoder;
 pub use tokenizer::Tokenizer;
 pub use train::{TrainOptions, WordCounts, train};
 

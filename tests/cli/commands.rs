@@ -8,7 +8,7 @@ use crate::packages;
 use crate::program::{command, line, number, polder, quickstart, sql};
 
 /// Every command: what its help begins with is an example of it.
-const COMMANDS: [&str; 29] = [
+const COMMANDS: [&str; 32] = [
     "run",
     "init",
     "doctor",
@@ -25,6 +25,9 @@ const COMMANDS: [&str; 29] = [
     "pipeline apply",
     "tokenizer train",
     "tokens build",
+    "tokens check",
+    "tokens export",
+    "tokens list",
     "tokens show",
     "model list",
     "model plan",
@@ -82,6 +85,8 @@ fn json_is_one_object_a_line_with_a_schema_name() {
         ("pile card pile.base@v1", "polder.data_card"),
         ("pipeline plan", "polder.step"),
         ("tokens show quickstart", "polder.tokens"),
+        ("tokens list", "polder.token_set"),
+        ("tokens check", "polder.tokens_check"),
         ("model list", "polder.model"),
         ("model show models/quickstart", "polder.model"),
         ("train status", "polder.training"),

@@ -1,7 +1,7 @@
 //! The program as its users run it: what it prints, how it exits, and what stands in the lake afterwards.
 //!
 //! [`program`] runs it, [`packages`] writes the small source that all lakes are made from, [`finished`] is one whole
-//! quickstart that the tests share. What these tests cover: [`commands`], [`quickstart`], [`bad_input`], [`kills`].
+//! quickstart that the tests share. What these tests cover: [`commands`], [`quickstart`], [`bad_input`], [`kills`], [`tokens`].
 
 #![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
@@ -12,6 +12,7 @@ mod kills;
 mod packages;
 mod program;
 mod quickstart;
+mod tokens;
 
 #[test]
 fn every_file_beside_this_one_is_a_module_of_it() {

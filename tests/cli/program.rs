@@ -32,6 +32,12 @@ impl Said {
         self
     }
 
+    /// Fails unless it ended with this exit code.
+    #[track_caller]
+    pub fn code_is(&self, code: i32) {
+        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.out, self.err);
+    }
+
     /// Fails unless it ended with this exit code, one error line that holds `text`, and a hint; nothing on standard output.
     #[track_caller]
     pub fn fails(&self, code: i32, text: &str) {

@@ -8,6 +8,7 @@ mod commands;
 mod failure;
 mod machine;
 mod output;
+mod pieces;
 mod progress;
 mod quickstart;
 mod signal;

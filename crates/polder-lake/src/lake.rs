@@ -102,11 +102,15 @@ impl Lake {
     }
 
     pub(crate) fn session_with(&self, partitions: Option<usize>) -> SessionContext {
+        self.session_of(partitions, BATCH_ROWS)
+    }
+
+    fn session_of(&self, partitions: Option<usize>, batch_rows: usize) -> SessionContext {
         let mut config = SessionConfig::new()
             .with_default_catalog_and_schema(CATALOG, SESSION_SCHEMA)
             .with_create_default_catalog_and_schema(false)
             .with_information_schema(true)
-            .with_batch_size(BATCH_ROWS)
+            .with_batch_size(batch_rows)
             .set_bool("datafusion.sql_parser.enable_ident_normalization", false)
             // Filters on dictionary keys that the join pushes into scans panic there; hash look-ups are right.
             .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_size", 0)
@@ -140,6 +144,17 @@ impl Lake {
         let (table, at) = table_of(&reference.parse()?)?;
         let opened = self.tables.open(&table, &State::At(at)).await?;
         let read = async { self.session().read_table(catalog::provider(&opened).await?) };
+        read.await.map_err(LakeError::query("read", &table))
+    }
+
+    /// The same, in batches of `rows` rows: fewer where rows are long, so that a batch stays small.
+    ///
+    /// # Errors
+    /// Those of [`Lake::table`].
+    pub async fn table_in_batches(&self, reference: &str, rows: usize) -> Result<DataFrame, LakeError> {
+        let (table, at) = table_of(&reference.parse()?)?;
+        let opened = self.tables.open(&table, &State::At(at)).await?;
+        let read = async { self.session_of(None, rows).read_table(catalog::provider(&opened).await?) };
         read.await.map_err(LakeError::query("read", &table))
     }
 

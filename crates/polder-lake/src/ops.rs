@@ -1,5 +1,5 @@
 //! The lake's own books: what happened, which runs, which tags, what was removed, which documents
-//! became tokens, which scores. Their tables are append-only and made at the first append.
+//! became tokens and in which shards they stand, which scores. Their tables are append-only and made at the first append.
 
 use std::sync::{Arc, LazyLock};
 
@@ -16,7 +16,7 @@ use crate::LakeError;
 /// The schema that holds them.
 pub const SCHEMA: &str = "ops";
 /// Their names.
-pub const TABLES: [&str; 6] = ["evals", "facts", "removed", "runs", "tags", "token_documents"];
+pub const TABLES: [&str; 7] = ["evals", "facts", "removed", "runs", "tags", "token_documents", "token_shards"];
 
 /// Milliseconds, UTC. Delta stores microseconds: that is what a read gives back.
 pub fn time() -> DataType {
@@ -27,7 +27,7 @@ fn schema_of(names: &[(&str, DataType)]) -> SchemaRef {
     Arc::new(Schema::new(names.iter().map(|(name, kind)| Field::new(*name, kind.clone(), true)).collect::<Vec<_>>()))
 }
 
-static SCHEMAS: LazyLock<[SchemaRef; 6]> = LazyLock::new(|| {
+static SCHEMAS: LazyLock<[SchemaRef; 7]> = LazyLock::new(|| {
     use DataType::{Float64, Int64, Utf8};
     [
         schema_of(&[
@@ -90,6 +90,19 @@ static SCHEMAS: LazyLock<[SchemaRef; 6]> = LazyLock::new(|| {
             ("table", Utf8),
             ("version", Int64),
             ("n_tokens", Int64),
+            ("shard_digest", Utf8),
+        ]),
+        schema_of(&[
+            ("token_set", Utf8),
+            ("build", Utf8),
+            ("at", time()),
+            ("shard", Utf8),
+            ("shard_digest", Utf8),
+            ("split", Utf8),
+            ("n_documents", Int64),
+            ("n_tokens", Int64),
+            ("table", Utf8),
+            ("version", Int64),
         ]),
     ]
 });

@@ -167,6 +167,10 @@ impl Lake {
             .with_write_batch_size(WRITE_BATCH_ROWS)
             .with_configuration(properties(table))
             .with_commit_properties(commit);
+        if table.schema == ops::SCHEMA && before.is_some() {
+            // A book that an earlier program began gets the columns that have come since.
+            builder = builder.with_schema_mode(SchemaMode::Merge);
+        }
         if options.mode == WriteMode::Overwrite && before.is_some() {
             builder = builder.with_save_mode(SaveMode::Overwrite).with_schema_mode(SchemaMode::Overwrite);
         }

@@ -82,6 +82,65 @@ pub enum PipelineError {
         /// The table or query.
         what: String,
     },
+    /// A row that cannot be named.
+    #[error("{what} has a row whose doc_id is NULL")]
+    NoDocId {
+        /// The table.
+        what: String,
+    },
+    /// Two rows with one name.
+    #[error("{what} has more than one row with doc_id `{doc_id}`")]
+    SameDocId {
+        /// The table.
+        what: String,
+        /// The id.
+        doc_id: String,
+    },
+    /// What memory does not hold cannot be kept on disk.
+    #[error("cannot sort on disk in `{folder}`")]
+    Spill {
+        /// Where.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A condition on rows cannot be understood.
+    #[error("the condition `{condition}` cannot be used")]
+    Condition {
+        /// Its text.
+        condition: String,
+        /// Why.
+        #[source]
+        source: datafusion::error::DataFusionError,
+    },
+    /// The tokenizer has no such special token.
+    #[error("tokenizers/{tokenizer} has no special token `{token}`")]
+    NoToken {
+        /// The tokenizer's name.
+        tokenizer: String,
+        /// What was asked for.
+        token: String,
+        /// The special tokens it has.
+        known: Vec<String>,
+    },
+    /// Options that do not go together, or ask for what is not there.
+    #[error("{message}")]
+    Request {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
+    /// Another process works on the same.
+    #[error("{what} is being built by another process")]
+    Busy {
+        /// The artefact.
+        what: String,
+    },
+    /// The user asked to stop.
+    #[error("stopped")]
+    Stopped,
     /// The tokenizer cannot be trained or read.
     #[error("cannot make or read a tokenizer")]
     Tokenizer(#[from] polder_tokenizer::TokenizerError),
@@ -112,6 +171,22 @@ impl Advice for PipelineError {
             Self::NoInput { .. } => Some("Bring the data in with `polder ingest DIR`, or correct the table's name.".into()),
             Self::Empty { .. } => Some("Look at what the filters removed with `polder pile card`, or ingest more data.".into()),
             Self::Column { .. } => Some("Name the columns in the query, for example SELECT doc_id, text FROM …".into()),
+            Self::NoDocId { .. } => Some("Give every row a doc_id, or leave such rows out with --where \"doc_id IS NOT NULL\".".into()),
+            Self::SameDocId { what, doc_id } => {
+                let table = what.split('@').next().unwrap_or(what);
+                Some(format!(
+                    "Look at the rows with `polder sql \"SELECT * FROM {table} WHERE doc_id = '{doc_id}'\"`, and keep one of them."
+                ))
+            }
+            Self::Spill { .. } => Some("Free some space in the lake's folder, or give more memory with --memory.".into()),
+            Self::Condition { .. } => Some("A condition is what stands after WHERE, for example --where \"language = 'en'\".".into()),
+            Self::NoToken { known, .. } if known.is_empty() => {
+                Some("It has none at all: build with --no-eos, or train one with `polder tokenizer train NAME --special TOKEN`.".into())
+            }
+            Self::NoToken { known, .. } => Some(format!("Name one with --eos or --bos: {}; or build with --no-eos.", known.join(", "))),
+            Self::Request { hint, .. } => Some(hint.clone()),
+            Self::Busy { .. } => Some("Wait until it is done; or give this set another name.".into()),
+            Self::Stopped => Some("Run the same command again to go on where it stopped.".into()),
             Self::Lake(e) => e.hint(),
             Self::Tokenizer(e) => e.hint(),
             Self::Shard(e) => e.hint(),
@@ -130,6 +205,8 @@ impl Advice for PipelineError {
                 ExitKind::Usage
             }
             Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => ExitKind::Usage,
+            Self::Condition { .. } | Self::NoToken { .. } | Self::Request { .. } => ExitKind::Usage,
+            Self::Stopped => ExitKind::Interrupted,
             Self::Step { source, .. } => source.exit(),
             Self::Lake(e) => e.exit(),
             Self::Tokenizer(e) => e.exit(),

@@ -22,4 +22,4 @@ pub use front_matter::{FrontMatter, Mode, Parameter};
 pub use graph::{Pipeline, SqlFile};
 pub use sql_files::{FILES, QUERIES, TRAINING_QUERIES, query};
 pub use tokenizer::{Compression, HeldOut, TextSource, TokenizerProgress, TrainTokenizer, TrainTokenizerPlan};
-pub use tokens::{BuildTokens, BuildTokensPlan, TokensProgress};
+pub use tokens::{Begin, BuildTokens, BuildTokensPlan, Standing, TokensBuilt, TokensPhase, TokensProgress, VALIDATION_SHARE};

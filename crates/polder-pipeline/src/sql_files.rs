@@ -27,6 +27,7 @@ pub const QUERIES: &[(&str, &str)] = sql_files![
     "90_audit/emails_left.sql",
     "queries/requests_bits_per_byte.sql",
     "queries/requests_next_line.sql",
+    "queries/token_documents.sql",
     "queries/tuning_signatures.sql",
 ];
 

@@ -103,7 +103,8 @@ pub fn read_documents(folder: &Path) -> Result<impl Iterator<Item = Result<Token
     Ok(set.details().shards.clone().into_iter().flat_map(move |shard| shard_documents(&folder, shard)))
 }
 
-fn shard_documents(folder: &Path, shard: ShardDetails) -> Box<dyn Iterator<Item = Result<TokenDocument, ShardError>>> {
+/// Reads one shard's documents in order, of a set whose folder is given. A list or a line that cannot be read is an error in its turn.
+pub fn shard_documents(folder: &Path, shard: ShardDetails) -> Box<dyn Iterator<Item = Result<TokenDocument, ShardError>>> {
     let lines = match DocumentLines::open(folder, &shard.name) {
         Ok(lines) => lines,
         Err(e) => return Box::new(std::iter::once(Err(e))),

@@ -42,7 +42,7 @@ mod verify;
 
 pub use block_sums::{BLOCK_BYTES, BlockSums, ChangedByte};
 pub use details::{ShardDetails, TokenSetDetails};
-pub use documents::{TokenDocument, read_documents};
+pub use documents::{TokenDocument, read_documents, shard_documents};
 pub use error::ShardError;
 pub use export::{ExportFormat, ExportOptions, MdsFolder, MdsSample, TokenFile, export};
 pub use foreign::MegatronPair;
@@ -54,6 +54,6 @@ pub use loader::{
 pub use mapped::MappedFile;
 pub use order::{SampleOrder, WindowOrder};
 pub use reader::{DocumentSpan, Split, TokenSet, TokenSlice};
-pub use set_writer::{Document, LAYOUT, Offer, OfferCounts, SetOptions, ShardOptions, TokenSetWriter, standing_set};
+pub use set_writer::{Document, LAYOUT, Offer, OfferCounts, SetOptions, ShardOptions, TokenSetWriter, Unfinished, standing_set};
 pub use sums_file::{FileSums, ShardSums};
 pub use verify::{Damage, Verification, VerifyProgress, verify};

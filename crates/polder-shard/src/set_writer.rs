@@ -65,6 +65,17 @@ pub enum Offer {
     Wanted,
 }
 
+/// What a build finds of one that was broken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfinished {
+    /// Nothing.
+    None,
+    /// One of the same inputs, options and base: it is gone on with.
+    Same,
+    /// One of something else, or one that cannot be gone on with: it is thrown away.
+    Other,
+}
+
 /// What became of the documents offered so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OfferCounts {
@@ -146,6 +157,16 @@ impl SetOptions {
         Ok(())
     }
 
+    /// Digest of all that decides what is written.
+    fn key(&self, inputs_digest: Digest, base: Option<&TokenSet>) -> Digest {
+        let shards = &self.shards;
+        digest_json(&(
+            (LAYOUT, inputs_digest, base.map(TokenSet::fingerprint)),
+            (&self.splits, self.tokenizer_digest),
+            (shards.vocab_size, shards.bos_id, shards.eos_id, shards.tokens_per_shard_max),
+        ))
+    }
+
     /// Whether a set's shards are what these options would have made of the same documents, but for where one ends.
     fn fit(&self, base: &TokenSet) -> bool {
         let (details, shards) = (base.details(), &self.shards);
@@ -165,12 +186,7 @@ impl TokenSetWriter {
     pub fn begin(target: &Path, options: SetOptions, inputs_digest: Digest, base: Option<&TokenSet>) -> Result<Self, ShardError> {
         options.check(target)?;
         let base = base.filter(|b| options.fit(b)).cloned();
-        let shards = &options.shards;
-        let key = digest_json(&(
-            (LAYOUT, inputs_digest, base.as_ref().map(TokenSet::fingerprint)),
-            (&options.splits, options.tokenizer_digest),
-            (shards.vocab_size, shards.bos_id, shards.eos_id, shards.tokens_per_shard_max),
-        ));
+        let key = options.key(inputs_digest, base.as_ref());
         let (folder, progress_path) = (beside(target, "build"), beside(target, "build.json"));
         let progress = match Progress::resume(&progress_path, &folder, &key) {
             Some(progress) => progress,
@@ -189,6 +205,37 @@ impl TokenSetWriter {
         }
         let counts = OfferCounts::default();
         Ok(Self { target: target.to_owned(), folder, progress_path, progress, options, base, splits, counts })
+    }
+
+    /// What [`TokenSetWriter::begin`] would find of a build that was broken off.
+    pub fn unfinished(target: &Path, options: &SetOptions, inputs_digest: Digest, base: Option<&TokenSet>) -> Unfinished {
+        let (folder, path) = (beside(target, "build"), beside(target, "build.json"));
+        let key = options.key(inputs_digest, base.filter(|b| options.fit(b)));
+        match Progress::resume(&path, &folder, &key) {
+            Some(_) => Unfinished::Same,
+            None if path.exists() => Unfinished::Other,
+            None => Unfinished::None,
+        }
+    }
+
+    /// Throws away what a build that was broken off left.
+    ///
+    /// # Errors
+    /// Files that cannot be removed.
+    pub fn discard(target: &Path) -> Result<(), ShardError> {
+        let (folder, path) = (beside(target, "build"), beside(target, "build.json"));
+        if path.exists() {
+            fs::remove_file(&path).map_err(wrong("remove", &path))?;
+        }
+        if folder.exists() {
+            fs::remove_dir_all(&folder).map_err(wrong("remove", &folder))?;
+        }
+        Ok(())
+    }
+
+    /// Whether it may answer an offer otherwise than that the document is wanted: there is a base set, or an earlier attempt.
+    pub fn knows_documents(&self) -> bool {
+        self.base.is_some() || !self.progress.new.is_empty()
     }
 
     /// What became of the documents offered so far.

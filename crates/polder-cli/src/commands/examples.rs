@@ -1,7 +1,7 @@
 //! What the help of each command begins with: a line or two that can be typed as they are.
 
 /// By command.
-const EXAMPLES: [(&str, &[&str]); 30] = [
+const EXAMPLES: [(&str, &[&str]); 33] = [
     ("run", &["polder run", "polder run quickstart --source ~/src --minutes 10", "polder run quickstart --sql-dir sql --dry-run"]),
     ("init", &["polder init", "polder init --lake ~/lake"]),
     ("doctor", &["polder doctor"]),
@@ -23,8 +23,20 @@ const EXAMPLES: [(&str, &[&str]); 30] = [
             "polder tokenizer train mine --query \"SELECT text, language FROM pile.base WHERE kind = 'prose'\" --vocab 32768 --splitter o200k",
         ],
     ),
-    ("tokens build", &["polder tokens build mine --from pile.base@v1 --tokenizer mine"]),
-    ("tokens show", &["polder tokens show quickstart"]),
+    (
+        "tokens build",
+        &[
+            "polder tokens build mine --from pile.base@v1 --tokenizer mine",
+            "polder tokens build mine --tokenizer mine --where \"language = 'en'\"",
+        ],
+    ),
+    ("tokens check", &["polder tokens check", "polder tokens check quickstart"]),
+    (
+        "tokens export",
+        &["polder tokens export quickstart --format mds --to exported", "polder tokens export quickstart --format llm.c --to exported"],
+    ),
+    ("tokens list", &["polder tokens list"]),
+    ("tokens show", &["polder tokens show quickstart", "polder tokens show quickstart --shard train-00000 --doc 7"]),
     ("model list", &["polder model list"]),
     ("model plan", &["polder model plan --pile pile.base@v1 --hours 2"]),
     ("model show", &["polder model show models/quickstart"]),

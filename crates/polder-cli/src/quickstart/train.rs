@@ -79,14 +79,9 @@ impl<'a> Step<Context<'a>, Error> for Tokens {
         Ok(stages::stands(context.world, &tokens()))
     }
     fn run(&self, context: &mut Context<'a>) -> Result<Outcome, Error> {
-        let request = BuildTokens {
-            name: NAME.into(),
-            from: tagged(context)?,
-            tokenizer: NAME.into(),
-            splits: stage::splits(),
-            shard_tokens_max: SHARD_TOKENS_MAX,
-        };
-        let manifest = stage::tokens(context.world, request)?;
+        let mut request = BuildTokens::new(NAME, tagged(context)?, NAME);
+        request.shard_tokens_max = SHARD_TOKENS_MAX;
+        let manifest = stage::tokens(context.world, request)?.manifest;
         let n = |split: &str| units::count(manifest.details["n_tokens"][split].as_u64().unwrap_or(0));
         let shards = manifest.files.iter().filter(|f| f.path.ends_with(".bin")).count();
         let summary =

@@ -3,7 +3,7 @@
 use polder_base::{Event, Input, Manifest, Reference, digest_json, units};
 use polder_lake::Lake;
 use polder_model::{ModelConfig, PRESETS};
-use polder_pipeline::{BuildTokens, TrainTokenizer};
+use polder_pipeline::{BuildTokens, Standing, TokensBuilt, TokensPhase, TokensProgress, TrainTokenizer};
 use polder_shard::TokenSet;
 use polder_train::{Init, Metric, Outcome, TrainConfig, TrainRun};
 
@@ -22,11 +22,6 @@ pub fn special_tokens(more: &[String]) -> Vec<String> {
 
 /// Share of a query's rows that a tokenizer is measured on and does not learn from.
 pub const HELD_OUT_SHARE: f64 = 0.01;
-
-/// The splits of a pile that become splits of a token set; the first is trained on.
-pub fn splits() -> Vec<String> {
-    vec!["train".into(), "validation".into()]
-}
 
 /// Tells what an artefact's manifest says, as a fact: the same each time it is told.
 pub fn told(world: &World, verb: &str, manifest: &Manifest) -> Event {
@@ -84,26 +79,46 @@ pub fn tokenizer_in(world: &mut World, lake: &Lake, request: TrainTokenizer) -> 
     Ok(manifest)
 }
 
-/// Builds token shards, unless they stand there made from the same.
+/// Builds token shards, or brings a set up to date; one that stands, made from the same, stays as it is.
 ///
 /// # Errors
 /// Those of the pipeline.
-pub fn tokens(world: &mut World, request: BuildTokens) -> anyhow::Result<Manifest> {
+pub fn tokens(world: &mut World, request: BuildTokens) -> anyhow::Result<TokensBuilt> {
     let lake = world.lake()?;
     let now = world.now();
     let plan = world.block_on(async { request.plan(&lake, now).await.or_advise() })?;
-    let bar = Bar::new("encoding documents", 1, Unit::Count);
-    let mut on_progress = |p: &polder_pipeline::TokensProgress| {
-        bar.total(p.n_documents_total);
-        bar.at(p.n_documents);
+    if let Standing::Replaced(why) = plan.standing() {
+        output::note(&format!("    tokens/{} is built from nothing: {why}", plan.name()));
+    }
+    let bar = Bar::new("reading rows", 1, Unit::Count);
+    let started = std::time::Instant::now();
+    let mut encoding_since = None;
+    let mut on_progress = |p: &TokensProgress| match p.phase {
+        TokensPhase::Reading => {
+            bar.total(p.n_documents_total);
+            bar.at(p.n_documents);
+        }
+        TokensPhase::Encoding => {
+            let since = *encoding_since.get_or_insert_with(|| started.elapsed());
+            let seconds = (started.elapsed() - since).as_secs_f64().max(1e-3);
+            bar.name(&format!("encoding · {}/s", units::bytes((p.bytes as f64 / seconds) as u64)));
+            bar.total(p.n_documents_total);
+            bar.at(p.n_documents + p.n_without_text);
+        }
+        TokensPhase::Noting => bar.name("noting documents"),
     };
-    let manifest = world.block_on(async {
+    let built = world.block_on(async {
         let clearance = polder_govern::clearance(&lake, plan.inputs_digest(), now).await.or_advise()?;
         plan.run(&lake, clearance, &mut on_progress).await.or_advise()
     })?;
     drop(bar);
-    record(world, "build tokens", &manifest)?;
-    Ok(manifest)
+    let mut event = told(world, "build tokens", &built.manifest);
+    // What the set's own manifest lists for each shard is no news in the lake's books.
+    if let Some(details) = event.details.as_object_mut() {
+        details.remove("shards");
+    }
+    world.record(&event.run_id.clone(), &[event])?;
+    Ok(built)
 }
 
 /// A size of model beside what the tokens, the time and the machine allow.

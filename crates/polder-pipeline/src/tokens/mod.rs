@@ -15,8 +15,6 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
-use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use datafusion::prelude::{DataFrame, col, lit, when};
 use futures::StreamExt;
@@ -169,23 +167,6 @@ pub struct TokensBuilt {
     pub n_left_out: u64,
     /// Shards of the set that stood before: shared as they are, written anew without departed documents, and added.
     pub n_shards: (u64, u64, u64),
-}
-
-/// A text column of any of Arrow's string types.
-pub(crate) fn text_column(batch: &RecordBatch, column: &str, what: &str) -> Result<StringArray, PipelineError> {
-    let wrong = || PipelineError::Column { what: what.to_owned(), column: column.to_owned(), expected: "text" };
-    let array = batch.column_by_name(column).ok_or_else(wrong)?;
-    let text: ArrayRef = cast(array, &DataType::Utf8).map_err(|_| wrong())?;
-    text.as_string_opt::<i32>().cloned().ok_or_else(wrong)
-}
-
-/// The rows of one split of a pile at a version, in order of doc_id.
-pub(crate) async fn split_frame(lake: &Lake, snapshot: &Snapshot, split: &str) -> Result<DataFrame, PipelineError> {
-    let frame = lake.table(&format!("{}@{}", snapshot.table, snapshot.version)).await?;
-    has_columns(&frame, &snapshot.table.to_string())?;
-    let has_split = frame.schema().has_column_with_unqualified_name("split");
-    let chosen = if has_split { frame.filter(col("split").eq(lit(split)))? } else { frame };
-    Ok(chosen.select(vec![col("doc_id"), col("text")])?.sort(vec![col("doc_id").sort(true, false)])?)
 }
 
 fn has_columns(frame: &DataFrame, table: &str) -> Result<(), PipelineError> {

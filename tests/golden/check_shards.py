@@ -1,7 +1,7 @@
 """Reads Polder's shards and exports with the readers of others and compares every token.
 
     cargo run --release -p polder-shard --example foreign_readers -- /tmp/shards
-    pip install numpy torch mosaicml-streaming==0.13.0; pip install --no-deps megatron-core==0.16.1
+    pip install numpy torch torchvision mosaicml-streaming==0.13.0; pip install --no-deps megatron-core==0.16.1
     python tests/golden/check_shards.py /tmp/shards
 
 - `.bin`/`.idx` by `IndexedDataset` of megatron-core;

@@ -31,9 +31,17 @@ pub fn tokenizer() -> Tokenizer {
 /// # Panics
 /// When a file cannot be written.
 pub fn token_set(dir: &Path, cleared: bool) -> PathBuf {
+    named_token_set(dir, "tokens", TEXT, cleared)
+}
+
+/// Writes `tokenizer.json` and a token set of 40 documents that repeat a text, under a name below a folder; returns the set's folder.
+///
+/// # Panics
+/// When a file cannot be written.
+pub fn named_token_set(dir: &Path, name: &str, text: &str, cleared: bool) -> PathBuf {
     let tokenizer = tokenizer();
     fs::write(dir.join("tokenizer.json"), tokenizer.to_json()).expect("tokenizer");
-    let target = dir.join("tokens");
+    let target = dir.join(name);
     let options = SetOptions {
         splits: vec!["train".into(), "validation".into()],
         shards: ShardOptions {
@@ -47,14 +55,14 @@ pub fn token_set(dir: &Path, cleared: bool) -> PathBuf {
     let config_digest = digest_bytes(b"settings");
     let mut writer = TokenSetWriter::begin(&target, options, config_digest, None).expect("begin");
     for i in 0..40 {
-        let text = format!("{i} {}", TEXT.repeat(1 + i % 3));
+        let text = format!("{i} {}", text.repeat(1 + i % 3));
         let split = if i % 8 == 7 { "validation" } else { "train" };
         let (doc_id, text_digest) = (format!("{i:032x}"), digest_bytes(text.as_bytes()));
         assert_eq!(writer.offer(split, &doc_id, &text_digest).expect("offer"), Offer::Wanted);
         let document = Document { doc_id: &doc_id, text_digest, text_bytes: text.len() as u64 };
         writer.push(split, &document, &tokenizer.encode(&text)).expect("push");
     }
-    let reference = Reference::artefact("tokens", "test");
+    let reference = Reference::artefact("tokens", if name == "tokens" { "test" } else { name });
     let judged = Manifest::new(reference.clone(), Timestamp(0), Vec::new(), config_digest, serde_json::Value::Null).inputs_digest();
     let clearance = Clearance {
         verdict: Verdict::Cleared,

@@ -5,6 +5,7 @@ use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use polder_base::{Digest, Hasher, publish_dir, write_whole};
+use polder_shard::LoaderState;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
@@ -23,11 +24,16 @@ struct State {
     step: u64,
     n_params: usize,
     digest: Digest,
+    /// Where the loader stood. Earlier checkpoints have none; their step says it.
+    #[serde(default)]
+    loader: Option<LoaderState>,
 }
 
 /// Parameters and moments after a step.
 pub(crate) struct Checkpoint {
     pub step: u64,
+    /// Where the loader stood.
+    pub loader: Option<LoaderState>,
     /// Parameters, first moment, second moment.
     pub numbers: [Vec<f32>; 3],
 }
@@ -53,7 +59,8 @@ pub(crate) fn write(run_dir: &Path, checkpoint: &Checkpoint) -> Result<(), Train
         file.write_all(bytes).map_err(TrainError::file("write", &path))?;
     }
     file.flush().map_err(TrainError::file("write", &path))?;
-    let state = State { format: FORMAT, step: checkpoint.step, n_params: checkpoint.numbers[0].len(), digest: hasher.finish() };
+    let n_params = checkpoint.numbers[0].len();
+    let state = State { format: FORMAT, step: checkpoint.step, n_params, digest: hasher.finish(), loader: checkpoint.loader.clone() };
     let path = temporary.join(STATE_FILE);
     let text = serde_json::to_vec(&state).map_err(|source| TrainError::Parse { path: path.clone(), source })?;
     write_whole(&path, &text)?;
@@ -67,8 +74,8 @@ pub(crate) fn write(run_dir: &Path, checkpoint: &Checkpoint) -> Result<(), Train
 /// Reads the newest checkpoint that is whole; what broken-off attempts left is removed.
 pub(crate) fn read_newest(run_dir: &Path, n_params: usize) -> Result<Option<Checkpoint>, TrainError> {
     for (step, path) in list(run_dir)? {
-        if let Some(numbers) = read(&path, step, n_params) {
-            return Ok(Some(Checkpoint { step, numbers }));
+        if let Some(checkpoint) = read(&path, step, n_params) {
+            return Ok(Some(checkpoint));
         }
     }
     Ok(None)
@@ -93,7 +100,7 @@ fn list(run_dir: &Path) -> Result<Vec<(u64, PathBuf)>, TrainError> {
 }
 
 /// `None` for a checkpoint that is not whole, whatever is wrong with it: the one before it will do.
-fn read(path: &Path, step: u64, n_params: usize) -> Option<[Vec<f32>; 3]> {
+fn read(path: &Path, step: u64, n_params: usize) -> Option<Checkpoint> {
     let state: State = serde_json::from_slice(&fs::read(path.join(STATE_FILE)).ok()?).ok()?;
     if (state.format, state.step, state.n_params) != (FORMAT, step, n_params) {
         return None;
@@ -109,7 +116,7 @@ fn read(path: &Path, step: u64, n_params: usize) -> Option<[Vec<f32>; 3]> {
         file.read_exact(bytes).ok()?;
         hasher.update(bytes);
     }
-    (hasher.finish() == state.digest).then_some(numbers)
+    (hasher.finish() == state.digest).then_some(Checkpoint { step, loader: state.loader, numbers })
 }
 
 #[cfg(test)]
@@ -117,7 +124,7 @@ mod tests {
     use super::*;
 
     fn checkpoint(step: u64) -> Checkpoint {
-        Checkpoint { step, numbers: [vec![step as f32; 5], vec![0.5; 5], vec![0.25; 5]] }
+        Checkpoint { step, loader: None, numbers: [vec![step as f32; 5], vec![0.5; 5], vec![0.25; 5]] }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The settings of a run, resolved: nothing in them is left to the machine.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
@@ -120,6 +122,12 @@ impl TrainConfig {
     /// Tokens an update.
     pub fn tokens_per_step(&self) -> u64 {
         (self.batch_size * self.context) as u64
+    }
+
+    /// The samples that a step takes, counted from 1, as places in the order of all samples; step 0 ends where the first begins.
+    pub fn samples_of(&self, step: u64) -> Range<u64> {
+        let batch = self.batch_size as u64;
+        step.saturating_sub(1) * batch..step * batch
     }
 
     /// Checks that the settings can be.

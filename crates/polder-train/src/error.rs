@@ -3,9 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use polder_base::{Advice, ClearanceError, ExitKind, ManifestError, WholeError};
+use polder_base::{Advice, ClearanceError, ExitKind, ManifestError, Reference, WholeError};
 use polder_model::ModelError;
-use polder_shard::ShardError;
+use polder_shard::{LoaderError, ShardError};
 use polder_tokenizer::TokenizerError;
 use thiserror::Error;
 
@@ -33,12 +33,41 @@ pub enum TrainError {
         source: ShardError,
     },
     /// There is not one sample of this length.
-    #[error("the split `train` has {n_tokens} tokens; one sample of {context} needs {}", context + 1)]
+    #[error("the split `train` of {tokens} has {n_tokens} tokens; one sample of {context} needs {}", context + 1)]
     TooFewTokens {
+        /// The token set.
+        tokens: String,
         /// What there is.
         n_tokens: u64,
         /// Tokens a sample.
         context: usize,
+    },
+    /// Token sets that no one model can read together.
+    #[error("{first} and {other} were made with different tokenizers")]
+    OtherVocabulary {
+        /// The first set.
+        first: Reference,
+        /// The one that differs from it.
+        other: Reference,
+    },
+    /// A token set is not the one that the run read.
+    #[error("{reference} is not what the run read")]
+    OtherTokens {
+        /// The token set.
+        reference: Reference,
+    },
+    /// Batches cannot be made.
+    #[error(transparent)]
+    Loader(#[from] LoaderError),
+    /// The samples and the steps of a run do not agree.
+    #[error("the run at `{path}` stands at sample {position}, not {expected}")]
+    Position {
+        /// The run's folder.
+        path: PathBuf,
+        /// Where the loader stands.
+        position: u64,
+        /// Where the steps say it stands.
+        expected: u64,
     },
     /// Tokens and model do not belong together.
     #[error("the tokens need a vocabulary of {tokens}, and the model has {model}")]
@@ -130,8 +159,11 @@ impl Advice for TrainError {
             Self::Model(e) => e.hint(),
             Self::Write(e) => e.hint(),
             Self::Manifest(e) => e.hint(),
+            Self::Loader(e) => e.hint(),
             Self::Tokenizer { source } => source.hint(),
             Self::TooFewTokens { .. } => Some("Build a larger token set with `polder tokens build`, or choose a shorter context.".into()),
+            Self::OtherVocabulary { .. } => Some("Build both with one tokenizer: `polder tokens build --tokenizer NAME`.".into()),
+            Self::OtherTokens { .. } => Some("It was built again since; start a new run on it.".into()),
             Self::Vocabulary { .. } => Some("Plan the model for these tokens with `polder model plan`.".into()),
             Self::OtherRun { .. } => Some("Start it under another run name, or with the settings in its config.json.".into()),
             Self::Diverged { .. } => Some("Start a run with a smaller `lr` or a longer warm-up.".into()),
@@ -140,7 +172,7 @@ impl Advice for TrainError {
             Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Some("The disk is full. Free some space and run the same command again; the last checkpoint is whole.".into())
             }
-            Self::Option { .. } | Self::File { .. } | Self::Parse { .. } => None,
+            Self::Option { .. } | Self::File { .. } | Self::Parse { .. } | Self::Position { .. } => None,
         }
     }
 
@@ -149,6 +181,9 @@ impl Advice for TrainError {
             Self::Clearance(e) => e.exit(),
             Self::Tokens { source, .. } => source.exit(),
             Self::Model(e) => e.exit(),
+            Self::Loader(e) => e.exit(),
+            Self::Position { .. } => ExitKind::Bug,
+            Self::OtherVocabulary { .. } | Self::OtherTokens { .. } => ExitKind::Usage,
             Self::Option { .. } | Self::TooFewTokens { .. } | Self::Vocabulary { .. } | Self::OtherRun { .. } => ExitKind::Usage,
             _ => ExitKind::Failed,
         }

@@ -9,7 +9,7 @@ use polder_model::Weights;
 use polder_tokenizer::{END_OF_TEXT, Tokenizer};
 use serde_json::{Value, json};
 
-use crate::{TrainError, TrainRun};
+use crate::{MixedTokens, TrainError, TrainRun};
 
 const TOKENIZER_FILE: &str = "tokenizer.json";
 const TOKENIZER_CONFIG_FILE: &str = "tokenizer_config.json";
@@ -17,7 +17,7 @@ const TOKENIZER_CONFIG_FILE: &str = "tokenizer_config.json";
 impl<B: Backend> TrainRun<B> {
     /// What the model will be made from.
     pub fn inputs(&self) -> Vec<Input> {
-        vec![self.config.tokens.clone()]
+        self.config.tokens.iter().map(MixedTokens::input).collect()
     }
 
     /// Digest of the model's inputs and settings, which a clearance judges.
@@ -43,12 +43,19 @@ impl<B: Backend> TrainRun<B> {
             "flops": self.config.model.flops_per_token(c.context) * self.step * c.tokens_per_step(),
             "loss": loss,
             "validation_loss": validation_loss,
-            "unigram_entropy_nats": self.tokens.details().unigram_entropy_nats,
-            "tokenizer_digest": self.tokens.details().tokenizer_digest,
+            "unigram_entropy_nats": self.unigram_entropy_nats(),
+            "tokenizer_digest": self.tokens[0].details().tokenizer_digest,
             "run_id": self.run_dir.file_name().map(|n| n.to_string_lossy().into_owned()),
             "train": c,
             "model": self.config.model,
         })
+    }
+
+    /// Entropy of single tokens, of each set by its weight: what a model that knows the set and its frequencies only would lose.
+    fn unigram_entropy_nats(&self) -> f64 {
+        let parts = self.config.tokens.iter().zip(&self.tokens).map(|(t, set)| (f64::from(t.weight), set.details().unigram_entropy_nats));
+        let (sum, total) = parts.fold((0.0, 0.0), |(sum, total), (weight, nats)| (sum + weight * nats, total + weight));
+        sum / total
     }
 
     /// Writes the model's folder whole: configuration, weights, tokenizer, manifest last. `tokenizer` is the
@@ -68,7 +75,7 @@ impl<B: Backend> TrainRun<B> {
             return Err(TrainError::Unfinished { step: self.step, steps: self.config.train.steps });
         }
         let opened = Tokenizer::open(tokenizer).map_err(|source| TrainError::Tokenizer { source })?;
-        if opened.digest() != self.tokens.details().tokenizer_digest {
+        if opened.digest() != self.tokens[0].details().tokenizer_digest {
             return Err(TrainError::OtherTokenizer { path: tokenizer.to_owned() });
         }
         let name = model_dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();

@@ -9,9 +9,11 @@ mod finish;
 mod measure;
 mod metrics;
 mod run;
+mod tokens;
 
 pub use config::{Schedule, TrainConfig};
 pub use error::TrainError;
 pub use measure::measure;
 pub use metrics::{METRICS_FILE, Metric, read_metrics};
 pub use run::{Init, Outcome, RunConfig, StepReport, TrainRun};
+pub use tokens::{MixedTokens, TokenFolders, loader};

@@ -2,17 +2,19 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use polder_base::{Clearance, Digest, Input, digest_json, write_whole};
+use polder_base::{Clearance, Digest, digest_json, write_whole};
 use polder_compute::{AdamW, Backend, Cpu};
 use polder_model::{Loss, ModelConfig, Network, Weights};
-use polder_shard::{SampleOrder, ShardError, Split, TokenSet, TokenSetDetails};
+use polder_shard::{Batch, BatchPlan, Batches, Loader, TokenSet, TokenSetDetails};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{self, Checkpoint};
 use crate::metrics::{Metric, Metrics};
+use crate::tokens::{MixedTokens, TokenFolders, one_or_many, open_sets, train_loader, validation_loader};
 use crate::{TrainConfig, TrainError};
 
 /// Where a run's weights begin.
@@ -36,8 +38,9 @@ pub struct RunConfig {
     pub model: ModelConfig,
     /// Digest of the weights it began with, unless they were drawn.
     pub initial_weights: Option<Digest>,
-    /// The token set and its content.
-    pub tokens: Input,
+    /// The token sets, their content, and what part of the samples comes from each.
+    #[serde(deserialize_with = "one_or_many")]
+    pub tokens: Vec<MixedTokens>,
 }
 
 /// What a step has to say.
@@ -69,23 +72,24 @@ pub enum Outcome {
 pub struct TrainRun<B: Backend = Cpu> {
     pub(crate) run_dir: PathBuf,
     pub(crate) config: RunConfig,
-    pub(crate) tokens: TokenSet,
+    pub(crate) tokens: Vec<TokenSet>,
     pub(crate) network: Network<B>,
     pub(crate) metrics: Metrics,
     pub(crate) step: u64,
     /// The step of the newest checkpoint.
     saved: u64,
-    train: Split,
-    validation: Option<Split>,
+    train: Arc<Loader>,
+    validation: Option<Loader>,
 }
 
 impl TrainRun<Cpu> {
-    /// Starts a run in a folder, or goes on with the one that is there, on the CPU.
+    /// Starts a run in a folder, or goes on with the one that is there, on the CPU. Tokens come from one set's folder, or from several by
+    /// weights.
     ///
     /// # Errors
-    /// Tokens that are missing, not cleared, or too few; settings that cannot be; another run in that folder.
-    pub fn start_or_resume(run_dir: &Path, token_set_dir: &Path, config: &TrainConfig, init: &Init) -> Result<Self, TrainError> {
-        Self::start_or_resume_on(Cpu::new(), run_dir, token_set_dir, config, init)
+    /// Tokens that are missing, not cleared, too few, or of different tokenizers; settings that cannot be; another run in that folder.
+    pub fn start_or_resume(run_dir: &Path, tokens: impl Into<TokenFolders>, config: &TrainConfig, init: &Init) -> Result<Self, TrainError> {
+        Self::start_or_resume_on(Cpu::new(), run_dir, tokens, config, init)
     }
 }
 
@@ -97,30 +101,36 @@ impl<B: Backend> TrainRun<B> {
     pub fn start_or_resume_on(
         backend: B,
         run_dir: &Path,
-        token_set_dir: &Path,
+        tokens: impl Into<TokenFolders>,
         config: &TrainConfig,
         init: &Init,
     ) -> Result<Self, TrainError> {
-        config.check()?;
-        let unreadable = |source| TrainError::Tokens { path: token_set_dir.to_owned(), source };
-        let tokens = TokenSet::open(token_set_dir).map_err(unreadable)?;
-        let manifest = tokens.manifest();
-        Clearance::require(manifest.clearance.as_ref(), &manifest.reference.to_string(), &manifest.inputs_digest())?;
-        let train = tokens.split("train").map_err(unreadable)?;
-        if train.n_samples(config.context) == 0 {
-            return Err(TrainError::TooFewTokens { n_tokens: train.n_tokens(), context: config.context });
-        }
-        let validation = tokens.details().n_tokens.contains_key("validation").then(|| tokens.split("validation"));
-        let validation = validation.transpose().map_err(unreadable)?.filter(|v| v.n_samples(config.context) > 0);
+        Self::open(backend, run_dir, &tokens.into(), config, init)
+    }
 
-        let (weights, initial_weights) = initial(init, config.seed, tokens.details())?;
-        let input = Input { reference: manifest.reference.clone(), digest: tokens.fingerprint() };
-        let config = RunConfig { format: 1, train: config.clone(), model: weights.config.clone(), initial_weights, tokens: input };
+    fn open(backend: B, run_dir: &Path, folders: &TokenFolders, config: &TrainConfig, init: &Init) -> Result<Self, TrainError> {
+        config.check()?;
+        let (tokens, mixed) = open_sets(folders)?;
+        for manifest in tokens.iter().map(TokenSet::manifest) {
+            Clearance::require(manifest.clearance.as_ref(), &manifest.reference.to_string(), &manifest.inputs_digest())?;
+        }
+        let train = Arc::new(train_loader(&tokens, &mixed, config)?);
+        let validation = validation_loader(&tokens, &mixed, config)?;
+
+        let (weights, initial_weights) = initial(init, config.seed, tokens[0].details())?;
+        let config = RunConfig { format: 1, train: config.clone(), model: weights.config.clone(), initial_weights, tokens: mixed };
         claim(run_dir, &config)?;
 
         let mut network = Network::new(backend, &weights, config.train.micro_batch_size, config.train.context)?;
         let mut step = 0;
         if let Some(found) = checkpoint::read_newest(run_dir, weights.data.len())? {
+            // The state says more than the step: which data it counted.
+            if let Some(state) = &found.loader {
+                let (position, expected) = (train.resume(state)?, config.train.samples_of(found.step).end);
+                if position != expected {
+                    return Err(TrainError::Position { path: run_dir.to_owned(), position, expected });
+                }
+            }
             let [params, m, v] = &found.numbers;
             network.restore(params, m, v);
             step = found.step;
@@ -144,9 +154,14 @@ impl<B: Backend> TrainRun<B> {
         &self.metrics.lines
     }
 
-    /// The token set.
-    pub fn tokens(&self) -> &TokenSet {
+    /// The token sets.
+    pub fn tokens(&self) -> &[TokenSet] {
         &self.tokens
+    }
+
+    /// What it reads in which order; [`Loader::rows`] says which documents a step saw.
+    pub fn loader(&self) -> &Loader {
+        &self.train
     }
 
     /// Makes the steps that are left. When `stop` becomes true, the step under way is finished and a checkpoint written.
@@ -156,12 +171,15 @@ impl<B: Backend> TrainRun<B> {
     pub fn run(&mut self, stop: &AtomicBool, on_step: &mut dyn FnMut(&StepReport)) -> Result<Outcome, TrainError> {
         let c = self.config.train.clone();
         let due = |every: u64, step: u64| step == c.steps || (every > 0 && step.is_multiple_of(every));
+        let plan = BatchPlan { end: Some(c.samples_of(c.steps).end), ..BatchPlan::of_batch(c.batch_size) };
+        let mut batches = self.train.batches(c.samples_of(self.step).end, plan)?;
+        let mut batch = Batch::default();
         while self.step < c.steps {
             if stop.load(Ordering::Relaxed) {
                 self.save()?;
                 return Ok(Outcome::Interrupted { step: self.step });
             }
-            let mut metric = self.make_step(self.step + 1)?;
+            let mut metric = self.make_step(self.step + 1, &mut batches, &mut batch)?;
             self.step += 1;
             if due(c.eval_every, self.step) {
                 metric.validation_loss = self.validation_loss()?;
@@ -180,25 +198,25 @@ impl<B: Backend> TrainRun<B> {
     fn save(&mut self) -> Result<(), TrainError> {
         if self.saved < self.step {
             self.metrics.sync()?;
-            checkpoint::write(&self.run_dir, &Checkpoint { step: self.step, numbers: self.network.snapshot() })?;
+            let loader = Some(self.train.state(self.config.train.samples_of(self.step).end));
+            checkpoint::write(&self.run_dir, &Checkpoint { step: self.step, loader, numbers: self.network.snapshot() })?;
             self.saved = self.step;
         }
         Ok(())
     }
 
-    fn make_step(&mut self, step: u64) -> Result<Metric, TrainError> {
+    fn make_step(&mut self, step: u64, batches: &mut Batches, batch: &mut Batch) -> Result<Metric, TrainError> {
         let started = Instant::now();
         let c = &self.config.train;
-        let n_samples = self.train.n_samples(c.context);
-        let order = SampleOrder { n_samples, seed: c.seed };
-        let first = (step - 1) * c.batch_size as u64;
-        let samples: Vec<u64> = (first..first + c.batch_size as u64).map(|g| order.at(g / n_samples, g % n_samples)).collect();
+        if !batches.next(batch)? || batch.first != c.samples_of(step).start {
+            return Err(TrainError::Position { path: self.run_dir.clone(), position: batch.first, expected: c.samples_of(step).start });
+        }
         let scale = 1.0 / c.tokens_per_step() as f32;
         let mut loss = Loss::default();
         self.network.zero_grads();
-        for part in samples.chunks(c.micro_batch_size) {
-            let (tokens, targets) = batch(&self.train, part, c.context).map_err(|e| self.unreadable(e))?;
-            loss += self.network.loss_and_grads(&tokens, &targets, scale)?;
+        for first in (0..c.batch_size).step_by(c.micro_batch_size) {
+            let (tokens, targets) = batch.samples(first..c.batch_size.min(first + c.micro_batch_size));
+            loss += self.network.loss_and_grads(tokens, targets, scale)?;
         }
         let loss = loss.mean();
         if !loss.is_finite() {
@@ -219,24 +237,23 @@ impl<B: Backend> TrainRun<B> {
         Ok(Metric { step, loss, lr, grad_norm, tokens_per_second, validation_loss: None })
     }
 
-    /// Computes the mean loss of the first samples of the validation split; `None` without one.
+    /// Computes the mean loss of the first samples of the validation split; `None` without one. Of several sets each gives its part.
     ///
     /// # Errors
     /// Tokens that cannot be read.
     pub fn validation_loss(&mut self) -> Result<Option<f64>, TrainError> {
         let c = &self.config.train;
-        let Some(split) = &self.validation else { return Ok(None) };
-        let samples: Vec<u64> = (0..split.n_samples(c.context).min(c.eval_samples)).collect();
+        let Some(validation) = &self.validation else { return Ok(None) };
+        let n_samples = validation.n_samples().min(c.eval_samples);
         let mut loss = Loss::default();
-        for part in samples.chunks(c.micro_batch_size) {
-            let (tokens, targets) = batch(split, part, c.context).map_err(|e| self.unreadable(e))?;
-            loss += self.network.loss(&tokens, &targets)?;
+        let mut batch = Batch::default();
+        for first in (0..n_samples).step_by(c.micro_batch_size) {
+            let n = (n_samples - first).min(c.micro_batch_size as u64) as usize;
+            validation.fill(first, n, &mut batch)?;
+            let (tokens, targets) = batch.samples(0..n);
+            loss += self.network.loss(tokens, targets)?;
         }
         Ok((loss.count > 0).then(|| loss.mean()))
-    }
-
-    fn unreadable(&self, source: ShardError) -> TrainError {
-        TrainError::Tokens { path: self.tokens.folder().to_owned(), source }
     }
 }
 
@@ -286,16 +303,6 @@ fn claim(run_dir: &Path, config: &RunConfig) -> Result<(), TrainError> {
         Some((_, what)) => Err(TrainError::OtherRun { path: run_dir.to_owned(), what }),
         None => Ok(()),
     }
-}
-
-fn batch(split: &Split, samples: &[u64], context: usize) -> Result<(Vec<u32>, Vec<i32>), ShardError> {
-    let (mut tokens, mut targets, mut sample) = (Vec::new(), Vec::new(), Vec::new());
-    for idx in samples {
-        split.sample(*idx, context, &mut sample)?;
-        tokens.extend_from_slice(&sample[..context]);
-        targets.extend(sample[1..].iter().map(|t| *t as i32));
-    }
-    Ok((tokens, targets))
 }
 
 #[cfg(test)]

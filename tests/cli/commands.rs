@@ -34,6 +34,7 @@ const COMMANDS: [&str; 32] = [
     "model show",
     "train start",
     "train resume",
+    "train rows",
     "train status",
     "eval run",
     "tune start",
@@ -181,6 +182,19 @@ fn each_stage_is_a_command_of_its_own() {
     assert_eq!((status["step"].as_u64(), status["steps"].as_u64()), (Some(2), Some(2)));
     let resumed = &line(&lake, &format!("--json train resume {} --name small", status["run"].as_str().expect("a run"))).well().objects()[0];
     assert_eq!(resumed["reference"], "models/small@1", "a finished run stays as it is");
+    let rows = line(&lake, &format!("--json train rows {} --step 2", status["run"].as_str().expect("a run"))).well().objects();
+    assert!(rows.iter().all(|r| r["schema"] == "polder.training_row" && r["tokens"] == "tokens/small" && r["doc_id"] != ""), "{rows:?}");
+    let seen = format!(
+        "SELECT count(*) FROM ops.token_documents WHERE token_set = 'small' AND doc_id = '{}'",
+        rows[0]["doc_id"].as_str().expect("id")
+    );
+    assert_eq!(number(&lake, &seen), 1, "what a step saw is in the lake");
+    line(&lake, "tokens build other --from pile.base@first --tokenizer small").well();
+    let mixed = &line(&lake, "--json train start mixed --tokens small=0.75 --tokens other=0.25 --model nano --steps 1").well().objects()[0];
+    let inputs: Vec<&str> = mixed["inputs"].as_array().expect("inputs").iter().filter_map(|i| i["reference"].as_str()).collect();
+    assert_eq!(inputs, ["tokens/small", "tokens/other"]);
+    let said = line(&lake, "facts lineage models/mixed").well();
+    assert!(said.out.contains("tokens/small") && said.out.contains("tokens/other"), "{}", said.out);
     let scores = line(&lake, "--json eval run small --task next_line").well().objects();
     assert_eq!((scores.len(), scores[0]["schema"].as_str()), (1, Some("polder.scores")));
     assert!(lake.join("models/small/1/README.md").is_file(), "evaluation writes the card");

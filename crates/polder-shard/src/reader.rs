@@ -1,6 +1,6 @@
 //! Reads a set: samples of consecutive tokens, across documents and shards.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -8,8 +8,10 @@ use std::sync::OnceLock;
 
 use polder_base::{Digest, Manifest};
 use rayon::prelude::*;
+use serde::Deserialize;
 
 use crate::details::{TokenSetDetails, shard_number};
+use crate::documents::DocumentLines;
 use crate::error::ShardError;
 use crate::index::{Dtype, Index};
 use crate::mapped::MappedFile;
@@ -30,7 +32,7 @@ impl TokenSet {
     pub fn open(folder: &Path) -> Result<Self, ShardError> {
         let manifest = Manifest::read(folder)?;
         let broken = |reason: String| ShardError::Broken { path: folder.join(Manifest::FILE), reason };
-        let details: TokenSetDetails = serde_json::from_value(manifest.details.clone())
+        let details = TokenSetDetails::deserialize(&manifest.details)
             .map_err(|e| broken(format!("its details are not those of a token set: {e}")))?;
         details.check().map_err(broken)?;
         Ok(Self { folder: folder.to_owned(), manifest, details })
@@ -54,6 +56,25 @@ impl TokenSet {
     /// Digest of its content: a run that continues refuses another one.
     pub fn fingerprint(&self) -> Digest {
         self.manifest.content_digest()
+    }
+
+    /// The ids of some documents of a shard, by their numbers there; numbers it has not are left out.
+    ///
+    /// # Errors
+    /// The shard's list cannot be read.
+    pub fn doc_ids(&self, shard: &str, doc_idxs: &BTreeSet<u64>) -> Result<BTreeMap<u64, String>, ShardError> {
+        let mut found = BTreeMap::new();
+        let Some(last) = doc_idxs.last() else { return Ok(found) };
+        if !self.details.shards.iter().any(|s| s.name == shard) {
+            return Ok(found);
+        }
+        for (line, doc_idx) in DocumentLines::open(&self.folder, shard)?.zip(0..=*last) {
+            let line = line?;
+            if doc_idxs.contains(&doc_idx) {
+                found.insert(doc_idx, line.doc_id);
+            }
+        }
+        Ok(found)
     }
 
     /// Opens one part, without opening its shards: what the manifest says of their sizes is compared with the files', and each is

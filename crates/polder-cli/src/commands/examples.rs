@@ -1,7 +1,7 @@
 //! What the help of each command begins with: a line or two that can be typed as they are.
 
 /// By command.
-const EXAMPLES: [(&str, &[&str]); 33] = [
+const EXAMPLES: [(&str, &[&str]); 34] = [
     ("run", &["polder run", "polder run quickstart --source ~/src --minutes 10", "polder run quickstart --sql-dir sql --dry-run"]),
     ("init", &["polder init", "polder init --lake ~/lake"]),
     ("doctor", &["polder doctor"]),
@@ -42,9 +42,13 @@ const EXAMPLES: [(&str, &[&str]); 33] = [
     ("model show", &["polder model show models/quickstart"]),
     (
         "train start",
-        &["polder train start mine --tokens quickstart", "polder train start mine --tokens quickstart --model tiny --steps 500"],
+        &[
+            "polder train start mine --tokens quickstart",
+            "polder train start mine --tokens text=0.7 --tokens code=0.3 --model tiny --steps 500",
+        ],
     ),
     ("train resume", &["polder train resume train-0123456789ab"]),
+    ("train rows", &["polder train rows train-0123456789ab --step 100"]),
     ("train status", &["polder train status"]),
     ("eval run", &["polder eval run models/quickstart", "polder eval run models/quickstart@1 --task next_line"]),
     ("tune start", &["polder tune start models/quickstart", "polder tune start models/quickstart --rank 16 --epochs 2"]),

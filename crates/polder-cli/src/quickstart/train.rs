@@ -2,7 +2,7 @@
 
 use polder_base::{Digest, Reference, digest_json, units};
 use polder_pipeline::{BuildTokens, TextSource, TrainTokenizer};
-use polder_shard::TokenSet;
+use polder_shard::{TokenSet, Weight};
 use polder_tokenizer::TrainOptions;
 use polder_workflow::{Outcome, Step};
 
@@ -141,7 +141,7 @@ fn planned(context: &Context<'_>) -> anyhow::Result<stage::TrainRequest> {
     let details = state.steps.get("plan").map(|d| d.outcome.details.clone()).unwrap_or_default();
     Ok(stage::TrainRequest {
         name: NAME.into(),
-        tokens: tokens(),
+        tokens: vec![(tokens(), Weight::ONE)],
         model: serde_json::from_value(details["model"].clone())?,
         config: serde_json::from_value(details["train"].clone())?,
     })

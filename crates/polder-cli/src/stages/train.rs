@@ -1,11 +1,11 @@
 //! Stage 2: a pile into tokens, tokens into a model.
 
-use polder_base::{Event, Input, Manifest, Reference, digest_json, units};
+use polder_base::{Digest, Event, Input, Manifest, Reference, digest_json, units};
 use polder_lake::Lake;
 use polder_model::{ModelConfig, PRESETS};
 use polder_pipeline::{BuildTokens, Standing, TokensBuilt, TokensPhase, TokensProgress, TrainTokenizer};
-use polder_shard::TokenSet;
-use polder_train::{Init, Metric, Outcome, TrainConfig, TrainRun};
+use polder_shard::{TokenSet, Weight};
+use polder_train::{Init, Metric, Outcome, TokenFolders, TrainConfig, TrainRun};
 
 use crate::failure::{self, OrAdvise, usage};
 use crate::machine::Machine;
@@ -190,8 +190,9 @@ const STEP_SHARE: f64 = 0.92;
 ///
 /// # Errors
 /// Those of planning, and of writing the plan down.
-pub fn plan_once(world: &World, request: &PlanRequest, set: &TokenSet) -> anyhow::Result<ModelPlan> {
-    let name = format!("plan-{}", &digest_json(&(set.fingerprint(), request)).hex()[..12]);
+pub fn plan_once(world: &World, request: &PlanRequest, sets: &[TokenSet]) -> anyhow::Result<ModelPlan> {
+    let fingerprints: Vec<Digest> = sets.iter().map(TokenSet::fingerprint).collect();
+    let name = format!("plan-{}", &digest_json(&(fingerprints, request)).hex()[..12]);
     let path = world.layout().run(&name).join("plan.json");
     if let Some(plan) = std::fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
         return Ok(plan);
@@ -321,8 +322,8 @@ pub fn plan_table(plan: &ModelPlan) -> String {
 pub struct TrainRequest {
     /// The model's name.
     pub name: String,
-    /// The token set.
-    pub tokens: Reference,
+    /// The token sets, with the weights of their mixture.
+    pub tokens: Vec<(Reference, Weight)>,
     /// Its shape.
     pub model: ModelConfig,
     /// The settings.
@@ -337,9 +338,22 @@ pub struct Trained {
     pub metrics: Vec<Metric>,
 }
 
+/// Opens the token sets of a request, in its order.
+///
+/// # Errors
+/// A set that is not there.
+pub fn open_sets(world: &World, tokens: &[(Reference, Weight)]) -> anyhow::Result<Vec<TokenSet>> {
+    tokens.iter().map(|(reference, _)| TokenSet::open(&stages::folder(world, reference)?).or_advise()).collect()
+}
+
 /// The name of the run that a request starts or goes on with: the same request has the same name.
-pub fn run_id(request: &TrainRequest, set: &TokenSet) -> String {
-    let digest = digest_json(&(set.fingerprint(), &request.model, &request.config));
+pub fn run_id(request: &TrainRequest, sets: &[TokenSet]) -> String {
+    let mixed: Vec<(Digest, Weight)> = sets.iter().zip(&request.tokens).map(|(set, (_, weight))| (set.fingerprint(), *weight)).collect();
+    let digest = match &mixed[..] {
+        // The weight of a single set says nothing.
+        [(fingerprint, _)] => digest_json(&(fingerprint, &request.model, &request.config)),
+        _ => digest_json(&(&mixed, &request.model, &request.config)),
+    };
     format!("train-{}", &digest.hex()[..12])
 }
 
@@ -348,11 +362,12 @@ pub fn run_id(request: &TrainRequest, set: &TokenSet) -> String {
 /// # Errors
 /// Those of training; a run that was stopped can go on.
 pub fn train(world: &mut World, request: &TrainRequest) -> anyhow::Result<Trained> {
-    let folder = stages::folder(world, &request.tokens)?;
-    let set = TokenSet::open(&folder).or_advise()?;
-    let run_id = run_id(request, &set);
+    let sets = open_sets(world, &request.tokens)?;
+    let folders = sets.iter().zip(&request.tokens).map(|(set, (_, weight))| (set.folder().to_owned(), *weight)).collect();
+    let folders = TokenFolders::try_new(folders).or_advise()?;
+    let run_id = run_id(request, &sets);
     let run_dir = world.layout().run(&run_id);
-    let mut run = TrainRun::start_or_resume(&run_dir, &folder, &request.config, &Init::Fresh(request.model.clone())).or_advise()?;
+    let mut run = TrainRun::start_or_resume(&run_dir, folders, &request.config, &Init::Fresh(request.model.clone())).or_advise()?;
     let reference = stages::version_for(world, "models", &request.name, &run.inputs_digest());
     let model_dir = stages::folder(world, &reference)?;
     if Manifest::stands(&model_dir, &run.inputs_digest()) {
@@ -380,9 +395,12 @@ pub fn train(world: &mut World, request: &TrainRequest) -> anyhow::Result<Traine
     let now = world.now();
     let inputs_digest = run.inputs_digest();
     let clearance = world.block_on(async { polder_govern::clearance(&lake, inputs_digest, now).await.or_advise() })?;
-    let tokenizer = set.manifest().inputs.iter().find(|i| matches!(&i.reference, Reference::Artefact { kind, .. } if kind == "tokenizers"));
+    // One tokenizer made all of them, else the run had not started.
+    let manifests = sets.iter().map(TokenSet::manifest);
+    let tokenizer =
+        manifests.flat_map(|m| &m.inputs).find(|i| matches!(&i.reference, Reference::Artefact { kind, .. } if kind == "tokenizers"));
     let no_tokenizer =
-        || failure::refused(format!("{} names no tokenizer", request.tokens), "Build the tokens again: polder tokens build.");
+        || failure::refused(format!("{} names no tokenizer", sets[0].manifest().reference), "Build the tokens again: polder tokens build.");
     let tokenizer = stages::folder(world, &tokenizer.ok_or_else(no_tokenizer)?.reference)?.join("tokenizer.json");
     let manifest = run.finish(&model_dir, &tokenizer, reference, now, Some(clearance)).or_advise()?;
     record(world, "train", &manifest)?;

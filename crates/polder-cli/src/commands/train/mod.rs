@@ -1,6 +1,7 @@
 //! `polder train …`.
 
 mod resume;
+mod rows;
 mod start;
 mod status;
 
@@ -18,6 +19,8 @@ pub enum Command {
         #[arg(long, value_name = "NAME")]
         name: String,
     },
+    /// Show which documents a step saw.
+    Rows(rows::Args),
     /// Show runs: steps, loss, speed.
     Status,
 }
@@ -26,6 +29,7 @@ pub fn run(world: &mut World, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Start(args) => start::run(world, args),
         Command::Resume { run, name } => resume::run(world, &run, &name),
+        Command::Rows(args) => rows::run(world, &args),
         Command::Status => status::run(world),
     }
 }

@@ -1,6 +1,5 @@
 //! `polder train resume RUN`.
 
-use polder_shard::TokenSet;
 use polder_train::RunConfig;
 
 use super::start::finish;
@@ -16,11 +15,18 @@ pub fn run(world: &mut World, run: &str, name: &str) -> anyhow::Result<()> {
     let hint = "See which runs there are with `polder train status`.";
     let text = std::fs::read(&path).map_err(|_| usage(format!("there is no run `{run}`"), hint))?;
     let config: RunConfig = serde_json::from_slice(&text)?;
-    let request = TrainRequest { name: name.to_owned(), tokens: config.tokens.reference, model: config.model, config: config.train };
-    let set = TokenSet::open(&stages::folder(world, &request.tokens)?).or_advise()?;
-    if stages::train::run_id(&request, &set) != run {
+    let tokens: Vec<_> = config.tokens.iter().map(|t| (t.reference.clone(), t.weight)).collect();
+    let sets = stages::train::open_sets(world, &tokens)?;
+    if let Some((_, tokens)) = sets.iter().zip(&config.tokens).find(|(set, tokens)| set.fingerprint() != tokens.digest) {
         let hint = format!("Start a new run on the tokens as they are now: polder train start {name} --tokens NAME.");
-        return Err(usage(format!("{} was built again since `{run}` began", request.tokens), hint));
+        return Err(usage(format!("{} was built again since `{run}` began", tokens.reference), hint));
+    }
+    let request = TrainRequest { name: name.to_owned(), tokens, model: config.model, config: config.train };
+    if stages::train::run_id(&request, &sets) != run {
+        return Err(usage(
+            format!("`{run}` was started by another version of polder"),
+            format!("Start a new run: polder train start {name} --tokens NAME."),
+        ));
     }
     finish(world, &request)
 }

@@ -1,6 +1,7 @@
 //! `polder train start NAME --tokens NAME`.
 
-use polder_shard::TokenSet;
+use polder_base::Reference;
+use polder_shard::Weight;
 
 use crate::failure::OrAdvise;
 use crate::world::World;
@@ -10,9 +11,9 @@ use crate::{output, stages};
 pub struct Args {
     /// What to call the model.
     name: String,
-    /// The token set.
-    #[arg(long, value_name = "NAME")]
-    tokens: String,
+    /// The token set; several with weights are mixed: `--tokens code=0.3 --tokens text=0.7`.
+    #[arg(long, value_name = "NAME[=WEIGHT]", required = true)]
+    tokens: Vec<String>,
     /// A size of model (see `polder model plan`); by default what fits.
     #[arg(long, value_name = "SIZE")]
     model: Option<String>,
@@ -29,11 +30,11 @@ pub struct Args {
 
 pub fn run(world: &mut World, args: Args) -> anyhow::Result<()> {
     stages::named("models", &args.name).or_advise()?;
-    let tokens = stages::named("tokens", &args.tokens).or_advise()?;
-    let set = TokenSet::open(&stages::folder(world, &tokens)?).or_advise()?;
-    let details = set.details();
+    let tokens = args.tokens.iter().map(|t| mixed(t)).collect::<anyhow::Result<Vec<_>>>()?;
+    let sets = stages::train::open_sets(world, &tokens)?;
+    let details = sets[0].details();
     let request = stages::train::PlanRequest {
-        n_tokens: details.n_tokens.get("train").copied().unwrap_or(0),
+        n_tokens: sets.iter().filter_map(|set| set.details().n_tokens.get("train")).sum(),
         vocab_size: details.vocab_size,
         bos_id: details.bos_id.or(details.eos_id),
         eos_id: details.eos_id,
@@ -42,10 +43,17 @@ pub fn run(world: &mut World, args: Args) -> anyhow::Result<()> {
         preset: args.model,
         seed: args.seed,
     };
-    let plan = stages::train::plan_once(world, &request, &set)?;
+    let plan = stages::train::plan_once(world, &request, &sets)?;
     let request = stages::train::TrainRequest { name: args.name, tokens, model: plan.model, config: plan.train };
-    output::note(&format!("run {} · {} · {} steps", stages::train::run_id(&request, &set), plan.chosen, request.config.steps));
+    output::note(&format!("run {} · {} · {} steps", stages::train::run_id(&request, &sets), plan.chosen, request.config.steps));
     finish(world, &request)
+}
+
+/// Reads `NAME` or `NAME=WEIGHT`.
+fn mixed(text: &str) -> anyhow::Result<(Reference, Weight)> {
+    let (name, weight) = text.split_once('=').map_or((text, None), |(name, weight)| (name, Some(weight)));
+    let weight = weight.map_or(Ok(Weight::ONE), str::parse).or_advise()?;
+    Ok((stages::named("tokens", name).or_advise()?, weight))
 }
 
 /// Trains and says what came of it.

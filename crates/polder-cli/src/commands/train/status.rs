@@ -17,16 +17,17 @@ pub fn run(world: &mut World) -> anyhow::Result<()> {
         let folder = world.layout().run(&name);
         let Ok(text) = std::fs::read(folder.join("config.json")) else { continue };
         let config: RunConfig = serde_json::from_slice(&text)?;
+        let tokens: Vec<String> = config.tokens.iter().map(|t| t.reference.to_string()).collect();
         let metrics = polder_train::read_metrics(&folder).or_advise()?;
         let (step, loss, speed) = metrics.last().map_or((0, f64::NAN, 0.0), |m| (m.step, m.loss, m.tokens_per_second));
-        objects.push(json!({ "run": name, "step": step, "steps": config.train.steps, "loss": loss, "tokens": config.tokens.reference }));
+        objects.push(json!({ "run": name, "step": step, "steps": config.train.steps, "loss": loss, "tokens": tokens }));
         let state = if step >= config.train.steps { "done" } else { "can go on" };
         cells.push(vec![
             name,
             format!("{step}/{}", config.train.steps),
             format!("{loss:.3}"),
             format!("{} tok/s", units::count(speed as u64)),
-            config.tokens.reference.to_string(),
+            tokens.join(" + "),
             state.to_owned(),
         ]);
     }

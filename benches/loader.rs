@@ -18,7 +18,6 @@ const N_TOKENS: usize = 64 << 20;
 const BATCH_TOKENS: usize = 65_536;
 /// What a GPU takes.
 const GPU_TOKENS_PER_SECOND: f64 = 700_000.0;
-const BEST_FIT: Packing = Packing::BestFit { window_samples: 0 };
 
 /// Documents of random tokens; lengths are log-normal with a mean of about 1,000 tokens, as those of web text.
 fn write_set(dir: &Path, name: &str, vocab_size: usize) -> Outcome<TokenSet> {
@@ -120,8 +119,9 @@ fn open(n_shards: u64) -> Outcome<()> {
     Ok(())
 }
 
-fn packing(set: &TokenSet, ctx: usize) -> Outcome<()> {
-    let loader = loader(&[(set, "1")], LoaderOptions { packing: BEST_FIT, ..LoaderOptions::of_context(ctx, 1) })?;
+/// Packs a whole set and prints what was cut and what was left empty.
+fn packing(set: &TokenSet, ctx: usize, packing: Packing) -> Outcome<()> {
+    let loader = loader(&[(set, "1")], LoaderOptions { packing, ..LoaderOptions::of_context(ctx, 1) })?;
     let mut all = PackingReport::default();
     let started = Instant::now();
     for window in 0.. {
@@ -129,13 +129,13 @@ fn packing(set: &TokenSet, ctx: usize) -> Outcome<()> {
         all.add(&report);
     }
     let seconds = started.elapsed().as_secs_f64();
-    // Contiguous samples cut a document at nearly every one of their ends.
+    let n_positions = (all.n_tokens + all.n_padding) as f64;
     println!(
-        "loader: best fit of {} documents, context {ctx}: {} cuts that their length needs, {} more, {} positions padded; {:.0} M tokens/s",
+        "loader: {packing}, context {ctx}: {} documents, {} cuts that their length needs, {} more; {:.2} % padding; {:.0} M tokens/s",
         all.n_documents,
         all.n_long_cuts,
         all.n_forced_cuts,
-        all.n_padding,
+        all.n_padding as f64 / n_positions * 100.0,
         all.n_tokens as f64 / seconds / 1e6
     );
     Ok(())
@@ -149,7 +149,7 @@ fn main() -> Outcome<()> {
         speed(&format!("u16, context {ctx}, joined"), &[(&narrow, "1")], of(Packing::Joined))?;
         speed(&format!("i32, context {ctx}, joined"), &[(&wide, "1")], of(Packing::Joined))?;
         speed(&format!("u16, context {ctx}, contiguous documents"), &[(&narrow, "1")], of(Packing::Contiguous))?;
-        speed(&format!("u16, context {ctx}, best fit"), &[(&narrow, "1")], of(BEST_FIT))?;
+        speed(&format!("u16, context {ctx}, best fit"), &[(&narrow, "1")], of(Packing::best_fit(ctx)))?;
     }
     let of_2048 = LoaderOptions::of_context(2048, 1);
     let mixed = [(&narrow, "0.7"), (&narrow, "0.2"), (&narrow, "0.1")];
@@ -162,8 +162,13 @@ fn main() -> Outcome<()> {
     let whole_words = LoaderOptions { masking, ..of_2048.clone() };
     speed("u16, context 2048, masked, whole words", &[(&narrow, "1")], whole_words)?;
     share("joined", &[(&narrow, "1")], of_2048.clone())?;
-    share("best fit", &[(&narrow, "1")], LoaderOptions { packing: BEST_FIT, ..of_2048 })?;
+    share("best fit", &[(&narrow, "1")], LoaderOptions { packing: Packing::best_fit(2048), ..of_2048 })?;
     share("masked language modelling", &[(&narrow, "1")], masked)?;
-    [512, 2048, 8192].into_iter().try_for_each(|ctx| packing(&narrow, ctx))?;
+    for ctx in [512, 2048, 8192] {
+        let Packing::BestFit { window_samples, .. } = Packing::best_fit(ctx) else { continue };
+        for spare_samples in [0, 1, 2, 4, 8].map(|n| n * window_samples / 256) {
+            packing(&narrow, ctx, Packing::BestFit { window_samples, spare_samples })?;
+        }
+    }
     [10, 50, 1000, 4000].into_iter().try_for_each(open)
 }

@@ -8,7 +8,7 @@ use crate::packages;
 use crate::program::{command, line, number, polder, quickstart, sql};
 
 /// Every command: what its help begins with is an example of it.
-const COMMANDS: [&str; 32] = [
+const COMMANDS: [&str; 33] = [
     "run",
     "init",
     "doctor",

@@ -42,9 +42,20 @@ pub enum Packing {
     Contiguous,
     /// Documents placed into samples so that few are cut; kept apart too.
     BestFit {
-        /// Samples that are packed together; more of them pack better. 0 for as many as have a million positions.
+        /// Samples that are packed together; more of them pack better.
         window_samples: u64,
+        /// Samples of each window that its tokens would not need, were all samples full; fewer than `window_samples`. More of them mean
+        /// more padding and fewer documents cut.
+        spare_samples: u64,
     },
+}
+
+impl Packing {
+    /// Best-fit in windows of about a million positions, with room for one in 128 more.
+    pub fn best_fit(context: usize) -> Self {
+        let window_samples = ((1 << 20) / context.max(1) as u64).max(64);
+        Self::BestFit { window_samples, spare_samples: window_samples.div_ceil(128) }
+    }
 }
 
 impl fmt::Display for Packing {
@@ -52,7 +63,9 @@ impl fmt::Display for Packing {
         match self {
             Self::Joined => f.write_str("joined"),
             Self::Contiguous => f.write_str("contiguous"),
-            Self::BestFit { window_samples } => write!(f, "best-fit in windows of {window_samples} samples"),
+            Self::BestFit { window_samples, spare_samples } => {
+                write!(f, "best-fit in windows of {window_samples} samples, {spare_samples} of them spare")
+            }
         }
     }
 }
@@ -174,8 +187,6 @@ pub struct Loader {
     options: LoaderOptions,
 }
 
-/// Positions of a window of samples, where no number of samples is given.
-const WINDOW_TOKENS: u64 = 1 << 20;
 /// Windows whose samples are mixed with each other.
 const WINDOWS_MIXED: u64 = 16;
 
@@ -184,18 +195,18 @@ impl Loader {
     ///
     /// # Errors
     /// Settings that cannot be, weights that repeat too late, or a set without one sample.
-    pub fn try_new(sources: Vec<Source>, mut options: LoaderOptions) -> Result<Self, LoaderError> {
+    pub fn try_new(sources: Vec<Source>, options: LoaderOptions) -> Result<Self, LoaderError> {
         let wrong = |option, value: String| Err(LoaderError::Option { option, value });
         // A row of `cu_seqlens` counts in 31 bits.
         if options.context == 0 || options.context > 1 << 24 {
             return wrong("context", options.context.to_string());
         }
-        if let Packing::BestFit { window_samples } = &mut options.packing {
-            if *window_samples == 0 {
-                *window_samples = (WINDOW_TOKENS / options.context as u64).max(16);
-            }
-            if window_samples.saturating_mul(options.context as u64) > 1 << 31 {
+        if let Packing::BestFit { window_samples, spare_samples } = options.packing {
+            if window_samples == 0 || window_samples.saturating_mul(options.context as u64) > 1 << 31 {
                 return wrong("window_samples", window_samples.to_string());
+            }
+            if spare_samples >= window_samples {
+                return wrong("spare_samples", format!("{spare_samples} of {window_samples}"));
             }
         }
         if let Some(masking) = &options.masking {
@@ -376,8 +387,14 @@ impl Set {
     fn try_new(source: Source, number: usize, options: &LoaderOptions) -> Result<Self, LoaderError> {
         let ctx = options.context;
         let n_tokens = source.split.n_tokens();
-        let (n_samples, needed) = match (options.packing, &options.masking) {
-            (Packing::BestFit { .. }, _) => (Windows::n_samples(&source.split, ctx), 1),
+        let windows = match options.packing {
+            Packing::BestFit { window_samples, spare_samples } => {
+                Some(Windows::new(ctx, window_samples, spare_samples, 2 * WINDOWS_MIXED as usize))
+            }
+            Packing::Joined | Packing::Contiguous => None,
+        };
+        let (n_samples, needed) = match (&windows, &options.masking) {
+            (Some(windows), _) => (windows.n_samples(&source.split), 1),
             // A sample's last target is the next one's first input.
             (_, None) => (source.split.n_samples(ctx), ctx as u64 + 1),
             (_, Some(_)) => (n_tokens / ctx as u64, ctx as u64),
@@ -385,10 +402,6 @@ impl Set {
         if n_samples == 0 {
             return Err(LoaderError::TooFewTokens { name: format!("{} of {}", source.part, source.name), n_tokens, needed });
         }
-        let windows = match options.packing {
-            Packing::BestFit { window_samples } => Some(Windows::new(ctx, window_samples, 2 * WINDOWS_MIXED as usize)),
-            Packing::Joined | Packing::Contiguous => None,
-        };
         // Sets of one size would come in one order, were their seeds the same.
         let seed = if number == 0 { options.seed } else { Random::new(options.seed, "set").at(number as u64) };
         Ok(Self { source, n_samples, seed, windows })
@@ -396,12 +409,12 @@ impl Set {
 
     fn order(&self, options: &LoaderOptions, epoch: u64, nth: u64) -> u64 {
         let (n_samples, seed) = (self.n_samples, self.seed);
-        match (options.order, options.packing) {
+        match (options.order, &self.windows) {
             (Order::Sequential, _) => nth,
-            (Order::Shuffled, Packing::BestFit { window_samples }) => {
-                WindowOrder { n_samples, seed, window_samples, n_mixed: WINDOWS_MIXED }.at(epoch, nth)
+            (Order::Shuffled, Some(windows)) => {
+                WindowOrder { n_samples, seed, window_samples: windows.samples(), n_mixed: WINDOWS_MIXED }.at(epoch, nth)
             }
-            (Order::Shuffled, _) => SampleOrder { n_samples, seed }.at(epoch, nth),
+            (Order::Shuffled, None) => SampleOrder { n_samples, seed }.at(epoch, nth),
         }
     }
 

@@ -1,10 +1,10 @@
 //! Best-fit packing: documents into samples of a fixed length, cutting as few as possible and losing no token.
 //!
-//! A window is a fixed number of samples and the same number of consecutive tokens, so a split's windows and samples are known without
+//! A window is a fixed number of samples and a fixed number of consecutive tokens, so a split's windows and samples are known without
 //! looking at one document, and any window is packed by itself when it is first needed. Documents longer than a sample are cut into
-//! whole samples; what remains is placed longest first, each into the fullest sample that still has room (best-fit-decreasing). A window
-//! holds as many tokens as its samples do, so the few pieces that fit nowhere whole are cut over the room that is left: no padding but in a
-//! split's last window, and never a lost token.
+//! whole samples; what remains is placed longest first, each into the fullest sample that still has room (best-fit-decreasing). A few
+//! samples of a window are spare: without them its samples would be exactly full, and the last pieces be cut into scraps to fill every
+//! gap. What still fits nowhere whole is cut over the room that is left; no token is ever lost.
 //!
 //! # Source
 //! H. Ding et al., *Fewer Truncations Improve Language Modeling* (2024), arXiv 2404.10830; the exact fill of a window is ours.
@@ -152,14 +152,41 @@ fn best_fit_decreasing(mut pieces: Vec<Piece>, ctx: usize, n_samples: usize, rep
             report.n_forced_cuts += 1;
         }
     }
+    leave_none_empty(&mut samples, report);
     samples
+}
+
+/// Gives spare samples that nothing was left for something from the others: a sample of padding alone would teach nothing.
+fn leave_none_empty(samples: &mut [Vec<Piece>], report: &mut PackingReport) {
+    let mut giver = 0;
+    for i in 0..samples.len() {
+        if !samples[i].is_empty() {
+            continue;
+        }
+        // Every sample gives at most its shortest piece; long ones stand first.
+        while giver < samples.len() && samples[giver].len() < 2 {
+            giver += 1;
+        }
+        let given = match samples.get_mut(giver) {
+            Some(sample) => sample.pop(),
+            None => samples.iter_mut().flatten().max_by_key(|p| p.len).filter(|p| p.len > 1).map(|piece| {
+                report.n_forced_cuts += 1;
+                let (head, tail) = piece.split_at(piece.len / 2);
+                *piece = head;
+                tail
+            }),
+        };
+        samples[i].extend(given);
+    }
 }
 
 /// The windows of a split, and the plans that were used last.
 #[derive(Debug)]
 pub(super) struct Windows {
     ctx: usize,
-    samples_per_window: u64,
+    /// Samples of a window, and how many its tokens would fill.
+    samples: u64,
+    filled: u64,
     plans: Mutex<VecDeque<(u64, Slot)>>,
     n_plans_max: usize,
 }
@@ -168,18 +195,34 @@ pub(super) struct Windows {
 type Slot = Arc<Mutex<Option<Arc<WindowPlan>>>>;
 
 impl Windows {
-    pub fn new(ctx: usize, samples_per_window: u64, n_plans_max: usize) -> Self {
-        Self { ctx, samples_per_window, plans: Mutex::new(VecDeque::new()), n_plans_max }
+    pub fn new(ctx: usize, samples: u64, spare: u64, n_plans_max: usize) -> Self {
+        Self { ctx, samples, filled: samples - spare, plans: Mutex::new(VecDeque::new()), n_plans_max }
     }
 
-    /// Samples of a split: the last may have padding.
-    pub fn n_samples(split: &Split, ctx: usize) -> u64 {
-        split.n_tokens().div_ceil(ctx as u64)
+    /// Samples of a whole window.
+    pub fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    fn tokens_per_window(&self) -> u64 {
+        self.filled * self.ctx as u64
+    }
+
+    /// Samples of a split.
+    pub fn n_samples(&self, split: &Split) -> u64 {
+        let n_whole = split.n_tokens() / self.tokens_per_window();
+        n_whole * self.samples + self.samples_of_rest(split.n_tokens() % self.tokens_per_window())
+    }
+
+    /// Samples of a last window of so many tokens: its part of the spare ones, rounded down.
+    fn samples_of_rest(&self, n_tokens: u64) -> u64 {
+        let filled = n_tokens.div_ceil(self.ctx as u64);
+        filled + filled * (self.samples - self.filled) / self.filled
     }
 
     /// Number of windows; the last may be shorter.
     pub fn count(&self, split: &Split) -> u64 {
-        Self::n_samples(split, self.ctx).div_ceil(self.samples_per_window)
+        split.n_tokens().div_ceil(self.tokens_per_window())
     }
 
     /// The plan of a window, made now unless it was used lately.
@@ -199,16 +242,16 @@ impl Windows {
         if let Some(plan) = &*plan {
             return Ok(plan.clone());
         }
-        let first = window * self.samples_per_window;
-        let n_samples = self.samples_per_window.min(Self::n_samples(split, self.ctx) - first);
-        let start = first * self.ctx as u64;
-        let end = (start + n_samples * self.ctx as u64).min(split.n_tokens());
+        let start = window * self.tokens_per_window();
+        let end = (start + self.tokens_per_window()).min(split.n_tokens());
+        let is_whole = end - start == self.tokens_per_window();
+        let n_samples = if is_whole { self.samples } else { self.samples_of_rest(end - start) };
         let made = Arc::new(WindowPlan::pack(split, start..end, self.ctx, n_samples as usize)?);
         Ok(plan.insert(made).clone())
     }
 
     /// The window of a sample, and its number there.
     pub fn of_sample(&self, sample: u64) -> (u64, usize) {
-        (sample / self.samples_per_window, (sample % self.samples_per_window) as usize)
+        (sample / self.samples, (sample % self.samples) as usize)
     }
 }

@@ -11,6 +11,8 @@ use super::*;
 /// Every document ends with this; all other tokens of a set are different from each other.
 const END: u32 = 0;
 const VOCAB: usize = 100_000;
+/// In no document.
+const PAD: u32 = 99_998;
 
 /// Writes documents of the given lengths, the closing token included, and opens the set.
 fn set(dir: &Path, name: &str, lengths: &[usize], tokens_per_shard_max: u64) -> TokenSet {
@@ -48,7 +50,7 @@ fn filled(loader: &Loader, first: u64, n: usize) -> Batch {
     batch
 }
 
-const BEST_FIT: Packing = Packing::BestFit { window_samples: 4 };
+const BEST_FIT: Packing = Packing::BestFit { window_samples: 4, spare_samples: 1 };
 
 fn lengths() -> impl Strategy<Value = Vec<usize>> {
     proptest::collection::vec(prop_oneof![4 => 1usize..12, 1 => 12usize..70], 1..60)
@@ -65,18 +67,28 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn packing_loses_no_token_and_no_target(lengths in lengths(), ctx in 1usize..17, max in 5u64..300, shuffled in any::<bool>()) {
+    fn packing_loses_no_token_and_no_target(
+        lengths in lengths(), ctx in 1usize..17, max in 5u64..300, shuffled in any::<bool>(), window_samples in 2u64..9, spare_samples in 0u64..2,
+    ) {
         let dir = tempfile::tempdir().expect("folder");
         let set = set(dir.path(), "a", &lengths, max);
         let order = if shuffled { Order::Shuffled } else { Order::Sequential };
-        let loader = loader(&[(&set, "1")], &LoaderOptions { packing: BEST_FIT, order, ..LoaderOptions::of_context(ctx, 3) });
+        let loader = loader(&[(&set, "1")], &LoaderOptions {
+            packing: Packing::BestFit { window_samples, spare_samples }, order, pad_id: PAD, ..LoaderOptions::of_context(ctx, 3)
+        });
         let n_samples = loader.n_samples() as usize;
         let batch = filled(&loader, 0, n_samples);
         let stream = stream(&set);
         let n_padding = n_samples * ctx - stream.len();
-        prop_assert!(n_padding < ctx, "less than one sample of padding in all");
+        let n_windows = stream.len().div_ceil((window_samples - spare_samples) as usize * ctx);
+        prop_assert!(n_padding < ctx + n_windows * spare_samples as usize * ctx, "the spare samples and less than one more");
+        // Where a window has more samples than tokens, one of them can only be padding.
+        let n_empty = batch.tokens.chunks(ctx).filter(|tokens| tokens.iter().all(|t| *t == PAD)).count();
+        prop_assert!(n_empty <= usize::from(window_samples == 2) || ctx == 1, "{n_empty} samples of padding alone");
         let mut expected = counted(stream.iter().copied());
-        *expected.entry(loader.options().pad_id).or_default() += n_padding;
+        if n_padding > 0 {
+            expected.insert(PAD, n_padding);
+        }
         prop_assert_eq!(counted(batch.tokens.iter().copied()), expected, "every token is an input once");
         // Within a document each token follows the one before it; its end is followed by nothing.
         let pairs = batch.tokens.iter().zip(&batch.targets).filter(|(_, t)| **t != IGNORED).map(|(a, b)| (*a, *b as u32));
@@ -179,7 +191,7 @@ fn best_fit_cuts_only_what_is_too_long_where_documents_allow_it() {
     let dir = tempfile::tempdir().expect("folder");
     // 8 = 5 + 3, 6 + 2, 7 + 1, and 20 = 8 + 8 + 4, which 4 fills.
     let set = set(dir.path(), "a", &[5, 6, 7, 20, 3, 2, 1, 4], 1000);
-    let options = LoaderOptions { packing: Packing::BestFit { window_samples: 100 }, ..LoaderOptions::of_context(8, 1) };
+    let options = LoaderOptions { packing: Packing::BestFit { window_samples: 100, spare_samples: 0 }, ..LoaderOptions::of_context(8, 1) };
     let loader = loader(&[(&set, "1")], &options);
     let report = loader.packing_report(0, 0).expect("pack").expect("a window");
     let expected = PackingReport { n_samples: 6, n_tokens: 48, n_documents: 8, n_long_cuts: 2, n_forced_cuts: 0, n_padding: 0 };
@@ -190,6 +202,10 @@ fn best_fit_cuts_only_what_is_too_long_where_documents_allow_it() {
     let report = self::loader(&[(&set, "1")], &options).packing_report(0, 0).expect("pack").expect("a window");
     assert_eq!((report.n_samples, report.n_padding, report.n_tokens), (10, 0, 80));
     assert!(report.n_forced_cuts >= 6);
+    // With room to spare they stay whole.
+    let spared = LoaderOptions { packing: Packing::BestFit { window_samples: 16, spare_samples: 6 }, ..options };
+    let report = self::loader(&[(&set, "1")], &spared).packing_report(0, 0).expect("pack").expect("a window");
+    assert_eq!((report.n_samples, report.n_padding, report.n_forced_cuts), (16, 48, 0));
 }
 
 #[test]

@@ -153,7 +153,7 @@ fn names_that_are_not_there_come_with_near_misses() {
         ("train start x --tokens quickstart --model nope --steps 1", "there is no size of model called `nope`"),
         ("train resume nope --name small", "nope"),
         ("train start x --tokens quickstart=0 --steps 1", "`0` is not a weight"),
-        ("train start x --tokens quickstart --tokens quickstart --steps 1", "`tokens` cannot be tokens/quickstart twice"),
+        ("train start x --tokens quickstart --tokens quickstart --steps 1", "tokens/quickstart is named twice"),
         ("train start ../m --tokens quickstart --steps 1", "`models/../m` is not a reference"),
         ("tokenizer train bad/name", "`tokenizers/bad/name` is not a reference"),
         ("tokenizer train x --splitter gpt3", "there is no splitter `gpt3`"),

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use polder_base::{Advice, ClearanceError, ExitKind, ManifestError, Reference, WholeError};
+use polder_base::{Advice, ClearanceError, ExitKind, ManifestError, WholeError};
 use polder_model::ModelError;
 use polder_shard::{LoaderError, ShardError};
 use polder_tokenizer::TokenizerError;
@@ -46,15 +46,15 @@ pub enum TrainError {
     #[error("{first} and {other} were made with different tokenizers")]
     OtherVocabulary {
         /// The first set.
-        first: Reference,
+        first: String,
         /// The one that differs from it.
-        other: Reference,
+        other: String,
     },
     /// A token set is not the one that the run read.
     #[error("{reference} is not what the run read")]
     OtherTokens {
         /// The token set.
-        reference: Reference,
+        reference: String,
     },
     /// Batches cannot be made.
     #[error(transparent)]

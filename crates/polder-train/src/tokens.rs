@@ -77,7 +77,7 @@ pub(crate) fn open_sets(folders: &TokenFolders) -> Result<(Vec<TokenSet>, Vec<Mi
         }
         let of = |set: &TokenSet| (set.details().tokenizer_digest, set.details().vocab_size);
         if let Some(first) = sets.first().filter(|first| of(first) != of(&set)) {
-            return Err(TrainError::OtherVocabulary { first: first.manifest().reference.clone(), other: reference });
+            return Err(TrainError::OtherVocabulary { first: first.manifest().reference.to_string(), other: reference.to_string() });
         }
         mixed.push(MixedTokens { reference, digest: set.fingerprint(), weight: *weight });
         sets.push(set);
@@ -93,7 +93,7 @@ pub fn loader(config: &RunConfig, sets: &[TokenSet]) -> Result<Loader, TrainErro
     let found: Vec<Digest> = sets.iter().map(TokenSet::fingerprint).collect();
     for (i, expected) in config.tokens.iter().enumerate() {
         if found.get(i) != Some(&expected.digest) {
-            return Err(TrainError::OtherTokens { reference: expected.reference.clone() });
+            return Err(TrainError::OtherTokens { reference: expected.reference.to_string() });
         }
     }
     train_loader(sets, &config.tokens, &config.train)

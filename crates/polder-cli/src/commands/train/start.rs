@@ -3,7 +3,7 @@
 use polder_base::Reference;
 use polder_shard::Weight;
 
-use crate::failure::OrAdvise;
+use crate::failure::{OrAdvise, usage};
 use crate::world::World;
 use crate::{output, stages};
 
@@ -31,6 +31,9 @@ pub struct Args {
 pub fn run(world: &mut World, args: Args) -> anyhow::Result<()> {
     stages::named("models", &args.name).or_advise()?;
     let tokens = args.tokens.iter().map(|t| mixed(t)).collect::<anyhow::Result<Vec<_>>>()?;
+    if let Some((twice, _)) = tokens.iter().enumerate().find_map(|(i, t)| tokens[..i].iter().find(|(name, _)| *name == t.0)) {
+        return Err(usage(format!("{twice} is named twice"), "Name each set once, with its weight: --tokens NAME=WEIGHT."));
+    }
     let sets = stages::train::open_sets(world, &tokens)?;
     let details = sets[0].details();
     let request = stages::train::PlanRequest {

@@ -20,6 +20,6 @@ pub use error::PipelineError;
 pub use export::{Export, ExportPlan, ExportQuery};
 pub use front_matter::{FrontMatter, Mode, Parameter};
 pub use graph::{Pipeline, SqlFile};
-pub use sql_files::{FILES, QUERIES, TRAINING_QUERIES, query};
+pub use sql_files::{BOOK_QUERIES, FILES, QUERIES, TRAINING_QUERIES, query};
 pub use tokenizer::{Compression, HeldOut, TextSource, TokenizerProgress, TrainTokenizer, TrainTokenizerPlan};
 pub use tokens::{Begin, BuildTokens, BuildTokensPlan, Standing, TokensBuilt, TokensPhase, TokensProgress, VALIDATION_SHARE};

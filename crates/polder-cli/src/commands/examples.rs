@@ -20,6 +20,7 @@ const EXAMPLES: [(&str, &[&str]); 34] = [
         "tokenizer train",
         &[
             "polder tokenizer train mine --from pile.base@v1 --vocab 8192",
+            // tidy: sql, because an example shows what is typed
             "polder tokenizer train mine --query \"SELECT text, language FROM pile.base WHERE kind = 'prose'\" --vocab 32768 --splitter o200k",
         ],
     ),

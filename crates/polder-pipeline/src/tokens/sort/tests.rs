@@ -1,3 +1,5 @@
+//! Rows come back in order whatever their text's layout, with room for them in memory and without.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use crate::packages;
 use crate::program::{command, line, number, polder, quickstart, sql};
 
 /// Every command: what its help begins with is an example of it.
-const COMMANDS: [&str; 33] = [
+const COMMANDS: [&str; 35] = [
     "run",
     "init",
     "doctor",
@@ -24,6 +24,8 @@ const COMMANDS: [&str; 33] = [
     "pipeline plan",
     "pipeline apply",
     "tokenizer train",
+    "tokenizer import",
+    "tokenizer show",
     "tokens build",
     "tokens check",
     "tokens export",

@@ -12,6 +12,7 @@ mod kills;
 mod packages;
 mod program;
 mod quickstart;
+mod tokenizers;
 mod tokens;
 
 #[test]

@@ -8,3 +8,4 @@
 
 mod mutate;
 mod shards;
+mod tokenizers;

@@ -11,6 +11,22 @@ const N_CHANGES_SOAK: u64 = 40_000;
 /// Numbers that break arithmetic.
 const NUMBERS: [u64; 10] = [0, 1, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fff_ffff, 0xffff_ffff, i64::MAX as u64, u64::MAX];
 
+/// Words of text formats, and numbers and characters at the borders of what they mean.
+const WORDS: [&[u8]; 12] = [
+    b"null",
+    b"true",
+    b"-1",
+    b"4294967295",
+    b"18446744073709551615",
+    b"1e308",
+    b"\"\"",
+    b"{}",
+    b"[[",
+    b"\\ud800",
+    b"\n",
+    b"\xf4\x90\x80\x80",
+];
+
 /// Gives `check` the sound bytes, and then changed ones again and again.
 ///
 /// # Panics
@@ -37,7 +53,7 @@ pub fn fuzz_slow(target: &str, sound: &[u8], times: u64, check: &mut dyn FnMut(&
     }
 }
 
-/// The bytes after a few changes: bits, bytes, numbers, cuts, copies, surplus.
+/// The bytes after a few changes: bits, bytes, numbers, words, cuts, copies, surplus.
 fn changed(target: &str, number: u64, sound: &[u8]) -> Vec<u8> {
     let random = Random::new(number, target);
     let mut draws = 0..;
@@ -48,7 +64,7 @@ fn changed(target: &str, number: u64, sound: &[u8]) -> Vec<u8> {
     let mut bytes = sound.to_vec();
     for _ in 0..1 + draw(3) {
         let at = draw(bytes.len());
-        match draw(7) {
+        match draw(9) {
             _ if bytes.is_empty() => bytes.push(draw(256) as u8),
             0 => bytes[at] ^= 1 << draw(8),
             1 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff, b'0', b'9', b'-', b'"', b'}'][draw(10)],
@@ -67,6 +83,10 @@ fn changed(target: &str, number: u64, sound: &[u8]) -> Vec<u8> {
                 let (from, n) = (draw(bytes.len()), draw(24));
                 let part: Vec<u8> = bytes[from..bytes.len().min(from + n)].to_vec();
                 bytes.splice(at..at, part);
+            }
+            6 => {
+                let (end, word) = (bytes.len().min(at + draw(8)), WORDS[draw(WORDS.len())]);
+                bytes.splice(at..end, word.iter().copied());
             }
             _ => {
                 let end = bytes.len().min(at + 1 + draw(24));

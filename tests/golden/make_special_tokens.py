@@ -61,5 +61,7 @@ for flags, text in (
     (dict(single_word=True, lstrip=True, rstrip=True), "_<m> x <m> y"),
 ):
     print("flags", flags, repr(theirs([ordinary("<m>", **flags)], text, False)))
+taken = [AddedToken("<s>", special=True, normalized=False, rstrip=True), ordinary("  ")]
+print("taken", repr(theirs(taken, "a<s>  b<s> c<s>     d", True)))
 nfc = [ordinary("e\u0301!", normalized=True), ordinary("e\u0301?")]
 print("normalised", theirs(nfc, "é!e\u0301!é?e\u0301?", False, normalizers.NFC()))

@@ -26,7 +26,7 @@ impl Encoder {
     #[inline]
     pub fn encode_into(&mut self, text: &str, out: &mut Vec<u32>) {
         if self.tokenizer.added().never(&SpecialPolicy::StaysText) {
-            self.encode_stretch(text, true, out);
+            self.encode_stretch(text, out);
         } else {
             self.encode_around_added(text, &SpecialPolicy::StaysText, out);
         }
@@ -47,8 +47,8 @@ impl Encoder {
         tokenizer.added().cut_raw(text, policy, &mut |stretch| match stretch {
             Stretch::Token(id) => out.push(id),
             Stretch::Text(part) => {
-                let first = std::ptr::eq(part.as_ptr(), text.as_ptr());
-                let normal = tokenizer.normalize(part);
+                let (normal, front) = tokenizer.normalize(part);
+                let first = front && std::ptr::eq(part.as_ptr(), text.as_ptr());
                 tokenizer.added().cut_normalized(&normal, policy, &mut |stretch| match stretch {
                     Stretch::Token(id) => out.push(id),
                     Stretch::Text(part) => self.encode_normal(part, first && std::ptr::eq(part.as_ptr(), normal.as_ptr()), out),
@@ -59,9 +59,9 @@ impl Encoder {
 
     /// Encodes text that holds no added token.
     #[inline]
-    fn encode_stretch(&mut self, text: &str, first: bool, out: &mut Vec<u32>) {
-        let normal = self.tokenizer.normalize(text);
-        self.encode_normal(&normal, first, out);
+    fn encode_stretch(&mut self, text: &str, out: &mut Vec<u32>) {
+        let (normal, front) = self.tokenizer.normalize(text);
+        self.encode_normal(&normal, front, out);
     }
 
     #[inline]

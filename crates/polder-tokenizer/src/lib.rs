@@ -1,6 +1,7 @@
-//! Byte-level BPE: counts words, learns merges, encodes, decodes, reads and writes `tokenizer.json`.
+//! Byte-level BPE: counts words, learns merges, encodes, decodes; reads and writes the files in which tokenizers travel.
 //!
-//! A [`Splitter`] cuts text, every byte can be encoded, and decoding gives the same bytes back.
+//! A [`Splitter`] cuts text, every byte can be encoded, and decoding gives the same bytes back. Models of others over characters
+//! (WordPiece, Unigram) are read and used as their files say, and not trained. A [`SpecialPolicy`] says what text may give control tokens.
 //! It opens a file only in [`Tokenizer::open`], and knows neither tables nor models.
 //! Start with [`WordCounts`] and [`train()`] to make a tokenizer, with [`Tokenizer`] to use one, with [`Encoder`] to use it fast.
 

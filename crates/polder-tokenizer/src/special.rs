@@ -172,7 +172,7 @@ impl Finder {
 
     fn cut<'a>(&self, text: &'a str, wanted: &dyn Fn(&AddedToken) -> bool, each: &mut dyn FnMut(Stretch<'a>)) {
         let bytes = text.as_bytes();
-        // `done` is where the next stretch of text begins, `at` where a token may.
+        // `done` is where the next stretch of text begins, `at` where the next token may.
         let (mut done, mut at) = (0, 0);
         if self.tokens.iter().any(wanted) {
             while at < bytes.len() {
@@ -191,8 +191,8 @@ impl Finder {
                     each(Stretch::Text(&text[done..from]));
                 }
                 each(Stretch::Token(token.id));
+                // White space that a token took may be a token of its own behind it: the reference gives both.
                 done = to;
-                at = at.max(done);
             }
         }
         if done < bytes.len() {

@@ -97,7 +97,7 @@ impl Tokenizer {
             Merging::Characters(model) => Engine::Characters(model.clone()),
             Merging::Pairs(_) | Merging::Ranks => Engine::Bytes(Box::new(Bpe::try_new(&definition)?)),
         };
-        let added = AddedTokens::new(&definition, &|text| normalize(&definition, text).into_owned());
+        let added = AddedTokens::new(&definition, &|text| normalize(&definition, text).0.into_owned());
         let digest = digest_bytes(tokenizer_json::write(&definition).as_bytes());
         Ok(Self(Arc::new(Inner { lacks_bytes: definition.lacks_bytes(), definition, engine, added, idle: Mutex::default(), digest })))
     }
@@ -147,8 +147,8 @@ impl Tokenizer {
         self.0.lacks_bytes
     }
 
-    /// What is done to text before it is cut.
-    pub(crate) fn normalize<'t>(&self, text: &'t str) -> Cow<'t, str> {
+    /// What is done to text before it is cut, and whether the result begins with what the text began with.
+    pub(crate) fn normalize<'t>(&self, text: &'t str) -> (Cow<'t, str>, bool) {
         normalize(&self.0.definition, text)
     }
 
@@ -216,11 +216,14 @@ impl Tokenizer {
     }
 }
 
-fn normalize<'t>(definition: &Definition, text: &'t str) -> Cow<'t, str> {
+fn normalize<'t>(definition: &Definition, text: &'t str) -> (Cow<'t, str>, bool) {
     match (&definition.merging, definition.normalizer) {
-        (Merging::Characters(model), _) => Cow::Owned(model.normalize(text)),
-        (_, Normalizer::Nfc) if !text.is_ascii() => Cow::Owned(text.nfc().collect()),
-        (_, Normalizer::Nfc | Normalizer::None) => Cow::Borrowed(text),
+        (Merging::Characters(model), _) => {
+            let (text, front) = model.normalize(text);
+            (Cow::Owned(text), front)
+        }
+        (_, Normalizer::Nfc) if !text.is_ascii() => (Cow::Owned(text.nfc().collect()), true),
+        (_, Normalizer::Nfc | Normalizer::None) => (Cow::Borrowed(text), true),
     }
 }
 

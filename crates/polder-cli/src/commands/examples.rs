@@ -1,7 +1,7 @@
 //! What the help of each command begins with: a line or two that can be typed as they are.
 
 /// By command.
-const EXAMPLES: [(&str, &[&str]); 34] = [
+const EXAMPLES: [(&str, &[&str]); 36] = [
     ("run", &["polder run", "polder run quickstart --source ~/src --minutes 10", "polder run quickstart --sql-dir sql --dry-run"]),
     ("init", &["polder init", "polder init --lake ~/lake"]),
     ("doctor", &["polder doctor"]),
@@ -23,6 +23,17 @@ const EXAMPLES: [(&str, &[&str]); 34] = [
             // tidy: sql, because an example shows what is typed
             "polder tokenizer train mine --query \"SELECT text, language FROM pile.base WHERE kind = 'prose'\" --vocab 32768 --splitter o200k",
         ],
+    ),
+    (
+        "tokenizer import",
+        &[
+            "polder tokenizer import theirs ~/models/theirs/tokenizer.json",
+            "polder tokenizer import ranks cl100k_base.tiktoken --splitter cl100k",
+        ],
+    ),
+    (
+        "tokenizer show",
+        &["polder tokenizer show quickstart --text \"fn main() {}\"", "polder tokenizer show mine theirs --from pile.base@v1"],
     ),
     (
         "tokens build",

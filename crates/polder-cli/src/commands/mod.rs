@@ -66,7 +66,7 @@ enum Command {
     /// Bring the tables that SQL files make up to date.
     #[command(subcommand)]
     Pipeline(pipeline::Command),
-    /// Train tokenizers.
+    /// Train, bring in and compare tokenizers.
     #[command(subcommand)]
     Tokenizer(tokenizer::Command),
     /// Build and look at token shards.

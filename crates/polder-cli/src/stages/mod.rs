@@ -2,6 +2,7 @@
 
 pub mod deploy;
 pub mod prepare;
+pub mod tokenizers;
 pub mod train;
 pub mod tune;
 pub mod validate;

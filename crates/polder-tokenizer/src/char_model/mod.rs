@@ -51,6 +51,47 @@ pub(crate) struct Parts {
     pub merges: Vec<(u32, u32)>,
 }
 
+impl Parts {
+    /// Keeps what its kind of model reads, and what it means where nothing is said, so that equal models have equal parts.
+    fn settled(self) -> Self {
+        let none = Self {
+            kind: self.kind.clone(),
+            unk_token: None,
+            unk_id: None,
+            continuing_subword_prefix: None,
+            end_of_word_suffix: None,
+            max_input_chars_per_word: None,
+            fuse_unk: false,
+            byte_fallback: false,
+            ignore_merges: false,
+            scores: Vec::new(),
+            merges: Vec::new(),
+            normalizer: self.normalizer,
+            pre_tokenizer: self.pre_tokenizer,
+            decoder: self.decoder,
+        };
+        match self.kind.as_str() {
+            "WordPiece" => Self {
+                unk_token: self.unk_token,
+                continuing_subword_prefix: self.continuing_subword_prefix.or_else(|| Some("##".into())),
+                max_input_chars_per_word: self.max_input_chars_per_word.or(Some(100)),
+                ..none
+            },
+            "Unigram" => Self { unk_id: self.unk_id, byte_fallback: self.byte_fallback, scores: self.scores, ..none },
+            _ => Self {
+                unk_token: self.unk_token,
+                continuing_subword_prefix: self.continuing_subword_prefix,
+                end_of_word_suffix: self.end_of_word_suffix,
+                fuse_unk: self.fuse_unk,
+                byte_fallback: self.byte_fallback,
+                ignore_merges: self.ignore_merges,
+                merges: self.merges,
+                ..none
+            },
+        }
+    }
+}
+
 /// A model over characters, with the steps before and after it.
 #[derive(Clone, Debug)]
 pub struct CharModel {
@@ -80,6 +121,7 @@ impl Eq for CharModel {}
 impl CharModel {
     /// Makes the steps and the model. `tokens` are the texts by id.
     pub(crate) fn try_new(parts: Parts, tokens: &[Box<[u8]>], added: &[AddedToken]) -> Result<Self, TokenizerError> {
+        let parts = parts.settled();
         let lookup = Lookup::new(&parts, tokens, added)?;
         let model = match parts.kind.as_str() {
             "WordPiece" => Model::WordPiece(WordPiece::try_new(&parts, lookup)?),
@@ -96,16 +138,31 @@ impl CharModel {
         })
     }
 
+    /// What it is called: WordPiece, Unigram, or BPE over characters.
+    pub fn kind(&self) -> &'static str {
+        match &self.model {
+            Model::WordPiece(_) => "WordPiece",
+            Model::Unigram(_) => "Unigram",
+            Model::Merges(_) => "BPE over characters",
+        }
+    }
+
     pub(crate) fn parts(&self) -> &Parts {
         &self.parts
     }
 
-    /// What the steps before the model make of a text.
-    pub(crate) fn normalize(&self, text: &str) -> String {
-        self.normalize.iter().fold(text.to_owned(), |text, step| step.apply(text))
+    /// What the steps before the model make of a text, and whether it still begins with what the text began with.
+    pub(crate) fn normalize(&self, text: &str) -> (String, bool) {
+        let mut front = true;
+        let step = |text: String, step: &Normalize| {
+            front &= step.keeps_front(&text);
+            step.apply(text)
+        };
+        let text = self.normalize.iter().fold(text.to_owned(), step);
+        (text, front)
     }
 
-    /// Encodes normalised text; `first` says whether it begins where the whole text does.
+    /// Encodes normalised text; `first` says whether it begins with what the whole text began with.
     pub(crate) fn encode(&self, text: &str, first: bool, out: &mut Vec<u32>) {
         for piece in cut::apply(&self.cut, text, first) {
             match &self.model {

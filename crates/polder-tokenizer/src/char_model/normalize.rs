@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use unicode_normalization::UnicodeNormalization;
+use unicode_segmentation::UnicodeSegmentation;
 
 use super::chars::{is_chinese, is_control, is_mark, is_mark_nonspacing};
 use super::precompiled::Precompiled;
@@ -68,6 +69,15 @@ fn read_one(step: &Value, path: &str) -> Result<Normalize, TokenizerError> {
 }
 
 impl Normalize {
+    /// Whether something of the first character is left.
+    pub(super) fn keeps_front(&self, text: &str) -> bool {
+        let first = match self {
+            Self::Precompiled(_) => text.graphemes(true).next(),
+            _ => text.chars().next().map(|c| &text[..c.len_utf8()]),
+        };
+        first.is_none_or(|first| !self.apply(first.to_owned()).is_empty())
+    }
+
     pub(super) fn apply(&self, text: String) -> String {
         match self {
             Self::Bert { clean, chinese, strip_accents, lowercase } => {

@@ -97,6 +97,12 @@ fn flags_take_white_space_and_ask_for_word_borders() {
 }
 
 #[test]
+fn white_space_that_a_token_took_is_a_token_of_its_own_behind_it() {
+    let t = tokenizer(&[AddedToken { rstrip: true, ..special("<s>") }, ordinary("  ")]);
+    assert_eq!(shown(&t, "a<s>  b<s> c<s>     d", &SpecialPolicy::AllowAll), "a[0][1]b[0]c[0][1][1] d");
+}
+
+#[test]
 fn tokens_are_looked_for_in_normalised_text_if_they_ask_for_it() {
     let composed = AddedToken { normalized: true, ..ordinary("e\u{301}!") };
     let raw = ordinary("e\u{301}?");

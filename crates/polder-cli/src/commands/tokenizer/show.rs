@@ -132,7 +132,7 @@ fn on_table(world: &mut World, all: &[Named], from: &str, bytes_max: u64) -> any
     let head: Vec<&str> = ["bytes/token"].into_iter().chain(all.iter().map(|n| n.name.as_str())).collect();
     let right: Vec<usize> = (1..head.len()).collect();
     let mut cells = vec![row("all", reports.iter().map(|r| Some(&r.all)))];
-    let groups: [fn(&TokenReport) -> &BTreeMap<String, Tally>; 2] = [|r| &r.languages, |r| &r.sources];
+    let groups: [Group; 2] = [|r| &r.languages, |r| &r.sources];
     for group in groups {
         let mut names: Vec<(&String, u64)> = group(&reports[0]).iter().map(|(name, tally)| (name, tally.bytes)).collect();
         names.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
@@ -146,6 +146,9 @@ fn on_table(world: &mut World, all: &[Named], from: &str, bytes_max: u64) -> any
     output::note(&format!("measured on {} of {from}: {} documents", units::bytes(tally.bytes), units::count(tally.n_documents)));
     Ok(())
 }
+
+/// Which tallies of a report are meant.
+type Group = fn(&TokenReport) -> &BTreeMap<String, Tally>;
 
 fn row<'a>(name: &str, tallies: impl Iterator<Item = Option<&'a Tally>>) -> Vec<String> {
     let ratio = |tally: Option<&Tally>| tally.map_or("–".to_owned(), |t| format!("{:.3}", t.bytes_per_token()));

@@ -23,6 +23,9 @@ use crate::split::Splitter;
 
 pub(crate) use write::write;
 
+/// Ours, beside the decoder's own keys: ranks decide, and the merges are for others. The reference tolerates it there, and not at the top.
+const RANKS: &str = "polder_ranks";
+
 #[derive(Deserialize)]
 struct File {
     #[serde(default)]
@@ -36,9 +39,6 @@ struct File {
     #[serde(default)]
     decoder: Value,
     model: Model,
-    /// Ours: ranks decide, and the merges are only for others.
-    #[serde(default)]
-    polder_ranks: bool,
 }
 
 #[derive(Deserialize)]
@@ -177,10 +177,10 @@ fn read_byte_level(file: File) -> Result<Definition, TokenizerError> {
         whole_words_first: model.ignore_merges,
         around,
     };
-    if file.polder_ranks {
+    if file.decoder[RANKS] == true {
         let listed = std::mem::replace(&mut definition.merging, Merging::Ranks);
         if listed != Merging::Pairs(definition.merge_pairs()) {
-            return Err(TokenizerError::unsupported("polder_ranks", "true", "merges that say the same as the ranks"));
+            return Err(TokenizerError::unsupported(format!("decoder.{RANKS}"), "true", "merges that say the same as the ranks"));
         }
     }
     Ok(definition)

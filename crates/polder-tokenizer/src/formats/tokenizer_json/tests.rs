@@ -152,7 +152,7 @@ fn added_tokens_that_contradict_the_vocabulary_are_refused() {
 #[test]
 fn ranks_that_contradict_the_merges_are_refused() {
     let mut file = file();
-    file["polder_ranks"] = true.into();
+    file["decoder"]["polder_ranks"] = true.into();
     assert!(matches!(Tokenizer::from_json(&file.to_string()), Err(TokenizerError::Unsupported { .. })));
     let merging = with(&[]).expect("read").definition().merging.clone();
     assert!(matches!(merging, Merging::Pairs(_)));

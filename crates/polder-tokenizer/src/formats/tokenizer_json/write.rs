@@ -91,8 +91,6 @@ enum ModelOut<'a> {
 #[derive(Serialize)]
 struct FileOut<'a> {
     version: &'static str,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    polder_ranks: bool,
     truncation: Value,
     padding: Value,
     added_tokens: Vec<Value>,
@@ -116,12 +114,15 @@ pub(crate) fn write(definition: &Definition) -> String {
                 Normalizer::Nfc => json!({"type": "NFC"}),
             };
             let pre_tokenizer = splitting::write(&definition.splitter, definition.add_prefix_space);
-            (normalizer, pre_tokenizer, splitting::byte_level(false, true), byte_level_model(definition))
+            let mut decoder = splitting::byte_level(false, true);
+            if definition.merging == Merging::Ranks {
+                decoder[super::RANKS] = true.into();
+            }
+            (normalizer, pre_tokenizer, decoder, byte_level_model(definition))
         }
     };
     let file = FileOut {
         version: "1.0",
-        polder_ranks: definition.merging == Merging::Ranks,
         truncation: Value::Null,
         padding: Value::Null,
         added_tokens: definition.added.iter().map(|token| json!(token)).collect(),

@@ -212,7 +212,8 @@ async fn a_newer_version_keeps_what_stayed_rewrites_what_lost_documents_and_adds
     assert_eq!(same as u64, shared);
     let mut found: Vec<String> = here.documents().into_iter().map(|d| d.doc_id).collect();
     let mut expected: Vec<String> = after.iter().map(|r| r.0.clone()).collect();
-    (found.sort(), expected.sort());
+    found.sort();
+    expected.sort();
     assert_eq!(found, expected, "every document once");
     assert_eq!(here.decoded(&before[changed].0), format!("anders als zuvor{END_OF_TEXT}"));
 

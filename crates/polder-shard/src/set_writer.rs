@@ -120,6 +120,23 @@ fn beside(target: &Path, suffix: &str) -> PathBuf {
     target.with_file_name(format!(".{name}.{suffix}"))
 }
 
+/// Removes the temporary files of a progress file, which a kill in the middle of writing leaves beside it.
+fn sweep(progress_path: &Path) -> Result<(), ShardError> {
+    let (Some(folder), Some(name)) = (progress_path.parent(), progress_path.file_name()) else { return Ok(()) };
+    let prefix = format!(".{}.", name.to_string_lossy());
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let read = |source| ShardError::Read { path: folder.to_owned(), source };
+    for entry in fs::read_dir(folder).map_err(read)? {
+        let entry = entry.map_err(read)?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(&prefix) && name.ends_with(".tmp") {
+            fs::remove_file(entry.path()).map_err(wrong("remove", &entry.path()))?;
+        }
+    }
+    Ok(())
+}
+
 /// Opens the set that stands at a folder; `None` if none does. A replacement that was broken off between taking the old set away
 /// and putting the new one there is undone.
 ///
@@ -198,6 +215,7 @@ impl TokenSetWriter {
             }
         };
         fs::create_dir_all(&folder).map_err(wrong("create folder", &folder))?;
+        sweep(&progress_path)?;
         progress.write(&progress_path)?;
         let mut splits = BTreeMap::new();
         for split in &options.splits {
@@ -227,6 +245,7 @@ impl TokenSetWriter {
         if path.exists() {
             fs::remove_file(&path).map_err(wrong("remove", &path))?;
         }
+        sweep(&path)?;
         if folder.exists() {
             fs::remove_dir_all(&folder).map_err(wrong("remove", &folder))?;
         }

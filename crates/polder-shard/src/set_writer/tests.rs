@@ -175,6 +175,7 @@ fn garble_unfinished(folder: &Path, seed: u64) {
     let listed = fs::read_to_string(folder.with_extension("build.json")).expect("progress");
     let random = Random::new(seed, "garble");
     fs::write(folder.join(".train-00000.bin.tmp"), b"cut").expect("write");
+    fs::write(folder.with_file_name("..killed.build.json.7.tmp"), b"cut").expect("write");
     for (i, entry) in fs::read_dir(folder).expect("list").enumerate() {
         let path = entry.expect("entry").path();
         let name = path.file_name().expect("name").to_string_lossy().into_owned();

@@ -25,6 +25,9 @@ use crate::split::Splitter;
 /// No token, no rank, no place.
 const NONE: u32 = u32::MAX;
 
+/// Pieces that are cut before the first of them is looked up.
+const PIECES_WAITING: usize = 64;
+
 /// The tables that encoding reads, worked out from a definition.
 pub(crate) struct Bpe {
     pairs: Pairs,
@@ -52,7 +55,18 @@ impl Bpe {
     #[inline]
     pub(crate) fn encode_text(&self, splitter: &Splitter, text: &str, scratch: &mut Scratch, out: &mut Vec<u32>) {
         let bytes = text.as_bytes();
-        splitter.split_ranges(text, &mut |from, to| self.encode_piece(bytes, from, to, scratch, out));
+        // Cutting mispredicts at every word and looking words up waits for memory. One after the other they wait for each other; a few
+        // pieces cut first, the look-ups run side by side.
+        let (mut waiting, mut n) = ([(0, 0); PIECES_WAITING], 0);
+        splitter.split_ranges(text, &mut |from, to| {
+            waiting[n % PIECES_WAITING] = (from, to);
+            n += 1;
+            if n == PIECES_WAITING {
+                waiting.iter().for_each(|(from, to)| self.encode_piece(bytes, *from, *to, scratch, out));
+                n = 0;
+            }
+        });
+        waiting[..n].iter().for_each(|(from, to)| self.encode_piece(bytes, *from, *to, scratch, out));
     }
 
     #[inline]

@@ -52,7 +52,7 @@ const SPELLINGS: &[(&str, Splitter)] = &[
 
 impl Splitter {
     /// Returns the splitter written by hand for an expression that is known, in any of its usual spellings, read as the engine
-    /// here and tiktoken's read it. `None` for any other: [`Pattern`](super::Pattern) takes those.
+    /// here and tiktoken's read it. `None` for any other: [`Pattern`] takes those.
     ///
     /// Oniguruma, which Hugging Face uses, reads `$` as the end of a line and `{1,3}+` as a repetition; the spellings that hold
     /// these are tiktoken's and not found in `tokenizer.json` files.

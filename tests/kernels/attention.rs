@@ -1,53 +1,121 @@
-//! Causal attention with shared key heads, forward and backward, over and across the edges of blocks.
+//! Attention with shared key heads: causal or not, within windows and documents, over and across the edges of blocks.
 
-use polder_compute::Attention;
+use polder_compute::{Attention, Dtype, cpu};
 
-use super::{check_slopes, compare, numbers, on_reference};
+use super::{Data, TYPES, check_slopes, compare, numbers, stored};
 
-fn shapes() -> [Attention; 5] {
-    let shape = |batch, time, n_heads, n_kv_heads, head| Attention { batch, time, n_heads, n_kv_heads, head };
-    [shape(1, 1, 1, 1, 2), shape(2, 5, 2, 1, 4), shape(1, 64, 4, 2, 8), shape(2, 65, 3, 3, 6), shape(1, 150, 4, 1, 16)]
+fn shape(batch: usize, time: usize, n_heads: usize, n_kv_heads: usize, head: usize) -> Attention {
+    Attention { batch, time, n_heads, n_kv_heads, head, causal: true, window: None }
+}
+
+fn shapes() -> Vec<Attention> {
+    let plain = [
+        shape(1, 1, 1, 1, 2),
+        shape(2, 5, 2, 1, 4),
+        shape(1, 64, 4, 2, 8),
+        shape(2, 65, 3, 3, 6),
+        shape(1, 150, 4, 1, 16),
+        shape(1, 300, 2, 1, 32),
+        shape(1, 130, 1, 1, 80),
+        shape(1, 40, 2, 2, 128),
+    ];
+    plain
+        .into_iter()
+        .flat_map(|s| [None, Some(0), Some(3), Some(70)].map(|window| Attention { window, ..s }))
+        .flat_map(|s| [true, false].map(|causal| Attention { causal, ..s }))
+        .collect()
+}
+
+/// Bounds of each row's document: lengths of all kinds, and some rows of padding that see nothing.
+fn documents(s: &Attention) -> Vec<i32> {
+    let mut bounds = Vec::new();
+    for b in 0..s.batch {
+        let mut first = 0;
+        for length in [1, 2, 7, 40, 64, 90, 200].into_iter().cycle().skip(b) {
+            let end = (first + length).min(s.time - s.time / 10);
+            bounds.extend((first..end).flat_map(|_| [first as i32, end as i32]));
+            first = end;
+            if bounds.len() == 2 * ((b + 1) * s.time - s.time / 10) {
+                break;
+            }
+        }
+        bounds.extend((0..s.time / 10).flat_map(|_| [0, 0]));
+    }
+    bounds
+}
+
+fn buffers(s: &Attention, dtype: Dtype) -> Vec<Data> {
+    let (n, rows) = (s.batch * s.time * s.n_heads * s.head, s.batch * s.time * s.row());
+    // Larger queries, so that some probabilities come close to one.
+    let qkv: Vec<f32> = numbers(1, rows).iter().map(|x| x * 3.0).collect();
+    let mut buffers = stored(dtype, [vec![0.0; n], Vec::new(), qkv, numbers(7, rows), numbers(2, n)]);
+    buffers[1] = (vec![0.0; s.batch * s.n_heads * s.time], Dtype::F32);
+    buffers.to_vec()
 }
 
 #[test]
 fn both_passes_agree_with_the_reference() {
     for s in shapes() {
-        let (n, rows) = (s.batch * s.time * s.n_heads * s.head, s.batch * s.time * s.row());
-        let lse = vec![0.0; s.batch * s.n_heads * s.time];
-        // Larger queries, so that some probabilities come close to one.
-        let qkv: Vec<f32> = numbers(1, rows).iter().map(|x| x * 3.0).collect();
-        let buffers = [vec![0.0; n], lse, qkv, numbers(7, rows), numbers(2, n)];
-        compare(&format!("attention forward {s:?}"), &buffers[..3], &[], 3e-6, &|b, v, _| b.attention_forward(v[0], v[1], v[2], s));
-        compare(&format!("attention backward {s:?}"), &buffers, &[], 1e-5, &|b, v, _| {
-            b.attention_forward(v[0], v[1], v[2], s);
-            b.attention_backward(v[3], v[4], v[0], v[1], v[2], s);
-        });
+        let documents = [documents(&s)];
+        for (ids, dtype) in [(&[][..], TYPES[0]), (&documents, TYPES[0]), (&[], TYPES[1]), (&documents, TYPES[1])] {
+            let what = format!("{s:?}, {} documents, {dtype:?}", ids.len());
+            compare(&what, &buffers(&s, dtype), ids, 1e-5, &|b, v, d| {
+                b.attention_forward(v[0], v[1], v[2], d.first().copied(), s);
+                b.attention_backward(v[3], v[4], v[0], v[1], v[2], d.first().copied(), s);
+            });
+        }
     }
 }
 
 #[test]
 fn gradients_are_slopes() {
-    let s = Attention { batch: 2, time: 4, n_heads: 2, n_kv_heads: 1, head: 2 };
-    let (n, rows) = (s.batch * s.time * s.n_heads * s.head, s.batch * s.time * s.row());
-    let dout = numbers(2, n);
-    let buffers = [vec![0.0; n], vec![0.0; s.batch * s.n_heads * s.time], numbers(1, rows), vec![0.0; rows], dout.clone()];
-    let gradients = on_reference(&buffers, &[], &|b, v, _| {
-        b.attention_forward(v[0], v[1], v[2], s);
-        b.attention_backward(v[3], v[4], v[0], v[1], v[2], s);
-    });
-    check_slopes("attention", &buffers, 0, &dout, 2, &gradients[3], &|b, v, _| b.attention_forward(v[0], v[1], v[2], s));
+    for (causal, window, documents) in [(true, None, false), (false, Some(1), false), (false, None, true), (true, Some(2), true)] {
+        let s = Attention { causal, window, ..shape(2, 6, 2, 1, 2) };
+        let ids = [vec![0, 2, 0, 2, 2, 5, 2, 5, 2, 5, 5, 5, 0, 6, 0, 6, 0, 6, 0, 6, 0, 6, 0, 6]];
+        check_slopes(
+            &format!("{s:?}"),
+            &buffers(&s, Dtype::F32),
+            if documents { &ids } else { &[] },
+            (0, 4),
+            &[(2, 3)],
+            &|b, v, d| b.attention_forward(v[0], v[1], v[2], d.first().copied(), s),
+            &|b, v, d| {
+                b.attention_forward(v[0], v[1], v[2], d.first().copied(), s);
+                b.attention_backward(v[3], v[4], v[0], v[1], v[2], d.first().copied(), s);
+            },
+        );
+    }
 }
 
 #[test]
 fn what_comes_later_changes_nothing_before_it() {
-    let s = Attention { batch: 1, time: 100, n_heads: 2, n_kv_heads: 2, head: 4 };
+    let s = shape(1, 100, 2, 2, 4);
     let mut qkv = numbers(1, 100 * s.row());
     let run = |qkv: &[f32]| {
         let (mut out, mut lse) = (vec![0f32; 100 * 8], vec![0f32; 200]);
-        polder_compute::cpu::attention_forward(&mut out, &mut lse, qkv, s);
+        cpu::attention_forward(&mut out, &mut lse, qkv, None, s);
         out
     };
     let before = run(&qkv);
     qkv[80 * s.row()..].iter_mut().for_each(|x| *x = 1e6);
     assert_eq!(run(&qkv)[..80 * 8], before[..80 * 8]);
+}
+
+#[test]
+fn packed_documents_give_what_they_give_alone() {
+    for causal in [true, false] {
+        let s = Attention { causal, ..shape(1, 150, 2, 1, 8) };
+        let qkv = numbers(5, 150 * s.row());
+        let bounds = [(0, 37), (37, 101), (101, 150)];
+        let ids: Vec<i32> = bounds.iter().flat_map(|(a, b)| (*a..*b).flat_map(|_| [*a, *b])).collect();
+        let (mut packed, mut lse) = (vec![0f32; 150 * 16], vec![0f32; 300]);
+        cpu::attention_forward(&mut packed, &mut lse, &qkv, Some(&ids), s);
+        for (first, end) in bounds.map(|(a, b)| (a as usize, b as usize)) {
+            let alone = Attention { time: end - first, ..s };
+            let (mut out, mut lse) = (vec![0f32; (end - first) * 16], vec![0f32; 2 * (end - first)]);
+            cpu::attention_forward(&mut out, &mut lse, &qkv[first * s.row()..end * s.row()], None, alone);
+            let near = out.iter().zip(&packed[first * 16..]).all(|(a, b)| (a - b).abs() < 1e-5);
+            assert!(near, "document {first}..{end}");
+        }
+    }
 }

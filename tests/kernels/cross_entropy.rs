@@ -1,17 +1,73 @@
-//! Losses and their gradients, with ignored targets and logits that would overflow a careless sum.
+//! Losses and their gradients: ignored targets, padded vocabularies, capped logits, and logits that would overflow a
+//! careless sum.
 
-use polder_compute::cpu;
+use polder_compute::{Backend, CrossEntropy, Dtype, Reference, cpu};
 
-use super::{compare, numbers};
+use super::{TYPES, check_slopes, compare, f32s, numbers};
+
+fn all(vocab: usize, size: f32) -> Vec<CrossEntropy> {
+    let plain = CrossEntropy { vocab, ..CrossEntropy::default() };
+    let padded = CrossEntropy { n_classes: vocab.div_ceil(2), ..plain };
+    let settings = [plain, padded, CrossEntropy { soft_cap: 2.0 * size, ..plain }, CrossEntropy { soft_cap: size, z_loss: 1e-2, ..padded }];
+    settings.into_iter().flat_map(|s| [None, Some(0.25)].map(|scale| CrossEntropy { scale, ..s })).collect()
+}
 
 #[test]
 fn losses_and_gradients_agree_with_the_reference() {
     for (rows, vocab, size) in [(1, 1, 1.0), (4, 5, 1.0), (33, 300, 20.0), (3, 40, 5000.0)] {
         let logits: Vec<f32> = numbers(1, rows * vocab).iter().map(|x| x * size).collect();
-        let targets = [(0..rows).map(|r| if r % 3 == 2 { -1 } else { (r * 7 % vocab) as i32 }).collect()];
-        let buffers = [numbers(2, rows), logits];
-        compare("losses", &buffers, &targets, 1e-6, &|b, v, t| b.cross_entropy(v[0], v[1], t[0], vocab, None));
-        compare("gradients", &buffers, &targets, 2e-6, &|b, v, t| b.cross_entropy(v[0], v[1], t[0], vocab, Some(0.25)));
+        let targets = [(0..rows).map(|r| if r % 3 == 2 { -1 } else { (r * 7 % vocab.div_ceil(2)) as i32 }).collect()];
+        for settings in all(vocab, size) {
+            for dtype in TYPES {
+                let buffers = [(numbers(2, rows), Dtype::F32), (logits.clone(), dtype)];
+                let what = format!("{settings:?} {size}");
+                compare(&what, &buffers, &targets, 3e-6, &|b, v, t| b.cross_entropy(v[0], v[1], t[0], settings));
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_are_slopes() {
+    for settings in all(6, 3.0).into_iter().filter(|s| s.scale.is_some() && s.z_loss == 0.0) {
+        let logits: Vec<f32> = numbers(1, 18).iter().map(|x| x * 3.0).collect();
+        let buffers = f32s([vec![0.0; 3], logits, vec![0.25; 3]]);
+        check_slopes(
+            &format!("{settings:?}"),
+            &buffers,
+            &[vec![2, -1, 0]],
+            (0, 2),
+            &[(1, 1)],
+            &|b, v, t| b.cross_entropy(v[0], v[1], t[0], CrossEntropy { scale: None, ..settings }),
+            &|b, v, t| b.cross_entropy(v[0], v[1], t[0], settings),
+        );
+    }
+}
+
+#[test]
+fn the_z_loss_adds_its_slope_to_the_gradient_and_nothing_to_the_loss() {
+    let settings = CrossEntropy { vocab: 5, z_loss: 0.1, scale: Some(1.0), ..CrossEntropy::default() };
+    let logits = numbers(3, 5);
+    let run = |settings, place: usize, shift: f64| {
+        let mut b = Reference::new();
+        let (losses, x, t) = (b.alloc(1, Dtype::F32), b.alloc(5, Dtype::F32), b.alloc_ids(1));
+        b.upload(x, &logits);
+        b.upload_ids(t, &[2]);
+        b.slice_mut(x)[place] += shift;
+        let chosen = b.slice(x)[2];
+        b.cross_entropy(losses, x, t, settings);
+        (b.slice(losses)[0], chosen, b.slice(x).to_vec())
+    };
+    let plain = run(CrossEntropy { z_loss: 0.0, ..settings }, 0, 0.0);
+    let (loss, _, gradient) = run(settings, 0, 0.0);
+    assert_eq!(loss, plain.0);
+    for place in 0..5 {
+        let total = |shift| {
+            let (loss, chosen, _) = run(CrossEntropy { scale: None, ..settings }, place, shift);
+            loss + 0.1f32 as f64 * (loss + chosen) * (loss + chosen)
+        };
+        let slope = (total(1e-5) - total(-1e-5)) / 2e-5;
+        assert!((slope - gradient[place]).abs() < 1e-6 * (1e-2 + slope.abs()), "{slope} and {} at {place}", gradient[place]);
     }
 }
 
@@ -19,13 +75,15 @@ fn losses_and_gradients_agree_with_the_reference() {
 fn a_gradient_sums_to_zero_over_the_vocabulary_and_is_zero_where_ignored() {
     let mut logits = numbers(1, 2 * 100);
     let mut losses = [0f32; 2];
-    cpu::cross_entropy_backward(&mut losses, &mut logits, &[42, -1], 100, 2.0);
+    let settings = CrossEntropy { vocab: 100, scale: Some(2.0), ..CrossEntropy::default() };
+    cpu::cross_entropy(&mut losses, &mut logits, &[42, -1], settings);
     assert!(logits[..100].iter().sum::<f32>().abs() < 1e-5 && losses[0] > 0.0);
     assert!(logits[100..].iter().all(|x| *x == 0.0) && losses[1] == 0.0);
 }
 
 #[test]
 #[should_panic]
-fn a_target_outside_the_vocabulary_is_a_bug() {
-    cpu::cross_entropy_forward(&mut [0.0], &[0.0; 10], &[10], 10);
+fn a_target_outside_the_classes_is_a_bug() {
+    let settings = CrossEntropy { vocab: 10, n_classes: 8, ..CrossEntropy::default() };
+    cpu::cross_entropy(&mut [0.0], &mut [0.0f32; 10], &[8], settings);
 }

@@ -14,17 +14,17 @@ fn a_matrix_times_a_vector_equals_the_matrix_product() {
         let (weight, x) = (numbers(1, n * k), numbers(2, k));
         let (mut ours, mut product) = (vec![0f32; n], vec![0f32; n]);
         cpu::gemv(&mut ours, &weight, &x);
-        cpu::gemm(&mut product, &x, &weight, Gemm { m: 1, n, k, transpose_a: false, transpose_b: true, accumulate: false });
+        cpu::gemm(&mut product, &x, &weight, None, Gemm { m: 1, n, k, transpose_a: false, transpose_b: true, accumulate: false });
         assert!(close(&ours, &product), "{n} × {k}");
     }
 }
 
 #[test]
 fn the_last_row_of_attention_equals_one_row_over_the_cache() {
-    let shape = Attention { batch: 1, time: 70, n_heads: 4, n_kv_heads: 2, head: 6 };
+    let shape = Attention { batch: 1, time: 70, n_heads: 4, n_kv_heads: 2, head: 6, causal: true, window: None };
     let qkv = numbers(3, 70 * shape.row());
     let (mut out, mut lse) = (vec![0f32; 70 * 24], vec![0f32; 4 * 70]);
-    cpu::attention_forward(&mut out, &mut lse, &qkv, shape);
+    cpu::attention_forward(&mut out, &mut lse, &qkv, None, shape);
     for h in 0..4 {
         let (key, value) = ((4 + h / 2) * 6, (6 + h / 2) * 6);
         let query = &qkv[69 * shape.row() + h * 6..][..6];

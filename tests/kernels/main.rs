@@ -1,20 +1,24 @@
 //! Every operation of `polder_compute` on the CPU against the naive f64 reference, and the reference's gradients against
 //! finite differences. Each comparison runs on one thread and on three, which must agree bit for bit.
 
-#![allow(missing_docs, clippy::expect_used)]
+#![allow(missing_docs, clippy::expect_used, clippy::too_many_arguments)]
 
+mod activation;
 mod adamw;
 mod attention;
+mod bias;
 mod cross_entropy;
-mod elementwise;
 mod embedding;
 mod gemm;
 mod gemv;
-mod rms_norm;
+mod head_norm;
+mod muon;
+mod norm;
+mod plain;
+mod pool;
 mod rope;
-mod swiglu;
 
-use polder_compute::{Backend, Cpu, IdView, Reference, View};
+use polder_compute::{Backend, Cpu, Dtype, IdView, Reference, View};
 
 /// Numbers in (−1, 1) that depend on the seed and the place alone.
 pub fn numbers(seed: u64, n: usize) -> Vec<f32> {
@@ -29,12 +33,31 @@ pub fn numbers(seed: u64, n: usize) -> Vec<f32> {
     (0..n + 8).map(|_| next()).skip(8).collect()
 }
 
+/// A buffer's numbers, and how they are stored.
+pub type Data = (Vec<f32>, Dtype);
+
+/// Buffers that are stored as f32.
+pub fn f32s<const N: usize>(buffers: [Vec<f32>; N]) -> [Data; N] {
+    buffers.map(|b| (b, Dtype::F32))
+}
+
+/// Buffers that are stored as the given type.
+pub fn stored<const N: usize>(dtype: Dtype, buffers: [Vec<f32>; N]) -> [Data; N] {
+    buffers.map(|b| (b, dtype))
+}
+
+/// Both types.
+pub const TYPES: [Dtype; 2] = [Dtype::F32, Dtype::Bf16];
+
+/// How far from the truth a result may be that is rounded to bf16, or made from one that was; half a unit is 2⁻⁹.
+const HALF: f64 = 8e-3;
+
 /// An operation on views of the given buffers.
 pub type Op<'a> = &'a (dyn Fn(&mut dyn Backend, &[View], &[IdView]) + Sync);
 
-fn prepare(backend: &mut dyn Backend, buffers: &[Vec<f32>], ids: &[Vec<i32>]) -> (Vec<View>, Vec<IdView>) {
-    let views = buffers.iter().map(|b| {
-        let view = backend.alloc(b.len());
+fn prepare(backend: &mut dyn Backend, buffers: &[Data], ids: &[Vec<i32>]) -> (Vec<View>, Vec<IdView>) {
+    let views = buffers.iter().map(|(b, dtype)| {
+        let view = backend.alloc(b.len(), *dtype);
         backend.upload(view, b);
         view
     });
@@ -47,51 +70,73 @@ fn prepare(backend: &mut dyn Backend, buffers: &[Vec<f32>], ids: &[Vec<i32>]) ->
     (views, ids.collect())
 }
 
-fn on_cpu(buffers: &[Vec<f32>], ids: &[Vec<i32>], threads: usize, op: Op) -> Vec<Vec<f32>> {
+fn on_cpu(buffers: &[Data], ids: &[Vec<i32>], threads: usize, op: Op) -> Vec<Vec<f32>> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
     pool.install(|| {
         let mut cpu = Cpu::new();
         let (views, ids) = prepare(&mut cpu, buffers, ids);
         op(&mut cpu, &views, &ids);
-        views.iter().map(|v| cpu.slice(*v).to_vec()).collect()
+        let read = |v: &View| {
+            let mut values = vec![0f32; v.len];
+            cpu.download(*v, &mut values);
+            values
+        };
+        views.iter().map(read).collect()
     })
 }
 
-fn on_reference(buffers: &[Vec<f32>], ids: &[Vec<i32>], op: Op) -> Vec<Vec<f64>> {
+/// Runs an operation on the reference.
+pub fn on_reference(buffers: &[Data], ids: &[Vec<i32>], op: Op) -> Vec<Vec<f64>> {
     let mut reference = Reference::new();
     let (views, ids) = prepare(&mut reference, buffers, ids);
     op(&mut reference, &views, &ids);
     views.iter().map(|v| reference.slice(*v).to_vec()).collect()
 }
 
-/// Runs an operation on both and compares every buffer afterwards: ‖difference‖ ≤ tolerance · ‖reference‖.
-pub fn compare(what: &str, buffers: &[Vec<f32>], ids: &[Vec<i32>], tolerance: f64, op: Op) {
+/// Runs an operation on both and compares every buffer afterwards: ‖difference‖ ≤ tolerance · ‖reference‖, the tolerance
+/// for what is stored as bf16 being that of its rounding. One thread and three must agree bit for bit.
+pub fn compare(what: &str, buffers: &[Data], ids: &[Vec<i32>], tolerance: f64, op: Op) {
+    let bits = |results: Vec<Vec<f32>>| results.iter().flatten().map(|x| x.to_bits()).collect::<Vec<_>>();
     let ours = on_cpu(buffers, ids, 1, op);
-    assert_eq!(on_cpu(buffers, ids, 3, op), ours, "{what}: one thread and three differ");
+    assert_eq!(bits(on_cpu(buffers, ids, 3, op)), bits(ours.clone()), "{what}: one thread and three differ");
     let truth = on_reference(buffers, ids, op);
-    for (i, (ours, truth)) in ours.iter().zip(&truth).enumerate() {
+    for (i, ((ours, truth), (_, dtype))) in ours.iter().zip(&truth).zip(buffers).enumerate() {
         let norm = truth.iter().map(|x| x * x).sum::<f64>().sqrt();
         let distance = ours.iter().zip(truth).map(|(a, b)| (f64::from(*a) - b).powi(2)).sum::<f64>().sqrt();
-        assert!(distance <= tolerance * norm.max(1e-30), "{what}: buffer {i} is {distance:e} from a norm of {norm:e}");
+        let tolerance = if *dtype == Dtype::Bf16 { HALF } else { tolerance };
+        assert!(distance <= tolerance * norm.max(1e-30), "{what}: {dtype:?} buffer {i} is {distance:e} from a norm of {norm:e}");
     }
 }
 
-/// Compares a gradient with finite differences on the reference: `forward` fills buffer `out`, `gradient` holds
-/// d(Σ dout · out) / d(buffer `input`).
-pub fn check_slopes(what: &str, buffers: &[Vec<f32>], out: usize, dout: &[f32], input: usize, gradient: &[f64], forward: Op) {
+/// Compares gradients with central differences on the reference: after `backward`, buffer `gradient` holds
+/// d(Σ dout · out) / d(buffer `input`), with `dout` in a buffer of its own. `forward` fills buffer `out`.
+pub fn check_slopes(
+    what: &str,
+    buffers: &[Data],
+    ids: &[Vec<i32>],
+    (out, dout): (usize, usize),
+    pairs: &[(usize, usize)],
+    forward: Op,
+    backward: Op,
+) {
+    let gradients = on_reference(buffers, ids, backward);
     let mut reference = Reference::new();
-    let (views, _) = prepare(&mut reference, buffers, &[]);
-    let mut loss = |place: usize, shift: f64| {
-        reference.slice_mut(views[input])[place] += shift;
-        forward(&mut reference, &views, &[]);
-        let loss: f64 = reference.slice(views[out]).iter().zip(dout).map(|(o, d)| o * f64::from(*d)).sum();
-        reference.slice_mut(views[input])[place] -= shift;
-        loss
-    };
-    for (place, gradient) in gradient.iter().enumerate() {
-        let slope = (loss(place, 1e-6) - loss(place, -1e-6)) / 2e-6;
-        let error = (slope - gradient).abs() / (1e-2 + slope.abs());
-        assert!(error < 1e-6, "{what}: {slope} by differences, {gradient} by the gradient at {place}");
+    let (views, ids) = prepare(&mut reference, buffers, ids);
+    for (input, gradient) in pairs {
+        let mut loss = |place: usize, shift: f64| {
+            // What an operation changes in place is put back.
+            for (view, (values, _)) in views.iter().zip(buffers) {
+                reference.upload(*view, values);
+            }
+            reference.slice_mut(views[*input])[place] += shift;
+            forward(&mut reference, &views, &ids);
+            reference.slice(views[out]).iter().zip(reference.slice(views[dout])).map(|(o, d)| o * d).sum::<f64>()
+        };
+        for (place, gradient) in gradients[*gradient].iter().enumerate() {
+            let slope = (loss(place, 1e-5) - loss(place, -1e-5)) / 2e-5;
+            let error = (slope - gradient).abs() / (1e-2 + slope.abs());
+            assert!(error < 1e-6, "{what}: {slope} by differences, {gradient} by the gradient, of buffer {input} at {place}");
+        }
     }
 }
 
@@ -110,7 +155,7 @@ fn every_file_beside_this_one_is_a_module_of_it() {
 #[should_panic(expected = "overlaps")]
 fn an_output_that_overlaps_an_input_is_a_bug() {
     let mut cpu = Cpu::new();
-    let view = cpu.alloc(10);
+    let view = cpu.alloc(10, Dtype::F32);
     cpu.add(view.part(0, 6), view.part(4, 6));
 }
 
@@ -118,6 +163,14 @@ fn an_output_that_overlaps_an_input_is_a_bug() {
 #[should_panic(expected = "sizes")]
 fn a_view_of_the_wrong_size_is_a_bug() {
     let mut cpu = Cpu::new();
-    let (a, b) = (cpu.alloc(10), cpu.alloc(9));
+    let (a, b) = (cpu.alloc(10, Dtype::F32), cpu.alloc(9, Dtype::F32));
     cpu.add(a, b);
+}
+
+#[test]
+#[should_panic(expected = "one type")]
+fn views_of_two_types_where_one_is_asked_for_are_a_bug() {
+    let mut cpu = Cpu::new();
+    let (out, x) = (cpu.alloc(8, Dtype::F32), cpu.alloc(8, Dtype::Bf16));
+    cpu.activation_forward(out, x, 8, polder_compute::Activation::Gelu);
 }

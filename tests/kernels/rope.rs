@@ -1,21 +1,59 @@
-//! Rotation by position: against the reference, and that it can be undone.
+//! Rotation by position: against the reference, that it can be undone, and its gradient; and stretched tables.
 
-use polder_compute::{Rope, cpu};
+use polder_compute::{Dtype, Rope, RopeScaling, cpu};
 
-use super::{compare, numbers};
+use super::{TYPES, check_slopes, compare, f32s, numbers};
+
+fn positions(rows: usize, time: usize) -> Vec<i32> {
+    (0..rows).map(|r| (r * 7 % time) as i32).collect()
+}
 
 #[test]
 fn rotations_agree_and_leave_the_values_alone() {
     for (time, head, rows) in [(1, 2, 3), (5, 6, 15), (64, 32, 128)] {
-        let shape = Rope { time, n_rotated: 3, head, row: 4 * head, inverse: false };
-        let buffers = [numbers(1, rows * 4 * head), Rope::table(time, head, 10_000.0)];
-        compare("rope", &buffers, &[], 1e-6, &|b, v, _| b.rope(v[0], v[1], shape));
-        compare("rope inverse", &buffers, &[], 1e-6, &|b, v, _| b.rope(v[0], v[1], Rope { inverse: true, ..shape }));
-        let mut x = buffers[0].clone();
-        cpu::rope(&mut x, &buffers[1], shape);
+        let shape = Rope { n_rotated: 3, head, row: 4 * head, inverse: false };
+        let (x, table) = (numbers(1, rows * 4 * head), Rope::table(time, head, 10_000.0, None));
+        let positions = [positions(rows, time)];
+        for dtype in TYPES {
+            let buffers = [(x.clone(), dtype), (table.clone(), Dtype::F32)];
+            compare("rope", &buffers, &positions, 1e-6, &|b, v, p| b.rope(v[0], v[1], p[0], shape));
+            compare("rope inverse", &buffers, &positions, 1e-6, &|b, v, p| b.rope(v[0], v[1], p[0], Rope { inverse: true, ..shape }));
+        }
+        let mut turned = x.clone();
+        cpu::rope(&mut turned, &table, &positions[0], shape);
         let values = |x: &[f32]| x.chunks(4 * head).flat_map(|r| r[3 * head..].to_vec()).collect::<Vec<_>>();
-        assert_eq!(values(&x), values(&buffers[0]));
-        cpu::rope(&mut x, &buffers[1], Rope { inverse: true, ..shape });
-        assert!(x.iter().zip(&buffers[0]).all(|(a, b)| (a - b).abs() < 1e-5));
+        assert_eq!(values(&turned), values(&x));
+        cpu::rope(&mut turned, &table, &positions[0], Rope { inverse: true, ..shape });
+        assert!(turned.iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-5));
     }
+}
+
+#[test]
+fn the_inverse_rotation_is_the_gradient() {
+    let shape = Rope { n_rotated: 2, head: 4, row: 12, inverse: false };
+    let (x, dout) = (numbers(1, 36), numbers(2, 36));
+    let buffers = f32s([x.clone(), Rope::table(9, 4, 100.0, None), dout.clone(), x, dout]);
+    check_slopes(
+        "rope",
+        &buffers,
+        &[vec![0, 8, 3]],
+        (3, 2),
+        &[(0, 4)],
+        &|b, v, p| {
+            b.copy(v[3], v[0]);
+            b.rope(v[3], v[1], p[0], shape);
+        },
+        &|b, v, p| b.rope(v[4], v[1], p[0], Rope { inverse: true, ..shape }),
+    );
+}
+
+#[test]
+fn long_wavelengths_are_stretched_and_short_ones_left() {
+    let scaling = RopeScaling { factor: 8.0, low_frequency_factor: 1.0, high_frequency_factor: 4.0, original_context: 8192.0 };
+    let (time, head) = (2, 128);
+    let sine = |scaling| Rope::table(time, head, 500_000.0, scaling)[time * head / 2 + head / 2..].to_vec();
+    let (plain, stretched) = (sine(None), sine(Some(scaling)));
+    assert_eq!(plain[0], stretched[0]);
+    let last = head / 2 - 1;
+    assert!((plain[last] / stretched[last] - 8.0).abs() < 1e-3, "{} and {}", plain[last], stretched[last]);
 }

@@ -1,118 +1,131 @@
-//! Causal attention with grouped-query heads, a block of rows at a time: no (T, T) matrix is kept.
+//! Attention with grouped-query heads, a row at a time: no (T, T) matrix is kept.
 
-use std::cell::RefCell;
-
-use gemm::Parallelism;
 use rayon::prelude::*;
 
-use super::gemm::{Matrix, gemm_raw};
-use super::simd::{exp, exp_sum, max_of, multiversion, sum_over};
+use super::scratch;
+use super::simd::{exp, exp_sum, max_over, multiversion, sum_over};
 use crate::Attention;
+use crate::number::Number;
 
-/// Query rows that one block handles.
-const ROWS: usize = 64;
-
-thread_local! {
-    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Lends this thread's scratch space; it grows at the first step and stays.
-fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
-    SCRATCH.with_borrow_mut(|scratch| {
-        if scratch.len() < len {
-            scratch.resize(len, 0.0);
-        }
-        work(&mut scratch[..len])
-    })
-}
-
-/// A pointer that tasks share; each writes only its own heads' columns.
-#[derive(Clone, Copy)]
-struct Shared(*mut f32);
-// SAFETY: tasks are told apart by (sequence, key head) and reach disjoint elements only.
-unsafe impl Send for Shared {}
+/// A pointer that tasks share; each writes only its own elements.
+pub(super) struct Shared<T>(*mut T, usize);
+// SAFETY: who takes slices keeps them apart.
+unsafe impl<T: Send> Send for Shared<T> {}
 // SAFETY: as above.
-unsafe impl Sync for Shared {}
+unsafe impl<T: Send> Sync for Shared<T> {}
 
-impl Shared {
+impl<T> Shared<T> {
+    pub fn new(x: &mut [T]) -> Self {
+        Self(x.as_mut_ptr(), x.len())
+    }
+
     /// # Safety
-    /// `offset` must be inside the allocation.
-    unsafe fn at(self, offset: usize) -> *mut f32 {
-        // SAFETY: passed on from the caller.
-        unsafe { self.0.add(offset) }
+    /// No two slices that live at once may share an element.
+    #[allow(clippy::mut_from_ref)]
+    pub unsafe fn slice(&self, first: usize, len: usize) -> &mut [T] {
+        assert!(first + len <= self.1, "a slice leaves its buffer");
+        // SAFETY: inside the slice that this was made of; apart from others by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(first), len) }
+    }
+}
+
+/// The rows that a row sees; an empty range where there are none.
+fn seen(s: &Attention, documents: Option<&[i32]>, b: usize, row: usize) -> std::ops::Range<usize> {
+    let document = documents.map_or((0, s.time), |d| {
+        let at = 2 * (b * s.time + row);
+        (d[at] as usize, (d[at + 1] as usize).min(s.time))
+    });
+    let (from, to) = s.seen(row, document);
+    from..to.max(from)
+}
+
+multiversion! {
+    fn scores_of<T: Number>(scores: &mut [f32], query: &[T], keys: &[T], row: usize, scale: f32) {
+        for (score, key) in scores.iter_mut().zip(keys.chunks(row)) {
+            *score = sum_over(query, &key[..query.len()], |q, k| q * k) * scale;
+        }
     }
 }
 
 multiversion! {
-    /// Softmax of row i over columns 0..=i; the columns behind become 0. Returns the logarithm of the sum.
-    fn softmax_row(row: &mut [f32], n_seen: usize) -> f32 {
-        let (seen, unseen) = row.split_at_mut(n_seen);
-        let max = max_of(seen);
-        let sum = exp_sum(seen, max);
+    fn softmax(scores: &mut [f32]) -> f32 {
+        let max = max_over(scores, |x| x);
+        let sum = exp_sum(scores, max);
         let factor = 1.0 / sum;
-        for x in seen {
+        for x in scores.iter_mut() {
             *x *= factor;
         }
-        unseen.fill(0.0);
         max + sum.ln()
     }
 }
 
 multiversion! {
-    /// Turns scores into probabilities and their gradients into gradients of scaled scores.
-    fn softmax_backward_row(scores: &mut [f32], dprob: &mut [f32], n_seen: usize, lse: f32, dot: f32, scale: f32) {
-        for (s, d) in scores[..n_seen].iter_mut().zip(&mut dprob[..n_seen]) {
-            let p = exp(*s - lse);
-            *d = p * (*d - dot) * scale;
-            *s = p;
+    fn mix<T: Number>(out: &mut [f32], p: &[f32], values: &[T], row: usize) {
+        out.fill(0.0);
+        for (p, value) in p.iter().zip(values.chunks(row)) {
+            for (o, v) in out.iter_mut().zip(value) {
+                *o += p * v.get();
+            }
         }
-        scores[n_seen..].fill(0.0);
-        dprob[n_seen..].fill(0.0);
     }
 }
 
 multiversion! {
-    fn dot(a: &[f32], b: &[f32]) -> f32 {
-        sum_over(a, b, |x, y| x * y)
+    fn store<T: Number>(out: &mut [T], x: &[f32]) {
+        for (o, x) in out.iter_mut().zip(x) {
+            *o = T::of(*x);
+        }
     }
 }
 
-/// `out (B·T, H·D) = softmax(q·kᵀ/√D, causal)·v`; saves `lse (B, H, T)`.
+multiversion! {
+    #[allow(clippy::too_many_arguments)]
+    fn backward_row<T: Number>(
+        dq: &mut [f32], dk: &mut [f32], dv: &mut [f32], scores: &[f32], query: &[T], dout: &[T], keys: &[T], values: &[T], row: usize,
+        numbers: (f32, f32, f32),
+    ) {
+        let (head, (lse, dot, scale)) = (query.len(), numbers);
+        for (t, score) in scores.iter().enumerate() {
+            let (key, value) = (&keys[t * row..][..head], &values[t * row..][..head]);
+            let p = exp(score - lse);
+            let ds = p * (sum_over(dout, value, |d, v| d * v) - dot) * scale;
+            for d in 0..head {
+                dq[d] += ds * key[d].get();
+                dk[t * head + d] += ds * query[d].get();
+                dv[t * head + d] += p * dout[d].get();
+            }
+        }
+    }
+}
+
+/// `out (B·T, H·D) = softmax(q·kᵀ/√D)·v` over the rows that each row sees; saves `lse (B, H, T)`.
 ///
 /// # Panics
 /// When a slice does not have the shape's size.
-pub fn attention_forward(out: &mut [f32], lse: &mut [f32], qkv: &[f32], shape: Attention) {
-    let Attention { batch, time, n_heads, n_kv_heads, head } = shape;
+pub fn attention_forward<T: Number>(out: &mut [T], lse: &mut [f32], qkv: &[T], documents: Option<&[i32]>, shape: Attention) {
+    let Attention { batch, time, n_heads, n_kv_heads, head, .. } = shape;
     let (row, out_row, group) = (shape.row(), n_heads * head, n_heads / n_kv_heads);
     assert_eq!((out.len(), qkv.len()), (batch * time * out_row, batch * time * row), "sizes of {shape:?}");
     assert_eq!((lse.len(), n_heads % n_kv_heads), (batch * n_heads * time, 0), "sizes of {shape:?}");
-    let (out, lse, scale) = (Shared(out.as_mut_ptr()), Shared(lse.as_mut_ptr()), shape.scale() as f32);
-    (0..batch * n_kv_heads).into_par_iter().for_each(|task| {
-        let (b, kv) = (task / n_kv_heads, task % n_kv_heads);
+    let (out, scale) = (Shared::new(out), shape.scale() as f32);
+    lse.par_chunks_mut(time).enumerate().for_each(|(task, lse)| {
+        let (b, h) = (task / n_heads, task % n_heads);
+        let (key, value) = ((n_heads + h / group) * head, (n_heads + n_kv_heads + h / group) * head);
         let base = &qkv[b * time * row..][..time * row];
-        let keys = Matrix { start: base[(n_heads + kv) * head..].as_ptr(), row: 1, column: row };
-        let values = Matrix { start: base[(n_heads + n_kv_heads + kv) * head..].as_ptr(), row, column: 1 };
-        with_scratch(ROWS * time, |scores| {
-            for h in kv * group..(kv + 1) * group {
-                for first in (0..time).step_by(ROWS) {
-                    let last = (first + ROWS).min(time);
-                    let n = last - first;
-                    let scores = &mut scores[..n * last];
-                    let queries = Matrix { start: base[first * row + h * head..].as_ptr(), row, column: 1 };
-                    // SAFETY: queries, keys and values lie in this sequence's rows of `qkv`; `scores` holds n × last.
-                    unsafe { gemm_raw(scores.as_mut_ptr(), last, queries, keys, (n, last, head), scale, false, Parallelism::None) };
-                    for (i, scores) in scores.chunks_exact_mut(last).enumerate() {
-                        let sum = softmax_row(scores, first + i + 1);
-                        // SAFETY: (b, h, first + i) is inside `lse` and belongs to this task alone.
-                        unsafe { *lse.at((b * n_heads + h) * time + first + i) = sum };
-                    }
-                    let probabilities = Matrix { start: scores.as_ptr(), row: last, column: 1 };
-                    // SAFETY: the block's rows and this head's columns of `out` belong to this task alone.
-                    unsafe {
-                        let place = out.at((b * time + first) * out_row + h * head);
-                        gemm_raw(place, out_row, probabilities, values, (n, head, last), 1.0, false, Parallelism::None);
-                    }
+        scratch::with::<f32, _>(time + head, |space| {
+            let (mixed, scores) = space.split_at_mut(head);
+            for (t, lse) in lse.iter_mut().enumerate() {
+                let seen = seen(&shape, documents, b, t);
+                let scores = &mut scores[..seen.len()];
+                *lse = 0.0;
+                mixed.fill(0.0);
+                if !seen.is_empty() {
+                    scores_of(scores, &base[t * row + h * head..][..head], &base[seen.start * row + key..], row, scale);
+                    *lse = softmax(scores);
+                    mix(mixed, scores, &base[seen.start * row + value..], row);
                 }
+                // SAFETY: this row's part of this head belongs to this task alone.
+                store(unsafe { out.slice((b * time + t) * out_row + h * head, head) }, mixed);
             }
         });
     });
@@ -122,63 +135,56 @@ pub fn attention_forward(out: &mut [f32], lse: &mut [f32], qkv: &[f32], shape: A
 ///
 /// # Panics
 /// When a slice does not have the shape's size.
-pub fn attention_backward(dqkv: &mut [f32], dout: &[f32], out: &[f32], lse: &[f32], qkv: &[f32], shape: Attention) {
-    let Attention { batch, time, n_heads, n_kv_heads, head } = shape;
+pub fn attention_backward<T: Number>(
+    dqkv: &mut [T],
+    dout: &[T],
+    out: &[T],
+    lse: &[f32],
+    qkv: &[T],
+    documents: Option<&[i32]>,
+    shape: Attention,
+) {
+    let Attention { batch, time, n_heads, n_kv_heads, head, .. } = shape;
     let (row, out_row, group) = (shape.row(), n_heads * head, n_heads / n_kv_heads);
     assert_eq!((dqkv.len(), qkv.len(), dout.len()), (batch * time * row, dqkv.len(), batch * time * out_row), "sizes of {shape:?}");
     assert_eq!((out.len(), lse.len()), (dout.len(), batch * n_heads * time), "sizes of {shape:?}");
-    let (shared, scale) = (Shared(dqkv.as_mut_ptr()), shape.scale() as f32);
+    let (dqkv, scale) = (Shared::new(dqkv), shape.scale() as f32);
     (0..batch * n_kv_heads).into_par_iter().for_each(|task| {
         let (b, kv) = (task / n_kv_heads, task % n_kv_heads);
-        let start = b * time * row;
-        let base = &qkv[start..][..time * row];
+        let base = &qkv[b * time * row..][..time * row];
         let (key, value) = ((n_heads + kv) * head, (n_heads + n_kv_heads + kv) * head);
-        let at = |place: usize, row, column| Matrix { start: base[place..].as_ptr(), row, column };
-        with_scratch(2 * ROWS * time, |scratch| {
-            let (scores, dprobs) = scratch.split_at_mut(ROWS * time);
+        scratch::with::<f32, _>(time + head + 2 * time * head, |space| {
+            let (scores, space) = space.split_at_mut(time);
+            let (dq, space) = space.split_at_mut(head);
+            let (dk, dv) = space.split_at_mut(time * head);
+            dk.fill(0.0);
+            dv.fill(0.0);
             for h in kv * group..(kv + 1) * group {
-                for first in (0..time).step_by(ROWS) {
-                    let last = (first + ROWS).min(time);
-                    let n = last - first;
-                    let (scores, dprobs) = (&mut scores[..n * last], &mut dprobs[..n * last]);
-                    let place = (b * time + first) * out_row + h * head;
-                    let douts = Matrix { start: dout[place..].as_ptr(), row: out_row, column: 1 };
-                    let queries = at(first * row + h * head, row, 1);
-                    // SAFETY: all operands lie in this sequence's rows; the scratch blocks hold n × last.
-                    unsafe {
-                        let none = Parallelism::None;
-                        gemm_raw(scores.as_mut_ptr(), last, queries, at(key, 1, row), (n, last, head), scale, false, none);
-                        gemm_raw(dprobs.as_mut_ptr(), last, douts, at(value, 1, row), (n, last, head), 1.0, false, none);
+                for t in 0..time {
+                    let seen = seen(&shape, documents, b, t);
+                    let query = &base[t * row + h * head..][..head];
+                    let place = (b * time + t) * out_row + h * head;
+                    let (dout, out) = (&dout[place..][..head], &out[place..][..head]);
+                    dq.fill(0.0);
+                    if !seen.is_empty() {
+                        let scores = &mut scores[..seen.len()];
+                        let (keys, values) = (&base[seen.start * row + key..], &base[seen.start * row + value..]);
+                        scores_of(scores, query, keys, row, scale);
+                        let dot = sum_over(dout, out, |d, o| d * o);
+                        let numbers = (lse[(b * n_heads + h) * time + t], dot, scale);
+                        let (dk, dv) = (&mut dk[seen.start * head..], &mut dv[seen.start * head..]);
+                        backward_row(dq, dk, dv, scores, query, dout, keys, values, row, numbers);
                     }
-                    for (i, (scores, dprobs)) in scores.chunks_exact_mut(last).zip(dprobs.chunks_exact_mut(last)).enumerate() {
-                        let place = place + i * out_row;
-                        let dot = dot(&dout[place..][..head], &out[place..][..head]);
-                        let lse = lse[(b * n_heads + h) * time + first + i];
-                        softmax_backward_row(scores, dprobs, first + i + 1, lse, dot, scale);
-                    }
-                    let block = |x: &[f32], row, column| Matrix { start: x.as_ptr(), row, column };
-                    // Blocks run from the first rows to the last: for the first head of a group, a block's own rows of
-                    // dk and dv are written for the first time, the rows before it are added to.
-                    let fresh = h == kv * group;
-                    // SAFETY: this head's columns of dq, and this key head's columns of dk and dv, in this sequence's rows,
-                    // belong to this task alone.
-                    unsafe {
-                        let none = Parallelism::None;
-                        let dq = shared.at(start + first * row + h * head);
-                        gemm_raw(dq, row, block(dprobs, last, 1), at(key, row, 1), (n, head, last), 1.0, false, none);
-                        for (left, right, column) in [(&*dprobs, queries, key), (&*scores, douts, value)] {
-                            if fresh {
-                                let own = shared.at(start + first * row + column);
-                                gemm_raw(own, row, block(&left[first..], 1, last), right, (n, head, n), 1.0, false, none);
-                                if first > 0 {
-                                    let before = shared.at(start + column);
-                                    gemm_raw(before, row, block(left, 1, last), right, (first, head, n), 1.0, true, none);
-                                }
-                            } else {
-                                gemm_raw(shared.at(start + column), row, block(left, 1, last), right, (last, head, n), 1.0, true, none);
-                            }
-                        }
-                    }
+                    // SAFETY: this row's part of this head belongs to this task alone.
+                    store(unsafe { dqkv.slice((b * time + t) * row + h * head, head) }, dq);
+                }
+            }
+            for t in 0..time {
+                let place = (b * time + t) * row;
+                // SAFETY: this row's parts of this key head belong to this task alone.
+                unsafe {
+                    store(dqkv.slice(place + key, head), &dk[t * head..][..head]);
+                    store(dqkv.slice(place + value, head), &dv[t * head..][..head]);
                 }
             }
         });

@@ -2,52 +2,75 @@
 
 use rayon::prelude::*;
 
-use super::simd::{exp, exp_sum, max_of, multiversion, sum_over};
+use super::simd::{exp, max_over, multiversion, sum_over, tanh};
+use crate::CrossEntropy;
+use crate::number::Number;
+
+/// A logit as the loss sees it, and the slope of that.
+#[inline(always)]
+fn capped(x: f32, cap: f32) -> (f32, f32) {
+    let t = tanh(x / cap);
+    (cap * t, 1.0 - t * t)
+}
 
 multiversion! {
-    fn loss_row(logits: &[f32], target: i32) -> f32 {
-        if target < 0 {
-            return 0.0;
+    /// The largest logit and the sum of exponentials below it.
+    fn spread<T: Number>(logits: &[T], cap: f32) -> (f32, f32) {
+        if cap > 0.0 {
+            let max = max_over(logits, |x| capped(x, cap).0);
+            (max, sum_over(logits, logits, |x, _| exp(capped(x, cap).0 - max)))
+        } else {
+            let max = max_over(logits, |x| x);
+            (max, sum_over(logits, logits, |x, _| exp(x - max)))
         }
-        let max = max_of(logits);
-        let sum = sum_over(logits, logits, |x, _| exp(x - max));
-        sum.ln() + max - logits[target as usize]
     }
 }
 
 multiversion! {
-    fn gradient_row(logits: &mut [f32], target: i32, scale: f32) -> f32 {
-        if target < 0 {
-            logits.fill(0.0);
-            return 0.0;
+    /// Each logit becomes `factor · e^(logit − max)`, times the slope of the cap.
+    fn weigh<T: Number>(logits: &mut [T], max: f32, factor: f32, cap: f32) {
+        if cap > 0.0 {
+            for x in logits {
+                let (y, slope) = capped(x.get(), cap);
+                *x = T::of(exp(y - max) * factor * slope);
+            }
+        } else {
+            for x in logits {
+                *x = T::of(exp(x.get() - max) * factor);
+            }
         }
-        let max = max_of(logits);
-        let chosen = logits[target as usize];
-        let sum = exp_sum(logits, max);
-        let factor = scale / sum;
-        for x in logits.iter_mut() {
-            *x *= factor;
-        }
-        logits[target as usize] -= scale;
-        sum.ln() + max - chosen
     }
 }
 
-/// `losses = −ln softmax(logits)[target]`, logits untouched.
-///
-/// # Panics
-/// On a target outside the vocabulary.
-pub fn cross_entropy_forward(losses: &mut [f32], logits: &[f32], targets: &[i32], vocab: usize) {
-    assert_eq!((logits.len(), targets.len()), (losses.len() * vocab, losses.len()), "sizes of a loss");
-    losses.par_iter_mut().zip(logits.par_chunks(vocab)).zip(targets).for_each(|((loss, row), target)| *loss = loss_row(row, *target));
+fn row<T: Number>(logits: &mut [T], target: i32, s: CrossEntropy) -> f32 {
+    let n_classes = if s.n_classes == 0 { s.vocab } else { s.n_classes };
+    let Ok(target) = usize::try_from(target) else {
+        if s.scale.is_some() {
+            logits.fill(T::default());
+        }
+        return 0.0;
+    };
+    let (logits, padding) = logits.split_at_mut(n_classes);
+    let (max, sum) = spread(logits, s.soft_cap);
+    let lse = max + sum.ln();
+    let raw = logits[target].get();
+    let (chosen, slope) = if s.soft_cap > 0.0 { capped(raw, s.soft_cap) } else { (raw, 1.0) };
+    if let Some(scale) = s.scale {
+        let factor = scale * (1.0 + 2.0 * s.z_loss * lse);
+        weigh(logits, max, factor / sum, s.soft_cap);
+        // From the f32 value: the probability as stored may have been rounded.
+        logits[target] = T::of((exp(chosen - max) * (factor / sum) - scale) * slope);
+        padding.fill(T::default());
+    }
+    lse - chosen
 }
 
-/// The same, and the logits become `scale ·` their gradient.
+/// `losses = −ln softmax(logits)[target]`; with a scale, the logits become `scale ·` their gradient.
 ///
 /// # Panics
-/// On a target outside the vocabulary.
-pub fn cross_entropy_backward(losses: &mut [f32], logits: &mut [f32], targets: &[i32], vocab: usize, scale: f32) {
-    assert_eq!((logits.len(), targets.len()), (losses.len() * vocab, losses.len()), "sizes of a loss");
-    let rows = losses.par_iter_mut().zip(logits.par_chunks_mut(vocab)).zip(targets);
-    rows.for_each(|((loss, row), target)| *loss = gradient_row(row, *target, scale));
+/// On a target outside the classes.
+pub fn cross_entropy<T: Number>(losses: &mut [f32], logits: &mut [T], targets: &[i32], settings: CrossEntropy) {
+    assert_eq!((logits.len(), targets.len()), (losses.len() * settings.vocab, losses.len()), "sizes of a loss");
+    let rows = losses.par_iter_mut().zip(logits.par_chunks_mut(settings.vocab)).zip(targets);
+    rows.for_each(|((loss, logits), target)| *loss = row(logits, *target, settings));
 }

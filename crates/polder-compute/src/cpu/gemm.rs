@@ -1,71 +1,81 @@
 //! Matrix products by the `gemm` crate, whose sums do not depend on how work is split over threads.
 
+use bytemuck::cast_slice;
 use gemm::Parallelism;
 
-use crate::Gemm;
+use super::plain::{add, copy};
+use super::scratch;
+use super::simd::multiversion;
+use crate::number::Number;
+use crate::{Dtype, Gemm};
 
-/// A matrix in memory: first element, distance between rows, distance between columns.
-#[derive(Clone, Copy)]
-pub(crate) struct Matrix {
-    pub start: *const f32,
-    pub row: usize,
-    pub column: usize,
+multiversion! {
+    fn add_bias<O: Number>(out: &mut [O], bias: &[f32]) {
+        for row in out.chunks_exact_mut(bias.len()) {
+            for (o, b) in row.iter_mut().zip(bias) {
+                *o = O::of(o.get() + b);
+            }
+        }
+    }
 }
 
-/// `dst (m, n) = [dst +] alpha · a (m, k) · b (k, n)`.
+/// `out (m, n) = a · b [+ bias]`, or `+=`; on the threads of the current rayon pool.
 ///
-/// # Safety
-/// Every element that the sizes and distances name must be inside live memory, `dst` writable and apart from `a` and `b`,
-/// and no other thread may touch `dst`.
-#[allow(clippy::too_many_arguments)]
-pub(crate) unsafe fn gemm_raw(
-    dst: *mut f32,
-    dst_row: usize,
-    a: Matrix,
-    b: Matrix,
-    (m, n, k): (usize, usize, usize),
-    alpha: f32,
-    accumulate: bool,
-    parallel: Parallelism,
-) {
-    // SAFETY: passed on from the caller.
+/// # Panics
+/// When a slice does not have its matrix' size.
+pub fn gemm<O: Number, T: Number>(out: &mut [O], a: &[T], b: &[T], bias: Option<&[f32]>, shape: Gemm) {
+    let Gemm { m, n, k, accumulate, .. } = shape;
+    assert_eq!((out.len(), a.len(), b.len()), (m * n, m * k, k * n), "sizes of {shape:?}");
+    assert!(bias.is_none_or(|b| b.len() == n), "sizes of {shape:?}");
+    if m == 0 || n == 0 {
+        return;
+    }
+    scratch::with::<f32, _>(m * n, |product| {
+        if T::DTYPE == Dtype::F32 {
+            product_f32(product, cast_slice(a), cast_slice(b), shape);
+        } else {
+            scratch::with::<f32, _>(m * k, |wide_a| {
+                scratch::with::<f32, _>(k * n, |wide_b| {
+                    copy(wide_a, a);
+                    copy(wide_b, b);
+                    product_f32(product, wide_a, wide_b, shape);
+                });
+            });
+        }
+        if let Some(bias) = bias {
+            add_bias(product, bias);
+        }
+        if accumulate { add(out, product) } else { copy(out, product) }
+    });
+}
+
+fn product_f32(out: &mut [f32], a: &[f32], b: &[f32], shape: Gemm) {
+    let Gemm { m, n, k, transpose_a, transpose_b, .. } = shape;
+    let stride = |transposed: bool, rows: usize, columns: usize| if transposed { (1, rows) } else { (columns, 1) };
+    let (a_row, a_column) = stride(transpose_a, m, k);
+    let (b_row, b_column) = stride(transpose_b, k, n);
+    // SAFETY: the sizes were checked by the caller, and `out` is borrowed alone.
     unsafe {
         gemm::gemm(
             m,
             n,
             k,
-            dst,
+            out.as_mut_ptr(),
             1,
-            dst_row as isize,
-            accumulate,
-            a.start,
-            a.column as isize,
-            a.row as isize,
-            b.start,
-            b.column as isize,
-            b.row as isize,
+            n as isize,
+            false,
+            a.as_ptr(),
+            a_column as isize,
+            a_row as isize,
+            b.as_ptr(),
+            b_column as isize,
+            b_row as isize,
             1.0,
-            alpha,
+            1.0,
             false,
             false,
             false,
-            parallel,
+            Parallelism::Rayon(0),
         );
     }
-}
-
-/// `out (m, n) = a · b`, or `+=`; on the threads of the current rayon pool.
-///
-/// # Panics
-/// When a slice does not have its matrix' size.
-pub fn gemm(out: &mut [f32], a: &[f32], b: &[f32], shape: Gemm) {
-    let Gemm { m, n, k, transpose_a, transpose_b, accumulate } = shape;
-    assert_eq!((out.len(), a.len(), b.len()), (m * n, m * k, k * n), "sizes of {shape:?}");
-    if m == 0 || n == 0 {
-        return;
-    }
-    let a_matrix = Matrix { start: a.as_ptr(), row: if transpose_a { 1 } else { k }, column: if transpose_a { m } else { 1 } };
-    let b_matrix = Matrix { start: b.as_ptr(), row: if transpose_b { 1 } else { n }, column: if transpose_b { k } else { 1 } };
-    // SAFETY: the sizes were checked above, and `out` is borrowed alone.
-    unsafe { gemm_raw(out.as_mut_ptr(), n, a_matrix, b_matrix, (m, n, k), 1.0, accumulate, Parallelism::Rayon(0)) }
 }

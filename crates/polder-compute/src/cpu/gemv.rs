@@ -2,20 +2,21 @@
 
 use rayon::prelude::*;
 
-use super::simd::{LANES, exp_sum, max_of, multiversion, reduce, sum_over};
+use super::simd::{LANES, exp_sum, max_over, multiversion, reduce, sum_over};
+use crate::number::Number;
 
 /// Weights that one task reads; below it, threads cost more than they bring.
 const TASK: usize = 1 << 19;
 
 #[inline(always)]
-fn multiply_add(sums: &mut [f32; LANES], w: &[f32; LANES], x: &[f32; LANES]) {
+fn multiply_add<W: Number>(sums: &mut [f32; LANES], w: &[W; LANES], x: &[f32; LANES]) {
     for i in 0..LANES {
-        sums[i] += w[i] * x[i];
+        sums[i] += w[i].get() * x[i];
     }
 }
 
 multiversion! {
-    fn rows_task(out: &mut [f32], weight: &[f32], x: &[f32]) {
+    fn rows_task<W: Number>(out: &mut [f32], weight: &[W], x: &[f32]) {
         let n = x.len();
         let (whole, rest) = out.as_chunks_mut::<4>();
         let (xs, x_rest) = x.as_chunks::<LANES>();
@@ -34,7 +35,7 @@ multiversion! {
             for r in 0..4 {
                 let mut sums = sums[r];
                 for i in 0..x_rest.len() {
-                    sums[i] += w[(r + 1) * n - x_rest.len() + i] * x_rest[i];
+                    sums[i] += w[(r + 1) * n - x_rest.len() + i].get() * x_rest[i];
                 }
                 out[r] = reduce(sums);
             }
@@ -50,7 +51,7 @@ multiversion! {
 ///
 /// # Panics
 /// When a slice does not have its size.
-pub fn gemv(out: &mut [f32], weight: &[f32], x: &[f32]) {
+pub fn gemv<W: Number>(out: &mut [f32], weight: &[W], x: &[f32]) {
     assert_eq!(weight.len(), out.len() * x.len(), "sizes of a matrix times a vector");
     if weight.len() <= 2 * TASK || x.is_empty() {
         return rows_task(out, weight, x);
@@ -69,7 +70,7 @@ multiversion! {
         for (s, score) in scores.iter_mut().enumerate() {
             *score = sum_over(&keys[s * stride..][..head], query, |k, q| k * q) * scale;
         }
-        let max = max_of(scores);
+        let max = max_over(scores, |x| x);
         let factor = 1.0 / exp_sum(scores, max);
         out.fill(0.0);
         for (s, score) in scores.iter().enumerate() {

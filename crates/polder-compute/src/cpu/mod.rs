@@ -1,63 +1,48 @@
-//! The CPU half: f32, on the threads of the current rayon pool, with results that do not depend on their number.
+//! The CPU half: f32 and bf16, on the threads of the current rayon pool, with results that do not depend on their number.
 //!
 //! Each operation is a plain function over slices in a file of its name; [`Cpu`] lends its buffers to them.
 
+mod activation;
 mod adamw;
+mod arena;
 mod attention;
+mod bias;
 mod cross_entropy;
-mod elementwise;
 mod embedding;
 mod gemm;
 mod gemv;
-mod rms_norm;
+mod head_norm;
+mod muon;
+mod norm;
+mod plain;
+mod pool;
 mod rope;
+mod scratch;
 mod simd;
-mod swiglu;
 
-use crate::{AdamW, Attention, Backend, Buffer, Gemm, IdBuffer, IdView, Rope, View};
+use crate::{Activation, AdamW, Attention, Backend, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, Muon, Norm, Rope, View};
+use arena::{Arena, alike, typed};
 
-pub use adamw::{adamw, clip_scale, sum_squares};
+pub use activation::{activation_backward, activation_forward};
+pub use adamw::{adamw, clip_scale};
 pub use attention::{attention_backward, attention_forward};
-pub use cross_entropy::{cross_entropy_backward, cross_entropy_forward};
-pub use elementwise::add;
+pub use bias::bias_backward;
+pub use cross_entropy::cross_entropy;
 pub use embedding::{embedding_backward, embedding_forward};
 pub use gemm::gemm;
 pub use gemv::{attend_row, gemv};
-pub use rms_norm::{rms_norm_backward, rms_norm_forward};
+pub use head_norm::{head_norm_backward, head_norm_forward};
+pub use muon::muon;
+pub use norm::{norm_backward, norm_forward};
+pub use plain::{add, copy, fill, sum_squares};
+pub use pool::{pool_backward, pool_forward};
 pub use rope::{rope, rope_row};
-pub use swiglu::{swiglu_backward, swiglu_forward};
-
-/// The flat buffers of a [`Cpu`].
-#[derive(Default)]
-struct Arena(Vec<Vec<f32>>);
-
-impl Arena {
-    /// Lends outputs and inputs at once.
-    ///
-    /// # Panics
-    /// When a view leaves its buffer or an output overlaps another view.
-    fn lend<const O: usize, const I: usize>(&mut self, outs: [View; O], ins: [View; I]) -> ([&mut [f32]; O], [&[f32]; I]) {
-        for (i, out) in outs.iter().enumerate() {
-            assert!(!outs[..i].iter().chain(&ins).any(|other| out.overlaps(other)), "an output overlaps another argument");
-        }
-        for view in outs.iter().chain(&ins) {
-            assert!(view.offset + view.len <= self.0[view.buffer.0].len(), "a view leaves its buffer");
-        }
-        // SAFETY: every view is inside its live buffer, no output shares an element with any other view (both checked
-        // above), and the borrow of `self` keeps the buffers in place while the slices live.
-        let outs = outs.map(|v| unsafe { std::slice::from_raw_parts_mut(self.0[v.buffer.0].as_mut_ptr().add(v.offset), v.len) });
-        // SAFETY: as above.
-        let ins = ins.map(|v| unsafe { std::slice::from_raw_parts(self.0[v.buffer.0].as_ptr().add(v.offset), v.len) });
-        (outs, ins)
-    }
-}
 
 /// The CPU as a backend.
 #[derive(Default)]
 pub struct Cpu {
     arena: Arena,
     ids: Vec<Vec<i32>>,
-    scratch: Vec<f32>,
 }
 
 impl Cpu {
@@ -66,14 +51,20 @@ impl Cpu {
         Self::default()
     }
 
-    /// Returns the numbers of a view.
+    /// Returns the numbers of an f32 view.
+    ///
+    /// # Panics
+    /// When the view is of another type.
     pub fn slice(&self, view: View) -> &[f32] {
-        &self.arena.0[view.buffer.0][view.offset..][..view.len]
+        self.arena.get(view).f32()
     }
 
-    /// Returns the numbers of a view for writing.
+    /// Returns the numbers of an f32 view for writing.
+    ///
+    /// # Panics
+    /// When the view is of another type.
     pub fn slice_mut(&mut self, view: View) -> &mut [f32] {
-        &mut self.arena.0[view.buffer.0][view.offset..][..view.len]
+        self.arena.get_mut(view).f32()
     }
 }
 
@@ -81,14 +72,18 @@ fn ids_of(ids: &[Vec<i32>], view: IdView) -> &[i32] {
     &ids[view.buffer.0][view.offset..][..view.len]
 }
 
+/// Stands for an argument that is not there.
+fn nothing(like: View) -> View {
+    like.part(0, 0)
+}
+
 impl Backend for Cpu {
     fn name(&self) -> &'static str {
         "cpu"
     }
 
-    fn alloc(&mut self, len: usize) -> View {
-        self.arena.0.push(vec![0.0; len]);
-        View { buffer: Buffer(self.arena.0.len() - 1), offset: 0, len }
+    fn alloc(&mut self, len: usize, dtype: Dtype) -> View {
+        self.arena.alloc(len, dtype)
     }
 
     fn alloc_ids(&mut self, len: usize) -> IdView {
@@ -97,7 +92,8 @@ impl Backend for Cpu {
     }
 
     fn upload(&mut self, to: View, values: &[f32]) {
-        self.slice_mut(to).copy_from_slice(values);
+        let to = self.arena.get_mut(to);
+        typed!([to] copy(to, values));
     }
 
     fn upload_ids(&mut self, to: IdView, values: &[i32]) {
@@ -105,89 +101,138 @@ impl Backend for Cpu {
     }
 
     fn download(&mut self, from: View, values: &mut [f32]) {
-        values.copy_from_slice(self.slice(from));
+        let from = self.arena.get(from);
+        typed!([from] copy(values, from));
     }
 
     fn fill(&mut self, out: View, value: f32) {
-        self.slice_mut(out).fill(value);
+        let out = self.arena.get_mut(out);
+        typed!([out] fill(out, value));
     }
 
     fn copy(&mut self, out: View, x: View) {
         let ([out], [x]) = self.arena.lend([out], [x]);
-        out.copy_from_slice(x);
+        typed!([out, x] copy(out, x));
     }
 
     fn add(&mut self, out: View, x: View) {
         let ([out], [x]) = self.arena.lend([out], [x]);
-        add(out, x);
+        typed!([out, x] add(out, x));
     }
 
-    fn gemm(&mut self, out: View, a: View, b: View, shape: Gemm) {
-        let ([out], [a, b]) = self.arena.lend([out], [a, b]);
-        gemm(out, a, b, shape);
+    fn gemm(&mut self, out: View, a: View, b: View, bias: Option<View>, shape: Gemm) {
+        let ([out], [a, b, bias_or_b]) = self.arena.lend([out], [a, b, bias.unwrap_or(nothing(b))]);
+        let bias = bias.map(|_| bias_or_b.f32());
+        typed!([out] alike!([a, b] gemm(out, a, b, bias, shape)));
     }
 
-    fn embedding_forward(&mut self, out: View, weight: View, ids: IdView, channels: usize) {
+    fn bias_backward(&mut self, dbias: View, dout: View) {
+        let ([dbias], [dout]) = self.arena.lend([dbias], [dout]);
+        typed!([dout] bias_backward(dbias.f32(), dout));
+    }
+
+    fn embedding_forward(&mut self, out: View, weight: View, ids: IdView, channels: usize, accumulate: bool) {
         let ([out], [weight]) = self.arena.lend([out], [weight]);
-        embedding_forward(out, weight, ids_of(&self.ids, ids), channels);
+        let ids = ids_of(&self.ids, ids);
+        typed!([out, weight] embedding_forward(out, weight, ids, channels, accumulate));
     }
 
     fn embedding_backward(&mut self, dweight: View, dout: View, ids: IdView, channels: usize) {
         let ([dweight], [dout]) = self.arena.lend([dweight], [dout]);
-        embedding_backward(dweight, dout, ids_of(&self.ids, ids), channels);
+        let ids = ids_of(&self.ids, ids);
+        typed!([dweight, dout] embedding_backward(dweight, dout, ids, channels));
     }
 
-    fn rms_norm_forward(&mut self, out: View, rstd: View, x: View, weight: View, eps: f32) {
+    fn pool_forward(&mut self, out: View, x: View, ranges: IdView, channels: usize) {
+        let ([out], [x]) = self.arena.lend([out], [x]);
+        let ranges = ids_of(&self.ids, ranges);
+        typed!([out, x] pool_forward(out, x, ranges, channels));
+    }
+
+    fn pool_backward(&mut self, dx: View, dout: View, ranges: IdView, channels: usize) {
+        let ([dx], [dout]) = self.arena.lend([dx], [dout]);
+        let ranges = ids_of(&self.ids, ranges);
+        typed!([dx, dout] pool_backward(dx, dout, ranges, channels));
+    }
+
+    fn norm_forward(&mut self, out: View, stats: View, x: View, weight: View, bias: Option<View>, norm: Norm) {
+        let ([out, stats], [x, weight, b]) = self.arena.lend([out, stats], [x, weight, bias.unwrap_or(nothing(weight))]);
+        let (stats, weight, b) = (stats.f32(), weight.f32(), b.f32());
+        typed!([out, x] norm_forward(out, stats, x, weight, bias.map(|_| b), norm));
+    }
+
+    fn norm_backward(&mut self, dx: View, dweight: View, dbias: Option<View>, dout: View, x: View, weight: View, stats: View, norm: Norm) {
+        let outs = [dx, dweight, dbias.unwrap_or(nothing(dweight))];
+        let ([dx, dweight, db], [dout, x, weight, stats]) = self.arena.lend(outs, [dout, x, weight, stats]);
+        let (dweight, db, weight, stats) = (dweight.f32(), db.f32(), weight.f32(), stats.f32());
+        let db = dbias.map(|_| db);
+        typed!([dx, dout, x] norm_backward(dx, dweight, db, dout, x, weight, stats, norm));
+    }
+
+    fn head_norm_forward(&mut self, out: View, rstd: View, x: View, weight: View, row: usize, first: usize, n_heads: usize, eps: f32) {
         let ([out, rstd], [x, weight]) = self.arena.lend([out, rstd], [x, weight]);
-        rms_norm_forward(out, rstd, x, weight, eps);
+        let (rstd, weight) = (rstd.f32(), weight.f32());
+        alike!([out, x] head_norm_forward(out, rstd, x, weight, row, first, n_heads, eps));
     }
 
-    fn rms_norm_backward(&mut self, dx: View, dweight: View, dout: View, x: View, weight: View, rstd: View) {
-        let ([dx, dweight], [dout, x, weight, rstd]) = self.arena.lend([dx, dweight], [dout, x, weight, rstd]);
-        rms_norm_backward(dx, dweight, dout, x, weight, rstd, &mut self.scratch);
+    fn head_norm_backward(&mut self, dx: View, dweight: View, x: View, weight: View, rstd: View, row: usize, first: usize, n_heads: usize) {
+        let ([dx, dweight], [x, weight, rstd]) = self.arena.lend([dx, dweight], [x, weight, rstd]);
+        let (dweight, weight, rstd) = (dweight.f32(), weight.f32(), rstd.f32());
+        alike!([dx, x] head_norm_backward(dx, dweight, x, weight, rstd, row, first, n_heads));
     }
 
-    fn rope(&mut self, x: View, table: View, shape: Rope) {
+    fn rope(&mut self, x: View, table: View, positions: IdView, shape: Rope) {
         let ([x], [table]) = self.arena.lend([x], [table]);
-        rope(x, table, shape);
+        let positions = ids_of(&self.ids, positions);
+        typed!([x] rope(x, table.f32(), positions, shape));
     }
 
-    fn attention_forward(&mut self, out: View, lse: View, qkv: View, shape: Attention) {
+    fn attention_forward(&mut self, out: View, lse: View, qkv: View, documents: Option<IdView>, shape: Attention) {
         let ([out, lse], [qkv]) = self.arena.lend([out, lse], [qkv]);
-        attention_forward(out, lse, qkv, shape);
+        let documents = documents.map(|d| ids_of(&self.ids, d));
+        alike!([out, qkv] attention_forward(out, lse.f32(), qkv, documents, shape));
     }
 
-    fn attention_backward(&mut self, dqkv: View, dout: View, out: View, lse: View, qkv: View, shape: Attention) {
+    fn attention_backward(&mut self, dqkv: View, dout: View, out: View, lse: View, qkv: View, documents: Option<IdView>, shape: Attention) {
         let ([dqkv], [dout, out, lse, qkv]) = self.arena.lend([dqkv], [dout, out, lse, qkv]);
-        attention_backward(dqkv, dout, out, lse, qkv, shape);
+        let (lse, documents) = (lse.f32(), documents.map(|d| ids_of(&self.ids, d)));
+        alike!([dqkv, dout, out, qkv] attention_backward(dqkv, dout, out, lse, qkv, documents, shape));
     }
 
-    fn swiglu_forward(&mut self, out: View, gate_up: View, width: usize) {
-        let ([out], [gate_up]) = self.arena.lend([out], [gate_up]);
-        swiglu_forward(out, gate_up, width);
+    fn activation_forward(&mut self, out: View, x: View, width: usize, activation: Activation) {
+        let ([out], [x]) = self.arena.lend([out], [x]);
+        alike!([out, x] activation_forward(out, x, width, activation));
     }
 
-    fn swiglu_backward(&mut self, dgate_up: View, dout: View, gate_up: View, width: usize) {
-        let ([dgate_up], [dout, gate_up]) = self.arena.lend([dgate_up], [dout, gate_up]);
-        swiglu_backward(dgate_up, dout, gate_up, width);
+    fn activation_backward(&mut self, dx: View, dout: View, x: View, width: usize, activation: Activation) {
+        let ([dx], [dout, x]) = self.arena.lend([dx], [dout, x]);
+        alike!([dx, dout, x] activation_backward(dx, dout, x, width, activation));
     }
 
-    fn cross_entropy(&mut self, losses: View, logits: View, targets: IdView, vocab: usize, scale: Option<f32>) {
+    fn cross_entropy(&mut self, losses: View, logits: View, targets: IdView, settings: CrossEntropy) {
         let ([losses, logits], []) = self.arena.lend([losses, logits], []);
-        let targets = ids_of(&self.ids, targets);
-        match scale {
-            Some(scale) => cross_entropy_backward(losses, logits, targets, vocab, scale),
-            None => cross_entropy_forward(losses, logits, targets, vocab),
-        }
+        let (losses, targets) = (losses.f32(), ids_of(&self.ids, targets));
+        typed!([logits] cross_entropy(losses, logits, targets, settings));
     }
 
     fn sum_squares(&mut self, out: View, x: View) {
         let ([out], [x]) = self.arena.lend([out], [x]);
-        out[0] = sum_squares(x) as f32;
+        out.f32()[0] = typed!([x] sum_squares(x)) as f32;
     }
 
-    fn adamw(&mut self, params: View, m: View, v: View, grads: View, norm_squared: View, step: AdamW) {
-        let ([params, m, v], [grads, norm_squared]) = self.arena.lend([params, m, v], [grads, norm_squared]);
-        adamw(params, m, v, grads, clip_scale(f64::from(norm_squared[0]), step.clip), step);
+    fn adamw(&mut self, params: View, working: Option<View>, m: View, v: View, grads: View, norm_squared: View, step: AdamW) {
+        let outs = [params, m, v, working.unwrap_or(nothing(params))];
+        let ([params, m, v, w], [grads, norm_squared]) = self.arena.lend(outs, [grads, norm_squared]);
+        let (params, m, v, grads) = (params.f32(), m.f32(), v.f32(), grads.f32());
+        let scale = clip_scale(f64::from(norm_squared.f32()[0]), step.clip);
+        typed!([w] adamw(params, working.map(|_| w), m, v, grads, scale, step));
+    }
+
+    fn muon(&mut self, params: View, working: Option<View>, momentum: View, grads: View, scratch: View, norm_squared: View, step: Muon) {
+        let outs = [params, momentum, scratch, working.unwrap_or(nothing(params))];
+        let ([params, momentum, space, w], [grads, norm_squared]) = self.arena.lend(outs, [grads, norm_squared]);
+        let (params, momentum, space, grads) = (params.f32(), momentum.f32(), space.f32(), grads.f32());
+        let scale = clip_scale(f64::from(norm_squared.f32()[0]), step.clip);
+        typed!([w] muon(params, working.map(|_| w), momentum, grads, space, scale, step));
     }
 }

@@ -2,26 +2,33 @@
 //!
 //! Bodies use no fused multiply-add and sum in fixed lanes, so every instruction set gives the same bits.
 
+use crate::number::Number;
+
 /// Numbers that a loop handles at once; sums keep that many partial sums.
 pub const LANES: usize = 16;
 
 /// Defines a function whose body is compiled for AVX-512, AVX2 and the baseline, with the choice made at run time.
 macro_rules! multiversion {
-    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$($type:ident: $bound:path),+>)? ($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
-        $vis fn $name($($arg: $ty),*) $(-> $ret)? {
+        $vis fn $name $(<$($type: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? {
             #[inline(always)]
             #[allow(clippy::too_many_arguments)]
-            fn body($($arg: $ty),*) $(-> $ret)? $body
+            fn body $(<$($type: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? $body
             #[cfg(target_arch = "x86_64")]
             {
-                #[target_feature(enable = "avx512f")]
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
                 #[allow(clippy::too_many_arguments)]
-                fn avx512($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
+                fn avx512 $(<$($type: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
                 #[target_feature(enable = "avx2")]
                 #[allow(clippy::too_many_arguments)]
-                fn avx2($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
-                if std::arch::is_x86_feature_detected!("avx512f") {
+                fn avx2 $(<$($type: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
+                // The three further ones came with every processor that has the first, but for two server models.
+                if std::arch::is_x86_feature_detected!("avx512f")
+                    && std::arch::is_x86_feature_detected!("avx512bw")
+                    && std::arch::is_x86_feature_detected!("avx512dq")
+                    && std::arch::is_x86_feature_detected!("avx512vl")
+                {
                     // SAFETY: the CPU has just been found to have AVX-512.
                     return unsafe { avx512($($arg),*) };
                 }
@@ -70,32 +77,34 @@ pub fn reduce(lanes: [f32; LANES]) -> f32 {
 
 /// Σ f(aᵢ, bᵢ) in fixed lanes.
 #[inline(always)]
-pub fn sum_over(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
+pub fn sum_over<A: Number, B: Number>(a: &[A], b: &[B], f: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [0f32; LANES];
     let (whole_a, rest_a) = a.as_chunks::<LANES>();
     let (whole_b, rest_b) = b.as_chunks::<LANES>();
     for (x, y) in whole_a.iter().zip(whole_b) {
         for i in 0..LANES {
-            lanes[i] += f(x[i], y[i]);
+            lanes[i] += f(x[i].get(), y[i].get());
         }
     }
     for (i, (x, y)) in rest_a.iter().zip(rest_b).enumerate() {
-        lanes[i] += f(*x, *y);
+        lanes[i] += f(x.get(), y.get());
     }
     reduce(lanes)
 }
 
-/// The largest number, in fixed lanes.
+/// The largest f(a), in fixed lanes.
 #[inline(always)]
-pub fn max_of(a: &[f32]) -> f32 {
+pub fn max_over<A: Number>(a: &[A], f: impl Fn(f32) -> f32) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let (whole, rest) = a.as_chunks::<LANES>();
     for x in whole {
         for i in 0..LANES {
-            lanes[i] = if x[i] > lanes[i] { x[i] } else { lanes[i] };
+            let x = f(x[i].get());
+            lanes[i] = if x > lanes[i] { x } else { lanes[i] };
         }
     }
-    rest.iter().chain(&lanes).fold(f32::NEG_INFINITY, |m, x| if *x > m { *x } else { m })
+    let rest = rest.iter().map(|x| f(x.get()));
+    rest.chain(lanes).fold(f32::NEG_INFINITY, |m, x| if x > m { x } else { m })
 }
 
 /// Replaces each number by e^(x − shift) and returns their sum.
@@ -116,6 +125,53 @@ pub fn exp_sum(a: &mut [f32], shift: f32) -> f32 {
     reduce(lanes)
 }
 
+/// The error function to a few units in the last place, free of branches.
+///
+/// # Source
+/// The rational approximation of Eigen 3.
+#[inline(always)]
+pub fn erf(x: f32) -> f32 {
+    let x = if x < -4.0 { -4.0 } else { x };
+    let x = if x > 4.0 { 4.0 } else { x };
+    let s = x * x;
+    let p = -2.726_142_3e-10;
+    let p = p * s + 2.770_681_5e-8;
+    let p = p * s + -2.101_024e-6;
+    let p = p * s + -5.692_506_5e-5;
+    let p = p * s + -7.349_906e-4;
+    let p = p * s + -2.954_6e-3;
+    let p = p * s + -1.609_603_3e-2;
+    let q = -1.456_607_2e-5;
+    let q = q * s + -2.133_740_6e-4;
+    let q = q * s + -1.682_827e-3;
+    let q = q * s + -7.373_329e-3;
+    let q = q * s + -1.426_473_9e-2;
+    x * p / q
+}
+
+/// The hyperbolic tangent to a few units in the last place, free of branches.
+///
+/// # Source
+/// The rational approximation of Eigen 3.
+#[inline(always)]
+pub fn tanh(x: f32) -> f32 {
+    let x = if x < -7.905_311 { -7.905_311 } else { x };
+    let x = if x > 7.905_311 { 7.905_311 } else { x };
+    let s = x * x;
+    let p = -2.760_768_5e-16;
+    let p = p * s + 2.000_188e-13;
+    let p = p * s + -8.604_672e-11;
+    let p = p * s + 5.122_297_1e-8;
+    let p = p * s + 1.485_722_4e-5;
+    let p = p * s + 6.372_619_3e-4;
+    let p = p * s + 4.893_524_6e-3;
+    let q = 1.198_258_4e-6;
+    let q = q * s + 1.185_347_1e-4;
+    let q = q * s + 2.268_434_6e-3;
+    let q = q * s + 4.893_525e-3;
+    x * p / q
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,5 +184,17 @@ mod tests {
             assert!((ours / exact - 1.0).abs() < 3e-7, "{x}: {ours} instead of {exact}");
         }
         assert!(exp(f32::NEG_INFINITY) < 1e-37 && exp(f32::NAN).is_nan() && exp(1e30) > 1e38);
+    }
+
+    #[test]
+    fn the_hyperbolic_tangent_and_the_error_function_are_right() {
+        for i in -100_000..=100_000 {
+            let x = i as f32 / 10_000.0;
+            let (ours, exact) = (f64::from(tanh(x)), f64::from(x).tanh());
+            assert!((ours - exact).abs() <= 4e-7 * exact.abs(), "tanh {x}: {ours} instead of {exact}");
+            let (ours, exact) = (f64::from(erf(x)), crate::reference::erf(f64::from(x)));
+            assert!((ours - exact).abs() <= 8e-7 * exact.abs(), "erf {x}: {ours} instead of {exact}");
+        }
+        assert!(tanh(f32::NAN).is_nan() && erf(f32::NAN).is_nan());
     }
 }

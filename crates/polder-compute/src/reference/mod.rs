@@ -1,6 +1,26 @@
 //! The naive truth: every operation in f64, with plain loops that follow the formula. Slow on purpose; it is the oracle.
+//!
+//! Only [`Backend::upload`] rounds to a view's type, so that both sides of a comparison begin with the same numbers.
+//! What operations write is kept in f64 whatever the type, so that gradients can be checked against differences.
 
-use crate::{AdamW, Attention, Backend, Buffer, Gemm, IdBuffer, IdView, Rope, View};
+mod activation;
+mod adamw;
+mod attention;
+mod bias;
+mod cross_entropy;
+mod embedding;
+mod gemm;
+mod head_norm;
+mod muon;
+mod norm;
+mod pool;
+mod rope;
+
+#[cfg(test)]
+pub(crate) use activation::erf;
+
+use crate::number::round;
+use crate::{Activation, AdamW, Attention, Backend, Buffer, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, Muon, Norm, Rope, View};
 
 /// The reference as a backend, so that a whole model runs on it.
 #[derive(Default)]
@@ -30,23 +50,23 @@ impl Reference {
         self.slice(view).to_vec()
     }
 
+    fn set(&mut self, view: View, values: &[f64]) {
+        self.slice_mut(view).copy_from_slice(values);
+    }
+
     fn ids(&self, view: IdView) -> Vec<i32> {
         self.ids[view.buffer.0][view.offset..][..view.len].to_vec()
     }
+
+    fn pairs(&self, view: IdView) -> Vec<(usize, usize)> {
+        self.ids(view).as_chunks::<2>().0.iter().map(|[first, end]| (*first as usize, *end as usize)).collect()
+    }
 }
 
-fn sigmoid(x: f64) -> f64 {
-    1.0 / (1.0 + (-x).exp())
-}
-
-/// Probabilities of one query row over keys 0..=row; with the logarithm of their sum.
-fn probabilities(qkv: &[f64], s: &Attention, b: usize, h: usize, row: usize) -> (Vec<f64>, f64) {
-    let key = s.n_heads + h / (s.n_heads / s.n_kv_heads);
-    let at = |t: usize, head: usize, d: usize| qkv[(b * s.time + t) * s.row() + head * s.head + d];
-    let scores: Vec<f64> = (0..=row).map(|t| s.scale() * (0..s.head).map(|d| at(row, h, d) * at(t, key, d)).sum::<f64>()).collect();
-    let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let sum: f64 = scores.iter().map(|x| (x - max).exp()).sum();
-    (scores.iter().map(|x| (x - max).exp() / sum).collect(), max + sum.ln())
+/// What gradients are multiplied by, so that their norm is at most `clip`; 1 for a clip of 0.
+fn clip_scale(norm_squared: f64, clip: f64) -> f64 {
+    let norm = norm_squared.sqrt();
+    if clip > 0.0 && norm > clip { clip / (norm + 1e-6) } else { 1.0 }
 }
 
 impl Backend for Reference {
@@ -54,9 +74,9 @@ impl Backend for Reference {
         "reference"
     }
 
-    fn alloc(&mut self, len: usize) -> View {
+    fn alloc(&mut self, len: usize, dtype: Dtype) -> View {
         self.buffers.push(vec![0.0; len]);
-        View { buffer: Buffer(self.buffers.len() - 1), offset: 0, len }
+        View { buffer: Buffer(self.buffers.len() - 1), dtype, offset: 0, len }
     }
 
     fn alloc_ids(&mut self, len: usize) -> IdView {
@@ -65,7 +85,8 @@ impl Backend for Reference {
     }
 
     fn upload(&mut self, to: View, values: &[f32]) {
-        self.slice_mut(to).iter_mut().zip(values).for_each(|(t, v)| *t = f64::from(*v));
+        let rounded: Vec<f64> = values.iter().map(|v| f64::from(round(*v, to.dtype))).collect();
+        self.set(to, &rounded);
     }
 
     fn upload_ids(&mut self, to: IdView, values: &[i32]) {
@@ -82,7 +103,7 @@ impl Backend for Reference {
 
     fn copy(&mut self, out: View, x: View) {
         let x = self.get(x);
-        self.slice_mut(out).copy_from_slice(&x);
+        self.set(out, &x);
     }
 
     fn add(&mut self, out: View, x: View) {
@@ -90,177 +111,137 @@ impl Backend for Reference {
         self.slice_mut(out).iter_mut().zip(x).for_each(|(o, x)| *o += x);
     }
 
-    fn gemm(&mut self, out: View, a: View, b: View, shape: Gemm) {
-        let (a, b) = (self.get(a), self.get(b));
-        let Gemm { m, n, k, transpose_a, transpose_b, accumulate } = shape;
-        let out = self.slice_mut(out);
-        for i in 0..m {
-            for j in 0..n {
-                let left = |t: usize| if transpose_a { a[t * m + i] } else { a[i * k + t] };
-                let right = |t: usize| if transpose_b { b[j * k + t] } else { b[t * n + j] };
-                let sum: f64 = (0..k).map(|t| left(t) * right(t)).sum();
-                out[i * n + j] = if accumulate { out[i * n + j] + sum } else { sum };
-            }
-        }
+    fn gemm(&mut self, out: View, a: View, b: View, bias: Option<View>, shape: Gemm) {
+        let (a, b, bias) = (self.get(a), self.get(b), bias.map(|v| self.get(v)));
+        gemm::gemm(self.slice_mut(out), &a, &b, bias.as_deref(), shape);
     }
 
-    fn embedding_forward(&mut self, out: View, weight: View, ids: IdView, channels: usize) {
+    fn bias_backward(&mut self, dbias: View, dout: View) {
+        let dout = self.get(dout);
+        bias::bias_backward(self.slice_mut(dbias), &dout);
+    }
+
+    fn embedding_forward(&mut self, out: View, weight: View, ids: IdView, channels: usize, accumulate: bool) {
         let (weight, ids) = (self.get(weight), self.ids(ids));
-        let out = self.slice_mut(out);
-        for (r, id) in ids.iter().enumerate() {
-            for c in 0..channels {
-                out[r * channels + c] = weight[*id as usize * channels + c];
-            }
-        }
+        embedding::embedding_forward(self.slice_mut(out), &weight, &ids, channels, accumulate);
     }
 
     fn embedding_backward(&mut self, dweight: View, dout: View, ids: IdView, channels: usize) {
         let (dout, ids) = (self.get(dout), self.ids(ids));
-        let dweight = self.slice_mut(dweight);
-        for (r, id) in ids.iter().enumerate() {
-            for c in 0..channels {
-                dweight[*id as usize * channels + c] += dout[r * channels + c];
-            }
+        embedding::embedding_backward(self.slice_mut(dweight), &dout, &ids, channels);
+    }
+
+    fn pool_forward(&mut self, out: View, x: View, ranges: IdView, channels: usize) {
+        let (x, ranges) = (self.get(x), self.pairs(ranges));
+        pool::pool_forward(self.slice_mut(out), &x, &ranges, channels);
+    }
+
+    fn pool_backward(&mut self, dx: View, dout: View, ranges: IdView, channels: usize) {
+        let (dout, ranges) = (self.get(dout), self.pairs(ranges));
+        pool::pool_backward(self.slice_mut(dx), &dout, &ranges, channels);
+    }
+
+    fn norm_forward(&mut self, out: View, stats: View, x: View, weight: View, bias: Option<View>, norm: Norm) {
+        let (x, weight, bias) = (self.get(x), self.get(weight), bias.map(|v| self.get(v)));
+        let (mut o, mut s) = (self.get(out), self.get(stats));
+        norm::norm_forward(&mut o, &mut s, &x, &weight, bias.as_deref(), norm);
+        self.set(out, &o);
+        self.set(stats, &s);
+    }
+
+    fn norm_backward(&mut self, dx: View, dweight: View, dbias: Option<View>, dout: View, x: View, weight: View, stats: View, norm: Norm) {
+        let (dout, x, weight, stats) = (self.get(dout), self.get(x), self.get(weight), self.get(stats));
+        let (mut d, mut dw, mut db) = (self.get(dx), self.get(dweight), dbias.map(|v| self.get(v)));
+        norm::norm_backward(&mut d, &mut dw, db.as_deref_mut(), &dout, &x, &weight, &stats, norm);
+        self.set(dx, &d);
+        self.set(dweight, &dw);
+        if let (Some(view), Some(db)) = (dbias, db) {
+            self.set(view, &db);
         }
     }
 
-    fn rms_norm_forward(&mut self, out: View, rstd: View, x: View, weight: View, eps: f32) {
+    fn head_norm_forward(&mut self, out: View, rstd: View, x: View, weight: View, row: usize, first: usize, n_heads: usize, eps: f32) {
         let (x, weight) = (self.get(x), self.get(weight));
-        let c = weight.len();
-        for (r, row) in x.chunks(c).enumerate() {
-            let s = 1.0 / (row.iter().map(|x| x * x).sum::<f64>() / c as f64 + f64::from(eps)).sqrt();
-            self.slice_mut(rstd)[r] = s;
-            for i in 0..c {
-                self.slice_mut(out)[r * c + i] = row[i] * s * weight[i];
-            }
-        }
+        let (mut o, mut s) = (self.get(out), self.get(rstd));
+        head_norm::head_norm_forward(&mut o, &mut s, &x, &weight, row, first, n_heads, eps);
+        self.set(out, &o);
+        self.set(rstd, &s);
     }
 
-    fn rms_norm_backward(&mut self, dx: View, dweight: View, dout: View, x: View, weight: View, rstd: View) {
-        let (dout, x, weight, rstd) = (self.get(dout), self.get(x), self.get(weight), self.get(rstd));
-        let c = weight.len();
-        for (r, s) in rstd.iter().enumerate() {
-            let at = |i: usize| r * c + i;
-            let dot: f64 = (0..c).map(|i| dout[at(i)] * weight[i] * x[at(i)]).sum();
-            for i in 0..c {
-                self.slice_mut(dx)[at(i)] += s * dout[at(i)] * weight[i] - s.powi(3) / c as f64 * x[at(i)] * dot;
-                self.slice_mut(dweight)[i] += dout[at(i)] * x[at(i)] * s;
-            }
-        }
+    fn head_norm_backward(&mut self, dx: View, dweight: View, x: View, weight: View, rstd: View, row: usize, first: usize, n_heads: usize) {
+        let (x, weight, rstd) = (self.get(x), self.get(weight), self.get(rstd));
+        let (mut d, mut dw) = (self.get(dx), self.get(dweight));
+        head_norm::head_norm_backward(&mut d, &mut dw, &x, &weight, &rstd, row, first, n_heads);
+        self.set(dx, &d);
+        self.set(dweight, &dw);
     }
 
-    fn rope(&mut self, x: View, table: View, shape: Rope) {
-        let table = self.get(table);
-        let half = shape.head / 2;
-        for (r, row) in self.slice_mut(x).chunks_mut(shape.row).enumerate() {
-            for h in 0..shape.n_rotated {
-                for i in 0..half {
-                    let place = (r % shape.time) * half + i;
-                    let (cos, sin) = (table[place], table[shape.time * half + place] * if shape.inverse { -1.0 } else { 1.0 });
-                    let (low, high) = (h * shape.head + i, h * shape.head + i + half);
-                    (row[low], row[high]) = (row[low] * cos - row[high] * sin, row[high] * cos + row[low] * sin);
-                }
-            }
-        }
+    fn rope(&mut self, x: View, table: View, positions: IdView, shape: Rope) {
+        let (table, positions) = (self.get(table), self.ids(positions));
+        rope::rope(self.slice_mut(x), &table, &positions, shape);
     }
 
-    fn attention_forward(&mut self, out: View, lse: View, qkv: View, s: Attention) {
-        let qkv = self.get(qkv);
-        for b in 0..s.batch {
-            for h in 0..s.n_heads {
-                let value = s.n_heads + s.n_kv_heads + h / (s.n_heads / s.n_kv_heads);
-                for row in 0..s.time {
-                    let (p, sum) = probabilities(&qkv, &s, b, h, row);
-                    self.slice_mut(lse)[(b * s.n_heads + h) * s.time + row] = sum;
-                    for d in 0..s.head {
-                        let mixed = p.iter().enumerate().map(|(t, p)| p * qkv[(b * s.time + t) * s.row() + value * s.head + d]).sum();
-                        self.slice_mut(out)[(b * s.time + row) * s.n_heads * s.head + h * s.head + d] = mixed;
-                    }
-                }
-            }
-        }
+    fn attention_forward(&mut self, out: View, lse: View, qkv: View, documents: Option<IdView>, shape: Attention) {
+        let (qkv, documents) = (self.get(qkv), documents.map(|v| self.pairs(v)));
+        let (mut o, mut l) = (self.get(out), self.get(lse));
+        attention::attention_forward(&mut o, &mut l, &qkv, documents.as_deref(), shape);
+        self.set(out, &o);
+        self.set(lse, &l);
     }
 
-    fn attention_backward(&mut self, dqkv: View, dout: View, _out: View, _lse: View, qkv: View, s: Attention) {
-        let (qkv, dout) = (self.get(qkv), self.get(dout));
-        self.slice_mut(dqkv).fill(0.0);
-        for b in 0..s.batch {
-            for h in 0..s.n_heads {
-                let kv = h / (s.n_heads / s.n_kv_heads);
-                let (key, value) = (s.n_heads + kv, s.n_heads + s.n_kv_heads + kv);
-                let at = |t: usize, head: usize, d: usize| (b * s.time + t) * s.row() + head * s.head + d;
-                for row in 0..s.time {
-                    let (p, _) = probabilities(&qkv, &s, b, h, row);
-                    let dout = |d: usize| dout[(b * s.time + row) * s.n_heads * s.head + h * s.head + d];
-                    let dp: Vec<f64> = (0..=row).map(|t| (0..s.head).map(|d| dout(d) * qkv[at(t, value, d)]).sum()).collect();
-                    let mean: f64 = p.iter().zip(&dp).map(|(p, dp)| p * dp).sum();
-                    for t in 0..=row {
-                        let ds = p[t] * (dp[t] - mean) * s.scale();
-                        for d in 0..s.head {
-                            let dqkv = self.slice_mut(dqkv);
-                            dqkv[at(row, h, d)] += ds * qkv[at(t, key, d)];
-                            dqkv[at(t, key, d)] += ds * qkv[at(row, h, d)];
-                            dqkv[at(t, value, d)] += p[t] * dout(d);
-                        }
-                    }
-                }
-            }
-        }
+    fn attention_backward(&mut self, dqkv: View, dout: View, _: View, _: View, qkv: View, documents: Option<IdView>, shape: Attention) {
+        let (qkv, dout, documents) = (self.get(qkv), self.get(dout), documents.map(|v| self.pairs(v)));
+        attention::attention_backward(self.slice_mut(dqkv), &dout, &qkv, documents.as_deref(), shape);
     }
 
-    fn swiglu_forward(&mut self, out: View, gate_up: View, width: usize) {
-        let x = self.get(gate_up);
-        for (i, o) in self.slice_mut(out).iter_mut().enumerate() {
-            let (gate, up) = (x[i / width * 2 * width + i % width], x[i / width * 2 * width + width + i % width]);
-            *o = gate * sigmoid(gate) * up;
-        }
+    fn activation_forward(&mut self, out: View, x: View, width: usize, activation: Activation) {
+        let x = self.get(x);
+        activation::activation_forward(self.slice_mut(out), &x, width, activation);
     }
 
-    fn swiglu_backward(&mut self, dgate_up: View, dout: View, gate_up: View, width: usize) {
-        let (x, dout) = (self.get(gate_up), self.get(dout));
-        for (i, d) in dout.iter().enumerate() {
-            let (g, u) = (i / width * 2 * width + i % width, i / width * 2 * width + width + i % width);
-            let s = sigmoid(x[g]);
-            self.slice_mut(dgate_up)[g] = d * x[u] * (s + x[g] * s * (1.0 - s));
-            self.slice_mut(dgate_up)[u] = d * x[g] * s;
-        }
+    fn activation_backward(&mut self, dx: View, dout: View, x: View, width: usize, activation: Activation) {
+        let (dout, x) = (self.get(dout), self.get(x));
+        activation::activation_backward(self.slice_mut(dx), &dout, &x, width, activation);
     }
 
-    fn cross_entropy(&mut self, losses: View, logits: View, targets: IdView, vocab: usize, scale: Option<f32>) {
-        for (r, target) in self.ids(targets).into_iter().enumerate() {
-            let row = self.get(logits.part(r * vocab, vocab));
-            let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let sum: f64 = row.iter().map(|x| (x - max).exp()).sum();
-            let seen = target >= 0;
-            self.slice_mut(losses)[r] = if seen { max + sum.ln() - row[target as usize] } else { 0.0 };
-            let Some(scale) = scale.map(f64::from) else { continue };
-            for (i, x) in row.iter().enumerate() {
-                let hit = if i as i32 == target { 1.0 } else { 0.0 };
-                self.slice_mut(logits)[r * vocab + i] = if seen { scale * ((x - max).exp() / sum - hit) } else { 0.0 };
-            }
-        }
+    fn cross_entropy(&mut self, losses: View, logits: View, targets: IdView, settings: CrossEntropy) {
+        let targets = self.ids(targets);
+        let (mut l, mut x) = (self.get(losses), self.get(logits));
+        cross_entropy::cross_entropy(&mut l, &mut x, &targets, settings);
+        self.set(losses, &l);
+        self.set(logits, &x);
     }
 
     fn sum_squares(&mut self, out: View, x: View) {
         self.slice_mut(out)[0] = self.slice(x).iter().map(|x| x * x).sum();
     }
 
-    fn adamw(&mut self, params: View, m: View, v: View, grads: View, norm_squared: View, s: AdamW) {
-        let norm = self.slice(norm_squared)[0].sqrt();
-        let clip = f64::from(s.clip);
-        let scale = if clip > 0.0 && norm > clip { clip / (norm + 1e-6) } else { 1.0 };
-        let (b1, b2, lr) = (f64::from(s.beta1), f64::from(s.beta2), f64::from(s.lr));
-        let grads = self.get(grads);
-        for (i, g) in grads.iter().enumerate() {
-            let g = g * scale;
-            let m_new = b1 * self.slice(m)[i] + (1.0 - b1) * g;
-            let v_new = b2 * self.slice(v)[i] + (1.0 - b2) * g * g;
-            self.slice_mut(m)[i] = m_new;
-            self.slice_mut(v)[i] = v_new;
-            let (m_hat, v_hat) = (m_new / (1.0 - b1.powf(s.step as f64)), v_new / (1.0 - b2.powf(s.step as f64)));
-            let p = &mut self.slice_mut(params)[i];
-            *p -= lr * f64::from(s.weight_decay) * *p;
-            *p -= lr * m_hat / (v_hat.sqrt() + f64::from(s.eps));
+    fn adamw(&mut self, params: View, working: Option<View>, m: View, v: View, grads: View, norm_squared: View, step: AdamW) {
+        let grads: Vec<f64> = {
+            let scale = clip_scale(self.slice(norm_squared)[0], f64::from(step.clip));
+            self.slice(grads).iter().map(|g| g * scale).collect()
+        };
+        let (mut p, mut first, mut second) = (self.get(params), self.get(m), self.get(v));
+        adamw::adamw(&mut p, &mut first, &mut second, &grads, step);
+        self.set(params, &p);
+        self.set(m, &first);
+        self.set(v, &second);
+        if let Some(working) = working {
+            self.set(working, &p);
+        }
+    }
+
+    fn muon(&mut self, params: View, working: Option<View>, momentum: View, grads: View, _: View, norm_squared: View, step: Muon) {
+        let grads: Vec<f64> = {
+            let scale = clip_scale(self.slice(norm_squared)[0], f64::from(step.clip));
+            self.slice(grads).iter().map(|g| g * scale).collect()
+        };
+        let (mut p, mut m) = (self.get(params), self.get(momentum));
+        muon::muon(&mut p, &mut m, &grads, step);
+        self.set(params, &p);
+        self.set(momentum, &m);
+        if let Some(working) = working {
+            self.set(working, &p);
         }
     }
 }

@@ -1,0 +1,69 @@
+//! Normalised heads within packed rows; the other heads stay as they are.
+
+use polder_compute::{Backend, Cpu, Dtype};
+
+use super::{Data, TYPES, check_slopes, compare, numbers, stored};
+
+/// (rows, numbers a row, first head, heads, size of a head)
+const SHAPES: [(usize, usize, usize, usize, usize); 4] = [(1, 4, 0, 1, 4), (5, 30, 1, 2, 6), (65, 96, 0, 4, 16), (200, 160, 2, 3, 32)];
+
+fn buffers(dtype: Dtype, (rows, row, _, heads, head): (usize, usize, usize, usize, usize)) -> Vec<Data> {
+    let n = rows * row;
+    let rows_of = stored(dtype, [numbers(5, n), numbers(1, n), numbers(2, n)]);
+    let [out, x, dx] = rows_of;
+    let weight: Vec<f32> = numbers(3, head).iter().map(|w| 1.0 + 0.5 * w).collect();
+    let plain = stored(Dtype::F32, [vec![0.0; rows * heads], weight, numbers(4, head)]);
+    let [rstd, weight, dweight] = plain;
+    vec![out, rstd, x, weight, dx, dweight]
+}
+
+#[test]
+fn both_passes_agree_with_the_reference() {
+    for shape in SHAPES {
+        let (_, row, first, heads, _) = shape;
+        for dtype in TYPES {
+            compare(&format!("{shape:?}"), &buffers(dtype, shape), &[], 3e-6, &|b, v, _| {
+                b.head_norm_forward(v[0], v[1], v[2], v[3], row, first, heads, 1e-5);
+                b.head_norm_backward(v[4], v[5], v[2], v[3], v[1], row, first, heads);
+            });
+        }
+    }
+}
+
+#[test]
+fn gradients_are_slopes() {
+    let (rows, row, first, heads) = (2, 9, 1, 2);
+    let mut buffers = buffers(Dtype::F32, (rows, row, first, heads, 3));
+    // All heads count in the loss only where they were written: the rest of `out` is constant.
+    buffers[5].0.fill(0.0);
+    let dout = numbers(8, rows * row);
+    buffers.push((dout.clone(), Dtype::F32));
+    let inside: Vec<f32> = dout.iter().enumerate().map(|(i, d)| if i % row / 3 >= first { *d } else { 0.0 }).collect();
+    buffers[4].0 = inside;
+    check_slopes(
+        "heads' normalisation",
+        &buffers,
+        &[],
+        (0, 6),
+        &[(2, 4), (3, 5)],
+        &|b, v, _| b.head_norm_forward(v[0], v[1], v[2], v[3], row, first, heads, 1e-5),
+        &|b, v, _| {
+            b.head_norm_forward(v[0], v[1], v[2], v[3], row, first, heads, 1e-5);
+            b.head_norm_backward(v[4], v[5], v[2], v[3], v[1], row, first, heads);
+        },
+    );
+}
+
+#[test]
+fn the_other_heads_stay() {
+    let mut cpu = Cpu::new();
+    let [out, x] = [cpu.alloc(60, Dtype::F32), cpu.alloc(60, Dtype::F32)];
+    let (rstd, weight) = (cpu.alloc(4, Dtype::F32), cpu.alloc(5, Dtype::F32));
+    cpu.fill(out, 7.0);
+    cpu.upload(x, &numbers(1, 60));
+    cpu.head_norm_forward(out, rstd, x, weight, 30, 2, 2, 1e-6);
+    for (i, o) in cpu.slice(out).iter().enumerate() {
+        let inside = (2..4).contains(&(i % 30 / 5));
+        assert_eq!(*o, if inside { 0.0 } else { 7.0 }, "{i}");
+    }
+}

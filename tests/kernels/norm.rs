@@ -1,0 +1,65 @@
+//! Normalised rows by both formulas, with and without a bias, beside an f32 residual and without.
+
+use polder_compute::{Dtype, Norm, NormKind};
+
+use super::{Data, check_slopes, compare, numbers};
+
+const KINDS: [Norm; 2] = [Norm { kind: NormKind::Rms, eps: 1e-5 }, Norm { kind: NormKind::Layer, eps: 1e-5 }];
+
+/// Output, statistics, input, weight, bias, gradients of the output, the input, the weight and the bias; `rows` is the
+/// type of rows between operations, `residual` that of the input.
+fn buffers(n: usize, channels: usize, norm: Norm, rows: Dtype, residual: Dtype) -> Vec<Data> {
+    let weight: Vec<f32> = numbers(3, channels).iter().map(|w| 1.0 + 0.5 * w).collect();
+    // Rows stand far from zero, where a careless variance cancels.
+    let x: Vec<f32> = numbers(1, n * channels).iter().map(|x| x + 3.0).collect();
+    vec![
+        (vec![0.0; n * channels], rows),
+        (vec![0.0; n * norm.kind.n_stats()], Dtype::F32),
+        (x, residual),
+        (weight, Dtype::F32),
+        (numbers(4, channels), Dtype::F32),
+        (numbers(5, n * channels), rows),
+        (numbers(6, n * channels), residual),
+        (numbers(7, channels), Dtype::F32),
+        (numbers(8, channels), Dtype::F32),
+    ]
+}
+
+#[test]
+fn both_passes_agree_with_the_reference() {
+    for (n, channels) in [(1, 1), (3, 7), (64, 33), (65, 16), (300, 100)] {
+        for norm in KINDS {
+            for (rows, residual) in [(Dtype::F32, Dtype::F32), (Dtype::Bf16, Dtype::Bf16), (Dtype::Bf16, Dtype::F32)] {
+                for bias in [true, false] {
+                    let what = format!("{n} × {channels} {norm:?} {rows:?} {residual:?} {bias}");
+                    // With one channel the deviation is 0, and eps alone makes the factor: rounding is multiplied by 300.
+                    let tolerance = if channels == 1 { 1e-4 } else { 5e-6 };
+                    compare(&what, &buffers(n, channels, norm, rows, residual), &[], tolerance, &|b, v, _| {
+                        b.norm_forward(v[0], v[1], v[2], v[3], bias.then_some(v[4]), norm);
+                        b.norm_backward(v[6], v[7], bias.then_some(v[8]), v[5], v[2], v[3], v[1], norm);
+                    });
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_are_slopes() {
+    for norm in KINDS {
+        let mut buffers = buffers(3, 5, norm, Dtype::F32, Dtype::F32);
+        buffers[6..].iter_mut().for_each(|(b, _)| b.fill(0.0));
+        check_slopes(
+            &format!("{norm:?}"),
+            &buffers,
+            &[],
+            (0, 5),
+            &[(2, 6), (3, 7), (4, 8)],
+            &|b, v, _| b.norm_forward(v[0], v[1], v[2], v[3], Some(v[4]), norm),
+            &|b, v, _| {
+                b.norm_forward(v[0], v[1], v[2], v[3], Some(v[4]), norm);
+                b.norm_backward(v[6], v[7], Some(v[8]), v[5], v[2], v[3], v[1], norm);
+            },
+        );
+    }
+}

@@ -1,0 +1,28 @@
+//! Means over ranges of rows: long, short and empty ones.
+
+use super::{TYPES, check_slopes, compare, f32s, numbers};
+
+#[test]
+fn both_passes_agree_with_the_reference() {
+    for channels in [1, 7, 48] {
+        let ranges = [vec![0, 1, 1, 40, 40, 40, 45, 100, 0, 100]];
+        for (rows, pooled) in TYPES.into_iter().flat_map(|r| TYPES.map(|p| (r, p))) {
+            let buffers = [(numbers(1, 5 * channels), pooled), (numbers(2, 100 * channels), rows)];
+            compare("pool forward", &buffers, &ranges, 2e-6, &|b, v, r| b.pool_forward(v[0], v[1], r[0], channels));
+        }
+        // Ranges do not overlap in use; a sum that is rounded twice would not be within one rounding.
+        let ranges = [vec![0, 1, 1, 40, 40, 40, 45, 100]];
+        for (rows, pooled) in TYPES.into_iter().flat_map(|r| TYPES.map(|p| (r, p))) {
+            let buffers = [(numbers(1, 4 * channels), pooled), (numbers(2, 100 * channels), rows)];
+            compare("pool backward", &buffers, &ranges, 2e-6, &|b, v, r| b.pool_backward(v[1], v[0], r[0], channels));
+        }
+    }
+}
+
+#[test]
+fn gradients_are_slopes() {
+    let buffers = f32s([vec![0.0; 6], numbers(1, 15), numbers(2, 6), vec![0.0; 15]]);
+    check_slopes("pool", &buffers, &[vec![0, 3, 2, 5]], (0, 2), &[(1, 3)], &|b, v, r| b.pool_forward(v[0], v[1], r[0], 3), &|b, v, r| {
+        b.pool_backward(v[3], v[2], r[0], 3)
+    });
+}

@@ -14,11 +14,13 @@ mod gemv;
 mod head_norm;
 mod muon;
 mod norm;
+mod panel;
 mod plain;
 mod pool;
 mod rope;
 mod scratch;
 mod simd;
+mod tile;
 
 use crate::{Activation, AdamW, Attention, Backend, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, Muon, Norm, Rope, View};
 use arena::{Arena, alike, typed};

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::simd::{erf, exp, multiversion, tanh};
+use super::simd::{LANES, apply1, apply2, erf, exp, multiversion, tanh};
 use crate::Activation;
 use crate::number::Number;
 
@@ -63,34 +63,40 @@ fn tanh_slope(x: f32) -> f32 {
 
 #[inline(always)]
 fn map<T: Number>(out: &mut [T], x: &[T], f: impl Fn(f32) -> f32) {
-    for (o, x) in out.iter_mut().zip(x) {
-        *o = T::of(f(x.get()));
-    }
+    apply1(out, x, |_, x| f(x));
 }
 
 #[inline(always)]
 fn map_gated<T: Number>(out: &mut [T], x: &[T], f: impl Fn(f32) -> f32) {
     let (gate, up) = x.split_at(out.len());
-    for ((o, g), u) in out.iter_mut().zip(gate).zip(up) {
-        *o = T::of(f(g.get()) * u.get());
-    }
+    apply2(out, gate, up, |_, g, u| f(g) * u);
 }
 
 #[inline(always)]
 fn slope<T: Number>(dx: &mut [T], dout: &[T], x: &[T], f: impl Fn(f32) -> f32) {
-    for ((dx, d), x) in dx.iter_mut().zip(dout).zip(x) {
-        *dx = T::of(d.get() * f(x.get()));
-    }
+    apply2(dx, dout, x, |_, d, x| d * f(x));
 }
 
 #[inline(always)]
 fn slope_gated<T: Number>(dx: &mut [T], dout: &[T], x: &[T], f: impl Fn(f32) -> (f32, f32)) {
-    let (dgate, dup) = dx.split_at_mut(dout.len());
-    let (gate, up) = x.split_at(dout.len());
-    for ((((dg, du), d), g), u) in dgate.iter_mut().zip(dup).zip(dout).zip(gate).zip(up) {
-        let (d, (y, slope)) = (d.get(), f(g.get()));
-        *dg = T::of(d * u.get() * slope);
-        *du = T::of(d * y);
+    let n = dout.len();
+    let (dgate, dup) = dx.split_at_mut(n);
+    let (gate, up) = x.split_at(n);
+    let whole = n / LANES * LANES;
+    for at in (0..whole).step_by(LANES) {
+        let (Some(dg), Some(du)) = (dgate[at..].first_chunk_mut::<LANES>(), dup[at..].first_chunk_mut::<LANES>()) else { break };
+        let (Some(g), Some(u)) = (gate[at..].first_chunk::<LANES>(), up[at..].first_chunk::<LANES>()) else { break };
+        let Some(d) = dout[at..].first_chunk::<LANES>() else { break };
+        for i in 0..LANES {
+            let (y, slope) = f(g[i].get());
+            dg[i] = T::of(d[i].get() * u[i].get() * slope);
+            du[i] = T::of(d[i].get() * y);
+        }
+    }
+    for i in whole..n {
+        let (y, slope) = f(gate[i].get());
+        dgate[i] = T::of(dout[i].get() * up[i].get() * slope);
+        dup[i] = T::of(dout[i].get() * y);
     }
 }
 

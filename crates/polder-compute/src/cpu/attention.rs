@@ -1,11 +1,24 @@
-//! Attention with grouped-query heads, a row at a time: no (T, T) matrix is kept.
+//! Attention with grouped-query heads, in blocks of rows and of keys that stay in the cache: no (T, T) matrix is kept, and
+//! blocks of keys that no row of a block sees are passed over.
+//!
+//! # Source
+//! Dao, FlashAttention-2, 2023: running maxima and sums forwards, probabilities from the saved logarithms backwards.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::panel::{COLUMNS, ROWS, Source, pack, packed_len};
 use super::scratch;
-use super::simd::{exp, exp_sum, max_over, multiversion, sum_over};
+use super::simd::{LANES, exp, exp_sum, max_over, multiversion, sum_over};
+use super::tile::{Kind, Sums, tile};
 use crate::Attention;
 use crate::number::Number;
+
+/// Query rows of a block: a few panels.
+const QUERIES: usize = 4 * ROWS;
+/// Keys of a block, at most.
+const KEYS: usize = 16 * COLUMNS;
 
 /// A pointer that tasks share; each writes only its own elements.
 pub(super) struct Shared<T>(*mut T, usize);
@@ -29,73 +42,172 @@ impl<T> Shared<T> {
     }
 }
 
-/// The rows that a row sees; an empty range where there are none.
-fn seen(s: &Attention, documents: Option<&[i32]>, b: usize, row: usize) -> std::ops::Range<usize> {
-    let document = documents.map_or((0, s.time), |d| {
-        let at = 2 * (b * s.time + row);
-        (d[at] as usize, (d[at + 1] as usize).min(s.time))
-    });
-    let (from, to) = s.seen(row, document);
-    from..to.max(from)
+/// The rows that each row of a sequence sees.
+#[derive(Clone, Copy)]
+struct Sight<'a> {
+    shape: Attention,
+    documents: Option<&'a [i32]>,
+}
+
+impl Sight<'_> {
+    fn of(&self, b: usize, row: usize) -> Range<usize> {
+        let document = self.documents.map_or((0, self.shape.time), |d| {
+            let at = 2 * (b * self.shape.time + row);
+            (d[at] as usize, (d[at + 1] as usize).min(self.shape.time))
+        });
+        let (from, to) = self.shape.seen(row, document);
+        from..to.max(from)
+    }
+
+    /// Blocks of keys that some of the rows see; each begins at a panel's edge.
+    fn blocks(&self, b: usize, rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+        let seen = rows.map(|row| self.of(b, row)).filter(|seen| !seen.is_empty());
+        let (from, to) = seen.fold((usize::MAX, 0), |(from, to), seen| (from.min(seen.start), to.max(seen.end)));
+        let from = if to == 0 { 0 } else { from / COLUMNS * COLUMNS };
+        (from..to).step_by(KEYS).map(move |first| first..to.min(first + KEYS))
+    }
+}
+
+/// Rounded up to whole panels of columns.
+fn wide(n: usize) -> usize {
+    n.next_multiple_of(COLUMNS)
 }
 
 multiversion! {
-    fn scores_of<T: Number>(scores: &mut [f32], query: &[T], keys: &[T], row: usize, scale: f32) {
-        for (score, key) in scores.iter_mut().zip(keys.chunks(row)) {
-            *score = sum_over(query, &key[..query.len()], |q, k| q * k) * scale;
+    fn put(out: &mut [f32], sums: &[f32], factor: f32, add: bool) {
+        for (o, s) in out.as_chunks_mut::<LANES>().0.iter_mut().zip(sums.as_chunks::<LANES>().0) {
+            for i in 0..LANES {
+                o[i] = if add { o[i] + s[i] } else { s[i] * factor };
+            }
         }
     }
 }
 
+/// Panels of one operand: `steps` of them, of which those from `first` on are multiplied.
+#[derive(Clone, Copy)]
+struct Panels<'a> {
+    numbers: &'a [u32],
+    steps: usize,
+    first: usize,
+}
+
+impl<'a> Panels<'a> {
+    fn get<const W: usize>(&self, panel: usize, n: usize) -> &'a [u32] {
+        &self.numbers[(panel * self.steps + self.first) * W..][..n * W]
+    }
+}
+
+/// `out (rows, columns) = factor · a · b`, or `+= a · b`, over `n` steps; `out` has rows of `stride`, whole panels wide.
+#[allow(clippy::too_many_arguments)]
+fn product(
+    out: &mut [f32],
+    stride: usize,
+    (rows, columns): (usize, usize),
+    a: Panels,
+    b: Panels,
+    n: usize,
+    factor: f32,
+    add: bool,
+    kind: Kind,
+) {
+    let mut sums: Sums = [0.0; ROWS * COLUMNS];
+    for j in 0..columns.div_ceil(COLUMNS) {
+        let b = b.get::<COLUMNS>(j, n);
+        for i in 0..rows.div_ceil(ROWS) {
+            let rows = ROWS.min(rows - i * ROWS);
+            tile(&mut sums, a.get::<ROWS>(i, n), b, rows, kind);
+            for (r, sums) in sums.chunks_exact(COLUMNS).enumerate().take(rows) {
+                put(&mut out[(i * ROWS + r) * stride + j * COLUMNS..][..COLUMNS], sums, factor, add);
+            }
+        }
+    }
+}
+
+/// Packs a matrix whole.
+fn pack_all<'a, T: Number, const W: usize>(space: &'a mut [u32], source: Source<T>, kind: Kind) -> Panels<'a> {
+    let steps = kind.steps(source.terms);
+    let len = packed_len::<W>(source.lanes, source.terms, kind);
+    for (i, out) in space[..len].chunks_exact_mut(W * steps).enumerate() {
+        pack::<T, W>(out, source, i, kind);
+    }
+    Panels { numbers: &space[..len], steps, first: 0 }
+}
+
 multiversion! {
-    fn softmax(scores: &mut [f32]) -> f32 {
-        let max = max_over(scores, |x| x);
-        let sum = exp_sum(scores, max);
-        let factor = 1.0 / sum;
-        for x in scores.iter_mut() {
+    /// One row of a block: scores become e^(score − max) where they are seen and 0 elsewhere. Returns the new maximum and
+    /// the sum.
+    fn weigh(scores: &mut [f32], seen_from: usize, seen_to: usize, max: f32) -> (f32, f32) {
+        let (before, rest) = scores.split_at_mut(seen_from);
+        let (seen, behind) = rest.split_at_mut(seen_to - seen_from);
+        before.fill(0.0);
+        behind.fill(0.0);
+        let new = max_over(seen, |x| x);
+        let new = if new > max { new } else { max };
+        (new, exp_sum(seen, new))
+    }
+}
+
+multiversion! {
+    fn scale(x: &mut [f32], factor: f32) {
+        for x in x {
             *x *= factor;
         }
-        max + sum.ln()
     }
 }
 
 multiversion! {
-    fn mix<T: Number>(out: &mut [f32], p: &[f32], values: &[T], row: usize) {
-        out.fill(0.0);
-        for (p, value) in p.iter().zip(values.chunks(row)) {
-            for (o, v) in out.iter_mut().zip(value) {
-                *o += p * v.get();
-            }
-        }
-    }
-}
-
-multiversion! {
-    fn store<T: Number>(out: &mut [T], x: &[f32]) {
+    fn store<T: Number>(out: &mut [T], x: &[f32], factor: f32) {
         for (o, x) in out.iter_mut().zip(x) {
-            *o = T::of(*x);
+            *o = T::of(*x * factor);
         }
     }
 }
 
 multiversion! {
-    #[allow(clippy::too_many_arguments)]
-    fn backward_row<T: Number>(
-        dq: &mut [f32], dk: &mut [f32], dv: &mut [f32], scores: &[f32], query: &[T], dout: &[T], keys: &[T], values: &[T], row: usize,
-        numbers: (f32, f32, f32),
-    ) {
-        let (head, (lse, dot, scale)) = (query.len(), numbers);
-        for (t, score) in scores.iter().enumerate() {
-            let (key, value) = (&keys[t * row..][..head], &values[t * row..][..head]);
-            let p = exp(score - lse);
-            let ds = p * (sum_over(dout, value, |d, v| d * v) - dot) * scale;
-            for d in 0..head {
-                dq[d] += ds * key[d].get();
-                dk[t * head + d] += ds * query[d].get();
-                dv[t * head + d] += p * dout[d].get();
+    fn inner<T: Number>(a: &[T], b: &[T]) -> f32 {
+        sum_over(a, b, |a, b| a * b)
+    }
+}
+
+multiversion! {
+    /// One row of a block: scores become probabilities, and their gradients those of the scores before they were scaled.
+    fn slopes(scores: &mut [f32], dprob: &mut [f32], from: usize, to: usize, lse: f32, dot: f32, scale: f32) {
+        let whole = scores[from..to].as_chunks_mut::<LANES>().0.iter_mut().zip(dprob[from..to].as_chunks_mut::<LANES>().0);
+        for (s, d) in whole {
+            for i in 0..LANES {
+                let p = exp(s[i] - lse);
+                d[i] = p * (d[i] - dot) * scale;
+                s[i] = p;
             }
         }
+        let rest = from + (to - from) / LANES * LANES;
+        for (s, d) in scores[rest..to].iter_mut().zip(&mut dprob[rest..to]) {
+            let p = exp(*s - lse);
+            *d = p * (*d - dot) * scale;
+            *s = p;
+        }
+        scores[..from].fill(0.0);
+        dprob[..from].fill(0.0);
+        scores[to..].fill(0.0);
+        dprob[to..].fill(0.0);
     }
+}
+
+/// Lends probabilities as the type that they are multiplied as: f32 where they stand, bf16 in space of their own.
+fn stored<'a, T: Number>(x: &'a mut [f32], space: &'a mut [T]) -> &'a [T] {
+    if let Ok(same) = bytemuck::try_cast_slice::<f32, T>(x)
+        && T::DTYPE == crate::Dtype::F32
+    {
+        return &same[..x.len()];
+    }
+    let space = &mut space[..x.len()];
+    store(space, x, 1.0);
+    space
+}
+
+/// Numbers of `T` that [`stored`] needs for a block.
+fn stored_len<T: Number>(len: usize) -> usize {
+    if T::DTYPE == crate::Dtype::F32 { 0 } else { len }
 }
 
 /// `out (B·T, H·D) = softmax(q·kᵀ/√D)·v` over the rows that each row sees; saves `lse (B, H, T)`.
@@ -104,29 +216,104 @@ multiversion! {
 /// When a slice does not have the shape's size.
 pub fn attention_forward<T: Number>(out: &mut [T], lse: &mut [f32], qkv: &[T], documents: Option<&[i32]>, shape: Attention) {
     let Attention { batch, time, n_heads, n_kv_heads, head, .. } = shape;
-    let (row, out_row, group) = (shape.row(), n_heads * head, n_heads / n_kv_heads);
-    assert_eq!((out.len(), qkv.len()), (batch * time * out_row, batch * time * row), "sizes of {shape:?}");
+    assert_eq!((out.len(), qkv.len()), (batch * time * n_heads * head, batch * time * shape.row()), "sizes of {shape:?}");
     assert_eq!((lse.len(), n_heads % n_kv_heads), (batch * n_heads * time, 0), "sizes of {shape:?}");
-    let (out, scale) = (Shared::new(out), shape.scale() as f32);
-    lse.par_chunks_mut(time).enumerate().for_each(|(task, lse)| {
-        let (b, h) = (task / n_heads, task % n_heads);
-        let (key, value) = ((n_heads + h / group) * head, (n_heads + n_kv_heads + h / group) * head);
-        let base = &qkv[b * time * row..][..time * row];
-        scratch::with::<f32, _>(time + head, |space| {
-            let (mixed, scores) = space.split_at_mut(head);
-            for (t, lse) in lse.iter_mut().enumerate() {
-                let seen = seen(&shape, documents, b, t);
-                let scores = &mut scores[..seen.len()];
-                *lse = 0.0;
-                mixed.fill(0.0);
-                if !seen.is_empty() {
-                    scores_of(scores, &base[t * row + h * head..][..head], &base[seen.start * row + key..], row, scale);
-                    *lse = softmax(scores);
-                    mix(mixed, scores, &base[seen.start * row + value..], row);
+    let (out, lse, sight) = (Shared::new(out), Shared::new(lse), Sight { shape, documents });
+    let group = n_heads / n_kv_heads;
+    (0..batch * n_kv_heads).into_par_iter().for_each(|task| {
+        let (b, kv) = (task / n_kv_heads, task % n_kv_heads);
+        let kind = Kind::of(T::DTYPE);
+        let n_keys = packed_len::<COLUMNS>(time, head, kind);
+        let n_values = packed_len::<COLUMNS>(head, time, kind);
+        scratch::with::<u32, _>(n_keys + n_values, |space| {
+            let (keys, values) = space.split_at_mut(n_keys);
+            let rows = &qkv[b * time * shape.row()..][..time * shape.row()];
+            let keys = pack_all::<T, COLUMNS>(keys, heads_source(rows, &shape, n_heads + kv, true, 0..time), kind);
+            let values = pack_all::<T, COLUMNS>(values, heads_source(rows, &shape, n_heads + n_kv_heads + kv, false, 0..time), kind);
+            for h in kv * group..(kv + 1) * group {
+                for first in (0..time).step_by(QUERIES) {
+                    let place = first..time.min(first + QUERIES);
+                    forward_block(&out, &lse, rows, keys, values, sight, (b, h), place, kind);
                 }
-                // SAFETY: this row's part of this head belongs to this task alone.
-                store(unsafe { out.slice((b * time + t) * out_row + h * head, head) }, mixed);
             }
+        });
+    });
+}
+
+/// One head's part of a sequence's packed rows: rows as lanes and the head's numbers as terms, or the other way round.
+fn heads_source<'a, T>(rows: &'a [T], shape: &Attention, head: usize, rows_are_lanes: bool, range: Range<usize>) -> Source<'a, T> {
+    strided(rows, shape.row(), head * shape.head, shape.head, rows_are_lanes, range)
+}
+
+fn strided<T>(rows: &[T], row: usize, first: usize, width: usize, rows_are_lanes: bool, range: Range<usize>) -> Source<'_, T> {
+    let numbers = &rows[range.start * row + first..];
+    let (lanes, terms) = if rows_are_lanes { (range.len(), width) } else { (width, range.len()) };
+    Source { numbers, stride: row, terms_together: rows_are_lanes, lanes, terms }
+}
+
+#[allow(clippy::too_many_arguments)]
+fn forward_block<T: Number>(
+    out: &Shared<T>,
+    lse: &Shared<f32>,
+    rows: &[T],
+    keys: Panels,
+    values: Panels,
+    sight: Sight,
+    (b, h): (usize, usize),
+    place: Range<usize>,
+    kind: Kind,
+) {
+    let Attention { time, n_heads, head, .. } = sight.shape;
+    let (n, width) = (place.len(), wide(head));
+    let n_queries = packed_len::<ROWS>(QUERIES, head, kind);
+    let n_probs = packed_len::<ROWS>(QUERIES, KEYS, kind);
+    let n_block = QUERIES * KEYS;
+    scratch::with::<u32, _>(n_queries + n_probs, |packed| {
+        let (queries, probs) = packed.split_at_mut(n_queries);
+        let queries = pack_all::<T, ROWS>(queries, heads_source(rows, &sight.shape, h, true, place.clone()), kind);
+        scratch::with::<T, _>(stored_len::<T>(n_block), |rounded| {
+            scratch::with::<f32, _>(n_block + QUERIES * width, |space| {
+                let (scores, mixed) = space.split_at_mut(n_block);
+                let (mut maxima, mut sums) = ([f32::NEG_INFINITY; QUERIES], [0f32; QUERIES]);
+                mixed.fill(0.0);
+                for block in sight.blocks(b, place.clone()) {
+                    let stride = wide(block.len());
+                    let b_keys = Panels { numbers: &keys.numbers[block.start * keys.steps..], ..keys };
+                    let factor = sight.shape.scale() as f32;
+                    product(scores, stride, (n, block.len()), queries, b_keys, kind.steps(head), factor, false, kind);
+                    for r in 0..n {
+                        let seen = sight.of(b, place.start + r);
+                        let from = seen.start.clamp(block.start, block.end) - block.start;
+                        let to = (seen.end.clamp(block.start, block.end) - block.start).max(from);
+                        let scores = &mut scores[r * stride..][..stride];
+                        if from == to {
+                            scores.fill(0.0);
+                            continue;
+                        }
+                        let (max, sum) = weigh(scores, from, to, maxima[r]);
+                        if max > maxima[r] && sums[r] > 0.0 {
+                            let factor = exp(maxima[r] - max);
+                            sums[r] *= factor;
+                            scale(&mut mixed[r * width..][..width], factor);
+                        }
+                        (maxima[r], sums[r]) = (max, sums[r] + sum);
+                    }
+                    let probabilities: &[T] = stored(&mut scores[..n * stride], rounded);
+                    let source = strided(probabilities, stride, 0, block.len(), true, 0..n);
+                    let a = pack_all::<T, ROWS>(probs, source, kind);
+                    let b = Panels { first: block.start / kind.terms(), ..values };
+                    product(mixed, width, (n, head), a, b, a.steps, 1.0, true, kind);
+                }
+                for r in 0..n {
+                    let row = place.start + r;
+                    let factor = if sums[r] > 0.0 { 1.0 / sums[r] } else { 0.0 };
+                    // SAFETY: this row's part of this head belongs to this task alone.
+                    let (out, lse) =
+                        unsafe { (out.slice(((b * time + row) * n_heads + h) * head, head), lse.slice((b * n_heads + h) * time + row, 1)) };
+                    store(out, &mixed[r * width..][..head], factor);
+                    lse[0] = if sums[r] > 0.0 { maxima[r] + sums[r].ln() } else { 0.0 };
+                }
+            });
         });
     });
 }
@@ -145,48 +332,124 @@ pub fn attention_backward<T: Number>(
     shape: Attention,
 ) {
     let Attention { batch, time, n_heads, n_kv_heads, head, .. } = shape;
-    let (row, out_row, group) = (shape.row(), n_heads * head, n_heads / n_kv_heads);
-    assert_eq!((dqkv.len(), qkv.len(), dout.len()), (batch * time * row, dqkv.len(), batch * time * out_row), "sizes of {shape:?}");
-    assert_eq!((out.len(), lse.len()), (dout.len(), batch * n_heads * time), "sizes of {shape:?}");
-    let (dqkv, scale) = (Shared::new(dqkv), shape.scale() as f32);
+    let out_row = n_heads * head;
+    assert_eq!((dqkv.len(), qkv.len()), (batch * time * shape.row(), batch * time * shape.row()), "sizes of {shape:?}");
+    assert_eq!((dout.len(), out.len()), (batch * time * out_row, batch * time * out_row), "sizes of {shape:?}");
+    assert_eq!((lse.len(), n_heads % n_kv_heads), (batch * n_heads * time, 0), "sizes of {shape:?}");
+    let (dqkv, sight, group) = (Shared::new(dqkv), Sight { shape, documents }, n_heads / n_kv_heads);
     (0..batch * n_kv_heads).into_par_iter().for_each(|task| {
         let (b, kv) = (task / n_kv_heads, task % n_kv_heads);
-        let base = &qkv[b * time * row..][..time * row];
-        let (key, value) = ((n_heads + kv) * head, (n_heads + n_kv_heads + kv) * head);
-        scratch::with::<f32, _>(time + head + 2 * time * head, |space| {
-            let (scores, space) = space.split_at_mut(time);
-            let (dq, space) = space.split_at_mut(head);
-            let (dk, dv) = space.split_at_mut(time * head);
-            dk.fill(0.0);
-            dv.fill(0.0);
-            for h in kv * group..(kv + 1) * group {
-                for t in 0..time {
-                    let seen = seen(&shape, documents, b, t);
-                    let query = &base[t * row + h * head..][..head];
-                    let place = (b * time + t) * out_row + h * head;
-                    let (dout, out) = (&dout[place..][..head], &out[place..][..head]);
-                    dq.fill(0.0);
-                    if !seen.is_empty() {
-                        let scores = &mut scores[..seen.len()];
-                        let (keys, values) = (&base[seen.start * row + key..], &base[seen.start * row + value..]);
-                        scores_of(scores, query, keys, row, scale);
-                        let dot = sum_over(dout, out, |d, o| d * o);
-                        let numbers = (lse[(b * n_heads + h) * time + t], dot, scale);
-                        let (dk, dv) = (&mut dk[seen.start * head..], &mut dv[seen.start * head..]);
-                        backward_row(dq, dk, dv, scores, query, dout, keys, values, row, numbers);
+        let (kind, width) = (Kind::of(T::DTYPE), wide(head));
+        let n_lanes = packed_len::<COLUMNS>(time, head, kind);
+        let n_terms = packed_len::<COLUMNS>(head, time, kind);
+        let rows = &qkv[b * time * shape.row()..][..time * shape.row()];
+        let (key, value) = (n_heads + kv, n_heads + n_kv_heads + kv);
+        scratch::with::<u32, _>(2 * n_lanes + n_terms, |packed| {
+            let (keys, packed) = packed.split_at_mut(n_lanes);
+            let (values, key_terms) = packed.split_at_mut(n_lanes);
+            let sequence = Sequence {
+                rows,
+                dout: &dout[b * time * out_row..][..time * out_row],
+                out: &out[b * time * out_row..][..time * out_row],
+                lse: &lse[b * n_heads * time..][..n_heads * time],
+                keys: pack_all::<T, COLUMNS>(keys, heads_source(rows, &shape, key, true, 0..time), kind),
+                values: pack_all::<T, COLUMNS>(values, heads_source(rows, &shape, value, true, 0..time), kind),
+                key_terms: pack_all::<T, COLUMNS>(key_terms, heads_source(rows, &shape, key, false, 0..time), kind),
+                sight,
+                b,
+                kind,
+            };
+            scratch::with::<f32, _>(2 * time * width, |grads| {
+                grads.fill(0.0);
+                let (dk, dv) = grads.split_at_mut(time * width);
+                for h in kv * group..(kv + 1) * group {
+                    for first in (0..time).step_by(QUERIES) {
+                        backward_block(&dqkv, dk, dv, &sequence, h, first..time.min(first + QUERIES));
                     }
+                }
+                for t in 0..time {
+                    let place = (b * time + t) * shape.row();
+                    // SAFETY: this row's parts of this key head belong to this task alone.
+                    unsafe {
+                        store(dqkv.slice(place + key * head, head), &dk[t * width..][..head], 1.0);
+                        store(dqkv.slice(place + value * head, head), &dv[t * width..][..head], 1.0);
+                    }
+                }
+            });
+        });
+    });
+}
+
+/// What the backward pass reads of one sequence and key head.
+struct Sequence<'a, T> {
+    rows: &'a [T],
+    dout: &'a [T],
+    out: &'a [T],
+    lse: &'a [f32],
+    keys: Panels<'a>,
+    values: Panels<'a>,
+    key_terms: Panels<'a>,
+    sight: Sight<'a>,
+    b: usize,
+    kind: Kind,
+}
+
+fn backward_block<T: Number>(dqkv: &Shared<T>, dk: &mut [f32], dv: &mut [f32], s: &Sequence<T>, h: usize, place: Range<usize>) {
+    let (shape, kind) = (s.sight.shape, s.kind);
+    let Attention { time, n_heads, head, .. } = shape;
+    let (n, width, out_row, factor) = (place.len(), wide(head), n_heads * head, shape.scale() as f32);
+    let (n_left, n_right) = (packed_len::<ROWS>(QUERIES, head, kind), packed_len::<COLUMNS>(head, QUERIES, kind));
+    let n_slopes = packed_len::<ROWS>(QUERIES, KEYS, kind).max(packed_len::<ROWS>(KEYS, QUERIES, kind));
+    let n_block = QUERIES * KEYS;
+    scratch::with::<u32, _>(2 * n_left + 2 * n_right + n_slopes, |packed| {
+        let (queries, packed) = packed.split_at_mut(n_left);
+        let (douts, packed) = packed.split_at_mut(n_left);
+        let (query_terms, packed) = packed.split_at_mut(n_right);
+        let (dout_terms, slopes_space) = packed.split_at_mut(n_right);
+        let of_dout = |lanes| strided(s.dout, out_row, h * head, head, lanes, place.clone());
+        let queries = pack_all::<T, ROWS>(queries, heads_source(s.rows, &shape, h, true, place.clone()), kind);
+        let douts = pack_all::<T, ROWS>(douts, of_dout(true), kind);
+        let query_terms = pack_all::<T, COLUMNS>(query_terms, heads_source(s.rows, &shape, h, false, place.clone()), kind);
+        let dout_terms = pack_all::<T, COLUMNS>(dout_terms, of_dout(false), kind);
+        scratch::with::<T, _>(2 * stored_len::<T>(n_block), |rounded| {
+            let (rounded_p, rounded_ds) = rounded.split_at_mut(rounded.len() / 2);
+            scratch::with::<f32, _>(2 * n_block + QUERIES * width, |space| {
+                let (scores, space) = space.split_at_mut(n_block);
+                let (dprobs, dq) = space.split_at_mut(n_block);
+                dq.fill(0.0);
+                for block in s.sight.blocks(s.b, place.clone()) {
+                    let (m, stride) = (block.len(), wide(block.len()));
+                    let of_block = |panels: Panels<'_>| block.start * panels.steps;
+                    let keys = Panels { numbers: &s.keys.numbers[of_block(s.keys)..], ..s.keys };
+                    let values = Panels { numbers: &s.values.numbers[of_block(s.values)..], ..s.values };
+                    product(scores, stride, (n, m), queries, keys, queries.steps, factor, false, kind);
+                    product(dprobs, stride, (n, m), douts, values, douts.steps, 1.0, false, kind);
+                    for r in 0..n {
+                        let row = place.start + r;
+                        let seen = s.sight.of(s.b, row);
+                        let from = seen.start.clamp(block.start, block.end) - block.start;
+                        let to = (seen.end.clamp(block.start, block.end) - block.start).max(from);
+                        let at = row * out_row + h * head;
+                        let dot = inner(&s.dout[at..][..head], &s.out[at..][..head]);
+                        let (scores, dprobs) = (&mut scores[r * stride..][..stride], &mut dprobs[r * stride..][..stride]);
+                        slopes(scores, dprobs, from, to, s.lse[h * time + row], dot, factor);
+                    }
+                    let p: &[T] = stored(&mut scores[..n * stride], rounded_p);
+                    let ds: &[T] = stored(&mut dprobs[..n * stride], rounded_ds);
+                    let a = pack_all::<T, ROWS>(slopes_space, strided(ds, stride, 0, m, true, 0..n), kind);
+                    let keys = Panels { first: block.start / kind.terms(), ..s.key_terms };
+                    product(dq, width, (n, head), a, keys, a.steps, 1.0, true, kind);
+                    for (grads, from, right) in [(&mut *dk, ds, query_terms), (&mut *dv, p, dout_terms)] {
+                        let a = pack_all::<T, ROWS>(slopes_space, strided(from, stride, 0, m, false, 0..n), kind);
+                        product(&mut grads[block.start * width..], width, (m, head), a, right, a.steps, 1.0, true, kind);
+                    }
+                }
+                for r in 0..n {
+                    let at = (s.b * time + place.start + r) * shape.row() + h * head;
                     // SAFETY: this row's part of this head belongs to this task alone.
-                    store(unsafe { dqkv.slice((b * time + t) * row + h * head, head) }, dq);
+                    store(unsafe { dqkv.slice(at, head) }, &dq[r * width..][..head], 1.0);
                 }
-            }
-            for t in 0..time {
-                let place = (b * time + t) * row;
-                // SAFETY: this row's parts of this key head belong to this task alone.
-                unsafe {
-                    store(dqkv.slice(place + key, head), &dk[t * head..][..head]);
-                    store(dqkv.slice(place + value, head), &dv[t * head..][..head]);
-                }
-            }
+            });
         });
     });
 }

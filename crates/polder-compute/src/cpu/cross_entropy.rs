@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::simd::{exp, max_over, multiversion, sum_over, tanh};
+use super::simd::{apply0, exp, max_over, multiversion, sum_over, tanh};
 use crate::CrossEntropy;
 use crate::number::Number;
 
@@ -30,14 +30,12 @@ multiversion! {
     /// Each logit becomes `factor · e^(logit − max)`, times the slope of the cap.
     fn weigh<T: Number>(logits: &mut [T], max: f32, factor: f32, cap: f32) {
         if cap > 0.0 {
-            for x in logits {
-                let (y, slope) = capped(x.get(), cap);
-                *x = T::of(exp(y - max) * factor * slope);
-            }
+            apply0(logits, |x| {
+                let (y, slope) = capped(x, cap);
+                exp(y - max) * factor * slope
+            });
         } else {
-            for x in logits {
-                *x = T::of(exp(x.get() - max) * factor);
-            }
+            apply0(logits, |x| exp(x - max) * factor);
         }
     }
 }

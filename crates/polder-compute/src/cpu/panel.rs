@@ -29,7 +29,7 @@ pub struct Source<'a, T> {
 }
 
 /// Numbers of 32 bits that the panels of a matrix take.
-pub fn len<const W: usize>(lanes: usize, terms: usize, kind: Kind) -> usize {
+pub fn packed_len<const W: usize>(lanes: usize, terms: usize, kind: Kind) -> usize {
     lanes.div_ceil(W) * W * kind.steps(terms)
 }
 

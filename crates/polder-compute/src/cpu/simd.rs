@@ -50,7 +50,8 @@ pub fn exp(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0;
     let x = if x < -87.0 { -87.0 } else { x };
     let x = if x > 88.0 { 88.0 } else { x };
-    let n = (x * std::f32::consts::LOG2_E + ROUND) - ROUND;
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
     // ln 2 in two parts, so that n·ln 2 is exact enough.
     let r = (x - n * 0.693_359_4) - n * -2.121_944_4e-4;
     let p = 1.987_569_1e-4;
@@ -60,9 +61,8 @@ pub fn exp(x: f32) -> f32 {
     let p = p * r + 1.666_666_5e-1;
     let p = p * r + 0.5;
     let e = p * r * r + r + 1.0;
-    // `n` is integral and within ±127, and NaN casts to 0 while `e` stays NaN.
-    let bits = ((n as i32 + 127) as u32) << 23;
-    e * f32::from_bits(bits)
+    // The sum's lowest bits hold `n`, within ±127; a cast would not vectorise. Of a NaN they hold anything, and `e` is NaN.
+    e * f32::from_bits((shifted.to_bits().wrapping_add(127)) << 23)
 }
 
 /// Sums the lanes of a loop in a fixed order.
@@ -74,6 +74,53 @@ pub fn reduce(lanes: [f32; LANES]) -> f32 {
     }
     ((half[0] + half[4]) + (half[1] + half[5])) + ((half[2] + half[6]) + (half[3] + half[7]))
 }
+
+macro_rules! same {
+    ($type:ident) => {
+        f32
+    };
+}
+
+/// Defines a loop over slices of one length: `out = f(out, inputs…)`, sixteen numbers at a time.
+///
+/// Chains of `zip` vectorise less surely.
+macro_rules! loops {
+    ($(#[$meta:meta])* $name:ident($($arg:ident: $type:ident),*)) => {
+        $(#[$meta])*
+        #[inline(always)]
+        pub fn $name<O: Number, $($type: Number),*>(out: &mut [O], $($arg: &[$type],)* f: impl Fn(f32, $(same!($type)),*) -> f32) {
+            let n = out.len();
+            $(let $arg = &$arg[..n];)*
+            let whole = n / LANES * LANES;
+            for at in (0..whole).step_by(LANES) {
+                let Some(o) = out[at..].first_chunk_mut::<LANES>() else { break };
+                $(let Some($arg) = $arg[at..].first_chunk::<LANES>() else { break };)*
+                for i in 0..LANES {
+                    o[i] = O::of(f(o[i].get(), $($arg[i].get()),*));
+                }
+            }
+            for i in whole..n {
+                out[i] = O::of(f(out[i].get(), $($arg[i].get()),*));
+            }
+        }
+    };
+}
+loops!(
+    /// `out = f(out)`.
+    apply0()
+);
+loops!(
+    /// `out = f(out, a)`.
+    apply1(a: A)
+);
+loops!(
+    /// `out = f(out, a, b)`.
+    apply2(a: A, b: B)
+);
+loops!(
+    /// `out = f(out, a, b, c)`.
+    apply3(a: A, b: B, c: C)
+);
 
 /// Σ f(aᵢ, bᵢ) in fixed lanes.
 #[inline(always)]

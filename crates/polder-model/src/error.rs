@@ -52,6 +52,14 @@ pub enum ModelError {
         #[source]
         source: safetensors::SafeTensorError,
     },
+    /// The weights' file is not whole, or no safetensors file.
+    #[error("`{path}` is not a whole safetensors file: {reason}")]
+    TensorFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// The weights do not belong to the configuration.
     #[error("the weights do not fit the configuration: {reason}")]
     Tensors {
@@ -64,6 +72,15 @@ pub enum ModelError {
         /// What is wrong.
         reason: String,
     },
+    /// A file of weights could not be written.
+    #[error("cannot write `{path}`")]
+    WriteTensors {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// It could not be written.
     #[error(transparent)]
     Write(#[from] WholeError),
@@ -73,12 +90,16 @@ impl Advice for ModelError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Read { .. } => Some("Look at the models that are there with `polder model list`.".into()),
-            Self::Parse { .. } | Self::Safetensors { .. } | Self::Tensors { .. } => {
+            Self::Parse { .. } | Self::Safetensors { .. } | Self::TensorFile { .. } | Self::Tensors { .. } => {
                 Some("Remove the model's folder and run the step that made it again, or copy it in whole.".into())
             }
             Self::Unsupported { .. } | Self::Config { .. } => {
-                Some("Choose one of the model types that `polder model plan` prints, or a plain Llama model.".into())
+                Some("Choose one of the model types that `polder model plan` prints, or a Llama, Qwen 2, Qwen 3, GPT-2, BERT or ModernBERT model.".into())
             }
+            Self::WriteTensors { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                Some("The disk is full. Free some space and run the same command again; nothing was lost.".into())
+            }
+            Self::WriteTensors { .. } => Some("Check who owns that folder and whether it can be written.".into()),
             Self::Input { .. } => None,
             Self::Write(e) => e.hint(),
         }

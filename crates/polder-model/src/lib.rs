@@ -1,7 +1,7 @@
 //! Model families over `polder_compute::Backend`: configuration, table of parameters, weights on disk, forward and backward.
 //!
-//! One family so far, the Llama-style decoder. It knows no data and no schedule. Start with [`ModelConfig`], then
-//! [`Weights`] (what a model is) and [`Network`] (what it computes).
+//! Four families: Llama-style and GPT-2 decoders, BERT and ModernBERT encoders. It knows no data and no schedule. Start
+//! with [`ModelConfig`] and its [`Parts`], then [`Weights`] (what a model is) and [`Network`] (what it computes).
 
 mod adapter;
 mod config;
@@ -12,9 +12,9 @@ mod table;
 mod weights;
 
 pub use adapter::{ADAPTER_CONFIG_FILE, ADAPTER_TENSORS_FILE};
-pub use config::ModelConfig;
+pub use config::{AttentionBias, Family, Head, Llama, ModelConfig, ModernBert, NormPlace, Parts, Pooling, Positions};
 pub use error::ModelError;
-pub use network::{Loss, Network};
-pub use preset::{PRESETS, Preset, preset};
-pub use table::{Param, ParamTable};
-pub use weights::{Layer, Weights, read_numbers};
+pub use network::{Batch, Loss, MuonStep, Network, NetworkOptions, memory_bytes};
+pub use preset::{FAMILIES, PRESETS, Preset, PresetRow, preset, preset_table};
+pub use table::{Group, Init, Param, ParamTable};
+pub use weights::{Layer, Linear, Normalisation, Weights, read_numbers};

@@ -1,10 +1,28 @@
-//! Forward and backward of the Llama-style decoder, written once, by hand, over any backend.
+//! A model on a backend: forward and backward of all families, written once, by hand.
+//!
+//! Blocks read top to bottom in `network/layers.rs` (attention, feed-forward, where the norms stand) and
+//! `network/head.rs` (which rows are judged, and the loss). The residual stream and all gradients of parameters are f32;
+//! rows between products have the type that the options say, and so have the matrices they meet, beside f32 masters.
 
-use polder_compute::{Attention, Backend, Cpu, Gemm, IdView, Rope, View};
+use polder_compute::{Backend, Cpu, CrossEntropy, Dtype, Gemm, IdView, Rope, View};
 
-use crate::{ModelConfig, ModelError, ParamTable, Weights};
+use crate::table::{Linear, Place};
+use crate::{Head, ModelConfig, ModelError, ParamTable, Parts, Pooling, Weights};
 
-/// Sum of losses over tokens, in nats, and how many tokens it is over.
+mod activations;
+mod batch;
+mod head;
+mod layers;
+mod update;
+
+pub use activations::memory_bytes;
+pub use batch::Batch;
+pub use update::MuonStep;
+
+use activations::Activations;
+use batch::Judged;
+
+/// Sum of losses over tokens (of a classifier: over texts), in nats, and how many it is over.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Loss {
     /// Σ −ln p(target).
@@ -28,119 +46,140 @@ impl std::ops::AddAssign for Loss {
     }
 }
 
-/// What a layer keeps for the backward pass.
-struct LayerViews {
-    x: View,
-    norm: View,
-    rstd: View,
-    qkv: View,
-    attention: View,
-    lse: View,
-    middle: View,
-    post_norm: View,
-    post_rstd: View,
-    gate_up: View,
-    act: View,
+/// How a network is laid out and judged.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NetworkOptions {
+    /// B: the most sequences at once.
+    pub batch: usize,
+    /// T: tokens a sequence.
+    pub time: usize,
+    /// How rows between products, and the matrices they meet, are stored.
+    pub dtype: Dtype,
+    /// Weight of ln² of the softmax's sum in what gradients descend.
+    pub z_loss: f32,
+    /// It only judges: no gradients are kept.
+    pub frozen: bool,
+}
+
+impl NetworkOptions {
+    /// Plain f32.
+    pub fn new(batch: usize, time: usize) -> Self {
+        Self { batch, time, dtype: Dtype::F32, z_loss: 0.0, frozen: false }
+    }
 }
 
 /// Parameters, gradients, moments and activations of one model on one backend, for batches of a fixed size.
 pub struct Network<B: Backend> {
     backend: B,
     config: ModelConfig,
+    parts: Parts,
     table: ParamTable,
-    batch: usize,
-    time: usize,
+    options: NetworkOptions,
     params: View,
-    grads: View,
-    moments: Option<(View, View)>,
+    /// Matrices as rows meet them, where these are not f32.
+    working: Option<View>,
+    grads: Option<View>,
+    moments: Option<[View; 2]>,
+    muon_scratch: Option<View>,
     norm_squared: View,
-    rope: View,
-    tokens: IdView,
-    targets: IdView,
-    losses: View,
-    layers: Vec<LayerViews>,
-    x: View,
-    norm: View,
-    rstd: View,
-    logits: View,
-    // Gradients of activations; one set serves all layers.
-    dx: View,
-    dnorm: View,
-    dqkv: View,
-    dattention: View,
-    dgate_up: View,
-    dact: View,
+    rotations: Vec<View>,
+    ids: Ids,
+    a: Activations,
 }
 
-/// Logits in memory at once; the vocabulary's matrix product runs over blocks of rows of this size.
-const LOGITS: usize = 1 << 20;
+/// Ids of the batch under way.
+struct Ids {
+    tokens: IdView,
+    positions: IdView,
+    token_types: Option<IdView>,
+    /// First and end of each row's document within its sequence.
+    documents: IdView,
+    /// First and end of each document within the batch.
+    ranges: IdView,
+    /// Rows that pass the head.
+    rows: IdView,
+    targets: IdView,
+}
+
+/// Sizes of the batch under way.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    /// Rows.
+    n: usize,
+    /// Sequences hold several documents.
+    split: bool,
+    /// Rows that pass the head: all, those with a target, or one a document.
+    n_judged: usize,
+}
 
 impl<B: Backend> Network<B> {
-    /// Puts a model on a backend, with room for `batch` sequences of `time` tokens.
+    /// Puts a model on a backend, with room for `batch` sequences of `time` tokens, in f32.
     ///
     /// # Errors
     /// A batch of nothing, or a sequence longer than the model's context.
-    pub fn new(mut backend: B, weights: &Weights, batch: usize, time: usize) -> Result<Self, ModelError> {
+    pub fn new(backend: B, weights: &Weights, batch: usize, time: usize) -> Result<Self, ModelError> {
+        Self::with_options(backend, weights, NetworkOptions::new(batch, time))
+    }
+
+    /// The same, stored and judged as the options say.
+    ///
+    /// # Errors
+    /// Those of [`Network::new`].
+    pub fn with_options(mut backend: B, weights: &Weights, options: NetworkOptions) -> Result<Self, ModelError> {
         let config = weights.config.clone();
         config.check()?;
+        let (batch, time) = (options.batch, options.time);
         if batch == 0 || time == 0 || time > config.max_position_embeddings {
             let reason = format!("{batch} sequences of {time} tokens for a context of {}", config.max_position_embeddings);
             return Err(ModelError::Input { reason });
         }
-        let (n, c, f, v) = (batch * time, config.hidden_size, config.intermediate_size, config.vocab_size);
-        let (heads, qkv) = (config.num_attention_heads, config.qkv_row());
-        let q = heads * config.head_dim;
+        let (n, parts, table) = (batch * time, config.parts(), weights.table.clone());
         let b = &mut backend;
-        let layers = (0..config.num_hidden_layers).map(|_| LayerViews {
-            x: b.alloc(n * c),
-            norm: b.alloc(n * c),
-            rstd: b.alloc(n),
-            qkv: b.alloc(n * qkv),
-            attention: b.alloc(n * q),
-            lse: b.alloc(n * heads),
-            middle: b.alloc(n * c),
-            post_norm: b.alloc(n * c),
-            post_rstd: b.alloc(n),
-            gate_up: b.alloc(n * 2 * f),
-            act: b.alloc(n * f),
-        });
-        let layers = layers.collect();
-        let rows = (LOGITS / v).clamp(1, n);
+        let n_matrices = table.n_decayed();
+        let working = (options.dtype != Dtype::F32).then(|| b.alloc(n_matrices, options.dtype));
+        let rotations = config.rotations();
+        // Positions may be any of the context's, however short the sequences are.
+        let table_len = config.max_position_embeddings * config.head_dim;
         let mut network = Self {
-            params: b.alloc(weights.data.len()),
-            grads: b.alloc(weights.data.len()),
+            params: b.alloc(table.len(), Dtype::F32),
+            working,
+            grads: (!options.frozen).then(|| b.alloc(table.len(), Dtype::F32)),
             moments: None,
-            norm_squared: b.alloc(1),
-            rope: b.alloc(time * config.head_dim),
-            tokens: b.alloc_ids(n),
-            targets: b.alloc_ids(n),
-            losses: b.alloc(n),
-            layers,
-            x: b.alloc(n * c),
-            norm: b.alloc(n * c),
-            rstd: b.alloc(n),
-            logits: b.alloc(rows * v),
-            dx: b.alloc(n * c),
-            dnorm: b.alloc(n * c),
-            dqkv: b.alloc(n * qkv),
-            dattention: b.alloc(n * q),
-            dgate_up: b.alloc(n * 2 * f),
-            dact: b.alloc(n * f),
-            table: weights.table.clone(),
+            muon_scratch: None,
+            norm_squared: b.alloc(1, Dtype::F32),
+            rotations: rotations.iter().map(|_| b.alloc(table_len, Dtype::F32)).collect(),
+            ids: Ids {
+                tokens: b.alloc_ids(n),
+                positions: b.alloc_ids(n),
+                token_types: (parts.n_token_types > 0).then(|| b.alloc_ids(n)),
+                documents: b.alloc_ids(2 * n),
+                ranges: b.alloc_ids(2 * n),
+                rows: b.alloc_ids(n),
+                targets: b.alloc_ids(n),
+            },
+            a: Activations::new(&config, &options, &mut |len, dtype| b.alloc(len, dtype)),
+            options,
+            parts,
+            table,
             config,
-            batch,
-            time,
             backend,
         };
-        network.backend.upload(network.params, &weights.data);
-        let table = Rope::table(time, network.config.head_dim, network.config.rope_theta);
-        network.backend.upload(network.rope, &table);
+        for (view, (theta, scaling)) in network.rotations.iter().zip(rotations) {
+            let table = Rope::table(network.config.max_position_embeddings, network.config.head_dim, theta, scaling);
+            network.backend.upload(*view, &table);
+        }
+        network.set_params(&weights.data);
         Ok(network)
     }
 
     /// The configuration.
     pub fn config(&self) -> &ModelConfig {
         &self.config
+    }
+
+    /// How it is laid out.
+    pub fn options(&self) -> &NetworkOptions {
+        &self.options
     }
 
     /// Where each tensor stands in parameters and gradients.
@@ -159,204 +198,29 @@ impl<B: Backend> Network<B> {
     }
 
     /// The view of all gradients.
+    ///
+    /// # Panics
+    /// When the network is frozen.
+    #[allow(clippy::expect_used)]
     pub fn grads_view(&self) -> View {
-        self.grads
+        self.grads.expect("a frozen network keeps no gradients")
     }
 
-    /// Checks a batch, whole sequences of this network's length, and copies it in.
-    fn take(&mut self, tokens: &[u32], targets: Option<&[i32]>) -> Result<usize, ModelError> {
-        let wrong = |reason: String| Err(ModelError::Input { reason });
-        let n = tokens.len();
-        if n == 0 || !n.is_multiple_of(self.time) || n > self.batch * self.time {
-            return wrong(format!("{n} tokens are not 1 to {} sequences of {}", self.batch, self.time));
-        }
-        if let Some(t) = tokens.iter().find(|t| **t as usize >= self.config.vocab_size) {
-            return wrong(format!("token {t} is outside the vocabulary of {}", self.config.vocab_size));
-        }
-        let tokens: Vec<i32> = tokens.iter().map(|t| *t as i32).collect();
-        self.backend.upload_ids(self.tokens.part(0, n), &tokens);
-        if let Some(targets) = targets {
-            if targets.len() != n {
-                return wrong(format!("{} targets for {n} tokens", targets.len()));
-            }
-            if let Some(t) = targets.iter().find(|t| **t >= self.config.vocab_size as i32) {
-                return wrong(format!("target {t} is outside the vocabulary of {}", self.config.vocab_size));
-            }
-            self.backend.upload_ids(self.targets.part(0, n), targets);
-        }
-        Ok(n)
-    }
-
-    fn attention_shape(&self, n: usize) -> Attention {
-        Attention {
-            batch: n / self.time,
-            time: self.time,
-            n_heads: self.config.num_attention_heads,
-            n_kv_heads: self.config.num_key_value_heads,
-            head: self.config.head_dim,
-        }
-    }
-
-    fn rope_shape(&self, inverse: bool) -> Rope {
-        let c = &self.config;
-        let n_rotated = c.num_attention_heads + c.num_key_value_heads;
-        Rope { time: self.time, n_rotated, head: c.head_dim, row: c.qkv_row(), inverse }
-    }
-
-    fn head_place(&self) -> usize {
-        self.table.get("lm_head.weight").map_or(0, |p| p.offset)
-    }
-
-    /// Runs the layers; the normalised hidden states end in `self.norm`.
-    fn forward(&mut self, n: usize) {
-        let (c, f, qkv) = (self.config.hidden_size, self.config.intermediate_size, self.config.qkv_row());
-        let q = self.config.num_attention_heads * self.config.head_dim;
-        let eps = self.config.rms_norm_eps as f32;
-        let (attention, rope) = (self.attention_shape(n), self.rope_shape(false));
-        let (b, params) = (&mut self.backend, self.params);
-        let embedding = params.part(0, self.config.vocab_size * c);
-        let first = self.layers[0].x.part(0, n * c);
-        b.embedding_forward(first, embedding, self.tokens.part(0, n), c);
-        for (i, l) in self.layers.iter().enumerate() {
-            let at = self.table.layer(&self.config, i);
-            let x = l.x.part(0, n * c);
-            let (norm, rstd, packed) = (l.norm.part(0, n * c), l.rstd.part(0, n), l.qkv.part(0, n * qkv));
-            b.rms_norm_forward(norm, rstd, x, params.part(at.input_norm, c), eps);
-            b.gemm(packed, norm, params.part(at.qkv, c * qkv), linear(n, qkv, c));
-            b.rope(packed, self.rope, rope);
-            let mixed = l.attention.part(0, n * q);
-            b.attention_forward(mixed, l.lse.part(0, n * self.config.num_attention_heads), packed, attention);
-            let middle = l.middle.part(0, n * c);
-            b.copy(middle, x);
-            b.gemm(middle, mixed, params.part(at.o, c * q), Gemm { accumulate: true, ..linear(n, c, q) });
-            let (norm, rstd, gate_up) = (l.post_norm.part(0, n * c), l.post_rstd.part(0, n), l.gate_up.part(0, n * 2 * f));
-            b.rms_norm_forward(norm, rstd, middle, params.part(at.post_norm, c), eps);
-            b.gemm(gate_up, norm, params.part(at.gate_up, 2 * c * f), linear(n, 2 * f, c));
-            let act = l.act.part(0, n * f);
-            b.swiglu_forward(act, gate_up, f);
-            let out = self.layers.get(i + 1).map_or(self.x, |next| next.x).part(0, n * c);
-            b.copy(out, middle);
-            b.gemm(out, act, params.part(at.down, c * f), Gemm { accumulate: true, ..linear(n, c, f) });
-        }
-        let weight = params.part(self.table.len() - c, c);
-        b.rms_norm_forward(self.norm.part(0, n * c), self.rstd.part(0, n), self.x.part(0, n * c), weight, eps);
-    }
-
-    /// Runs the output layer and the loss over blocks of rows; with `scale`, its backward too, into `self.dnorm`.
-    fn losses(&mut self, n: usize, scale: Option<f32>) {
-        let (c, v) = (self.config.hidden_size, self.config.vocab_size);
-        let place = self.head_place();
-        let (weight, dweight) = (self.params.part(place, v * c), self.grads.part(place, v * c));
-        let block = self.logits.len / v;
-        let b = &mut self.backend;
-        for first in (0..n).step_by(block) {
-            let rows = block.min(n - first);
-            let (logits, norm) = (self.logits.part(0, rows * v), self.norm.part(first * c, rows * c));
-            b.gemm(logits, norm, weight, linear(rows, v, c));
-            b.cross_entropy(self.losses.part(first, rows), logits, self.targets.part(first, rows), v, scale);
-            if scale.is_some() {
-                b.gemm(self.dnorm.part(first * c, rows * c), logits, weight, dinput(rows, v, c));
-                b.gemm(dweight, logits, norm, dweights(rows, v, c));
-            }
-        }
-    }
-
-    /// Runs the layers backwards from the gradient of the hidden states in `self.dnorm`.
-    fn backward(&mut self, n: usize) {
-        let (c, f, qkv) = (self.config.hidden_size, self.config.intermediate_size, self.config.qkv_row());
-        let q = self.config.num_attention_heads * self.config.head_dim;
-        let (attention, rope) = (self.attention_shape(n), self.rope_shape(true));
-        let (b, params, grads) = (&mut self.backend, self.params, self.grads);
-        let (dx, dnorm) = (self.dx.part(0, n * c), self.dnorm.part(0, n * c));
-        let (dqkv, dattention) = (self.dqkv.part(0, n * qkv), self.dattention.part(0, n * q));
-        let (dgate_up, dact) = (self.dgate_up.part(0, n * 2 * f), self.dact.part(0, n * f));
-        let last = self.table.len() - c;
-        b.fill(dx, 0.0);
-        b.rms_norm_backward(dx, grads.part(last, c), dnorm, self.x.part(0, n * c), params.part(last, c), self.rstd.part(0, n));
-        for (i, l) in self.layers.iter().enumerate().rev() {
-            let at = self.table.layer(&self.config, i);
-            b.gemm(dact, dx, params.part(at.down, c * f), dinput(n, c, f));
-            b.gemm(grads.part(at.down, c * f), dx, l.act.part(0, n * f), dweights(n, c, f));
-            b.swiglu_backward(dgate_up, dact, l.gate_up.part(0, n * 2 * f), f);
-            b.gemm(dnorm, dgate_up, params.part(at.gate_up, 2 * c * f), dinput(n, 2 * f, c));
-            b.gemm(grads.part(at.gate_up, 2 * c * f), dgate_up, l.post_norm.part(0, n * c), dweights(n, 2 * f, c));
-            let (dweight, weight) = (grads.part(at.post_norm, c), params.part(at.post_norm, c));
-            b.rms_norm_backward(dx, dweight, dnorm, l.middle.part(0, n * c), weight, l.post_rstd.part(0, n));
-
-            let (mixed, packed) = (l.attention.part(0, n * q), l.qkv.part(0, n * qkv));
-            b.gemm(dattention, dx, params.part(at.o, c * q), dinput(n, c, q));
-            b.gemm(grads.part(at.o, c * q), dx, mixed, dweights(n, c, q));
-            b.attention_backward(dqkv, dattention, mixed, l.lse.part(0, n * self.config.num_attention_heads), packed, attention);
-            b.rope(dqkv, self.rope, rope);
-            b.gemm(dnorm, dqkv, params.part(at.qkv, c * qkv), dinput(n, qkv, c));
-            b.gemm(grads.part(at.qkv, c * qkv), dqkv, l.norm.part(0, n * c), dweights(n, qkv, c));
-            let (dweight, weight) = (grads.part(at.input_norm, c), params.part(at.input_norm, c));
-            b.rms_norm_backward(dx, dweight, dnorm, l.x.part(0, n * c), weight, l.rstd.part(0, n));
-        }
-        b.embedding_backward(grads.part(0, self.config.vocab_size * c), dx, self.tokens.part(0, n), c);
-    }
-
-    fn read_loss(&mut self, n: usize, targets: &[i32]) -> Loss {
-        let mut losses = vec![0f32; n];
-        self.backend.download(self.losses.part(0, n), &mut losses);
-        Loss { sum: losses.iter().map(|l| f64::from(*l)).sum(), count: targets.iter().filter(|t| **t >= 0).count() as u64 }
-    }
-
-    /// Computes the loss of a batch: whole sequences of this network's length, at most as many as it has room for.
-    /// A target of −1 is ignored.
+    /// Copies parameters in.
     ///
-    /// # Errors
-    /// Sizes or ids that do not fit.
-    pub fn loss(&mut self, tokens: &[u32], targets: &[i32]) -> Result<Loss, ModelError> {
-        let n = self.take(tokens, Some(targets))?;
-        self.forward(n);
-        self.losses(n, None);
-        Ok(self.read_loss(n, targets))
+    /// # Panics
+    /// When there are more or fewer than the model has.
+    pub fn set_params(&mut self, params: &[f32]) {
+        assert_eq!(params.len(), self.params.len, "parameters of another model");
+        self.backend.upload(self.params, params);
+        self.refresh();
     }
 
-    /// Computes −ln p(target) of each token of a batch; 0 where the target is ignored.
-    ///
-    /// # Errors
-    /// Sizes or ids that do not fit.
-    pub fn token_losses(&mut self, tokens: &[u32], targets: &[i32]) -> Result<Vec<f32>, ModelError> {
-        let n = self.take(tokens, Some(targets))?;
-        self.forward(n);
-        self.losses(n, None);
-        let mut losses = vec![0f32; n];
-        self.backend.download(self.losses.part(0, n), &mut losses);
-        Ok(losses)
-    }
-
-    /// Computes the loss of a batch and adds the gradients of `scale ·` its sum.
-    ///
-    /// # Errors
-    /// Sizes or ids that do not fit.
-    pub fn loss_and_grads(&mut self, tokens: &[u32], targets: &[i32], scale: f32) -> Result<Loss, ModelError> {
-        let n = self.take(tokens, Some(targets))?;
-        self.forward(n);
-        self.losses(n, Some(scale));
-        self.backward(n);
-        Ok(self.read_loss(n, targets))
-    }
-
-    /// Computes the logits (N, V) of a batch.
-    ///
-    /// # Errors
-    /// Sizes or ids that do not fit.
-    pub fn logits(&mut self, tokens: &[u32]) -> Result<Vec<f32>, ModelError> {
-        let n = self.take(tokens, None)?;
-        self.forward(n);
-        let (c, v) = (self.config.hidden_size, self.config.vocab_size);
-        let weight = self.params.part(self.head_place(), v * c);
-        let block = self.logits.len / v;
-        let mut out = vec![0f32; n * v];
-        for (i, out) in out.chunks_mut(block * v).enumerate() {
-            let rows = out.len() / v;
-            let logits = self.logits.part(0, rows * v);
-            self.backend.gemm(logits, self.norm.part(i * block * c, rows * c), weight, linear(rows, v, c));
-            self.backend.download(logits, out);
+    /// Rounds the matrices that rows meet from the parameters.
+    fn refresh(&mut self) {
+        if let Some(working) = self.working {
+            self.backend.copy(working, self.params.part(0, working.len));
         }
-        Ok(out)
     }
 
     /// Copies the parameters out as weights.
@@ -365,10 +229,134 @@ impl<B: Backend> Network<B> {
         self.backend.download(self.params, &mut data);
         Weights { config: self.config.clone(), table: self.table.clone(), data }
     }
+
+    /// Computes the loss of a batch: whole sequences of this network's length, at most as many as it has room for.
+    ///
+    /// # Errors
+    /// Sizes or ids that do not fit.
+    pub fn loss(&mut self, batch: &Batch<'_>) -> Result<Loss, ModelError> {
+        Ok(Loss::of(&self.target_losses(batch)?, batch.targets))
+    }
+
+    /// Computes −ln p(target) of each target of a batch; 0 where it is ignored.
+    ///
+    /// # Errors
+    /// Sizes or ids that do not fit.
+    pub fn target_losses(&mut self, batch: &Batch<'_>) -> Result<Vec<f32>, ModelError> {
+        let step = self.take(batch, Judged::Targets)?;
+        self.forward(step);
+        self.judge(step, None);
+        Ok(self.read_losses(step, batch.targets))
+    }
+
+    /// Computes the loss of a batch and adds the gradients of `scale ·` its sum.
+    ///
+    /// # Errors
+    /// Sizes or ids that do not fit; a frozen network.
+    pub fn loss_and_grads(&mut self, batch: &Batch<'_>, scale: f32) -> Result<Loss, ModelError> {
+        if self.grads.is_none() {
+            return Err(ModelError::Input { reason: "a frozen network keeps no gradients".into() });
+        }
+        let step = self.take(batch, Judged::Targets)?;
+        self.forward(step);
+        self.judge(step, Some(scale));
+        self.backward(step);
+        Ok(Loss::of(&self.read_losses(step, batch.targets), batch.targets))
+    }
+
+    /// Computes the logits of a batch: a row of V for each token, or a row of classes for each document.
+    ///
+    /// # Errors
+    /// Sizes or ids that do not fit; a model without logits.
+    pub fn logits(&mut self, batch: &Batch<'_>) -> Result<Vec<f32>, ModelError> {
+        if self.config.head == Head::Embedding {
+            return Err(ModelError::Input { reason: "this model has no logits, only embeddings".into() });
+        }
+        let step = self.take(batch, Judged::Logits)?;
+        self.forward(step);
+        Ok(self.read_logits(step))
+    }
+
+    /// Pools the last hidden states of each document: (documents, C).
+    ///
+    /// # Errors
+    /// Sizes or ids that do not fit.
+    pub fn embeddings(&mut self, batch: &Batch<'_>, pooling: Pooling) -> Result<Vec<f32>, ModelError> {
+        let step = self.take(batch, Judged::Documents)?;
+        self.forward(step);
+        Ok(self.read_embeddings(step, pooling))
+    }
+
+    /// Computes the last hidden states: (N, C).
+    ///
+    /// # Errors
+    /// Sizes or ids that do not fit.
+    pub fn hidden_states(&mut self, batch: &Batch<'_>) -> Result<Vec<f32>, ModelError> {
+        let step = self.take(batch, Judged::Logits)?;
+        self.forward(step);
+        let mut out = vec![0f32; step.n * self.config.hidden_size];
+        self.backend.download(self.a.hidden.part(0, out.len()), &mut out);
+        Ok(out)
+    }
+
+    /// A matrix as rows meet it.
+    fn matrix(&self, place: Place) -> View {
+        self.working.unwrap_or(self.params).part(place.offset, place.len)
+    }
+
+    /// A vector of parameters.
+    fn vector(&self, place: Place) -> View {
+        self.params.part(place.offset, place.len)
+    }
+
+    fn grad(&self, place: Place) -> View {
+        self.grads_view().part(place.offset, place.len)
+    }
+
+    /// `out (n, out) = x (n, in) · wᵀ + bias`, or `+=`.
+    fn linear(&mut self, out: View, x: View, l: Linear, accumulate: bool) {
+        let shape = Gemm { m: x.len / l.n_in, n: l.n_out, k: l.n_in, transpose_a: false, transpose_b: true, accumulate };
+        let (weight, bias) = (self.matrix(l.weight), l.bias.map(|b| self.vector(b)));
+        self.backend.gemm(out, x, weight, bias, shape);
+    }
+
+    /// `dx (n, in) = dy (n, out) · w`, or `+=`; and dw += dyᵀ · x, dbias += Σ dy.
+    fn linear_backward(&mut self, dx: View, dy: View, x: View, l: Linear, accumulate: bool) {
+        let rows = x.len / l.n_in;
+        let shape = Gemm { m: rows, n: l.n_in, k: l.n_out, transpose_a: false, transpose_b: false, accumulate };
+        self.backend.gemm(dx, dy, self.matrix(l.weight), None, shape);
+        let shape = Gemm { m: l.n_out, n: l.n_in, k: rows, transpose_a: true, transpose_b: false, accumulate: true };
+        let dweight = self.grad(l.weight);
+        self.backend.gemm(dweight, dy, x, None, shape);
+        if let Some(bias) = l.bias {
+            let dbias = self.grad(bias);
+            self.backend.bias_backward(dbias, dy);
+        }
+    }
+
+    /// The numbers as rows are stored: themselves, or a rounded copy.
+    fn rounded(&mut self, x: View) -> View {
+        if x.dtype == self.options.dtype {
+            return x;
+        }
+        let copy = self.a.rounded.part(0, x.len);
+        self.backend.copy(copy, x);
+        copy
+    }
+
+    fn cross_entropy(&self, scale: Option<f32>) -> CrossEntropy {
+        CrossEntropy { vocab: self.config.n_outputs(), scale, z_loss: self.options.z_loss, ..CrossEntropy::default() }
+    }
+}
+
+impl Loss {
+    fn of(losses: &[f32], targets: &[i32]) -> Self {
+        Self { sum: losses.iter().map(|l| f64::from(*l)).sum(), count: targets.iter().filter(|t| **t >= 0).count() as u64 }
+    }
 }
 
 impl Network<Cpu> {
-    /// All parameters, in place.
+    /// All parameters, in place. In bf16, call [`Network::set_params`] instead: rows meet a rounded copy.
     pub fn params_mut(&mut self) -> &mut [f32] {
         self.backend.slice_mut(self.params)
     }
@@ -380,26 +368,9 @@ impl Network<Cpu> {
 
     /// All gradients.
     pub fn grads(&self) -> &[f32] {
-        self.backend.slice(self.grads)
+        self.backend.slice(self.grads_view())
     }
 }
-
-/// y (n, out) = x (n, in) · wᵀ, w (out, in).
-fn linear(n: usize, out: usize, input: usize) -> Gemm {
-    Gemm { m: n, n: out, k: input, transpose_a: false, transpose_b: true, accumulate: false }
-}
-
-/// dx (n, in) = dy (n, out) · w.
-fn dinput(n: usize, out: usize, input: usize) -> Gemm {
-    Gemm { m: n, n: input, k: out, transpose_a: false, transpose_b: false, accumulate: false }
-}
-
-/// dw (out, in) += dyᵀ · x.
-fn dweights(n: usize, out: usize, input: usize) -> Gemm {
-    Gemm { m: out, n: input, k: n, transpose_a: true, transpose_b: false, accumulate: true }
-}
-
-mod update;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,10 @@
-//! Named sizes of models, from about one million to seven thousand million parameters.
+//! Named sizes of models, from about one million to seven thousand million parameters, in each family.
+
+use polder_compute::Dtype;
 
 use crate::ModelConfig;
+use crate::config::{Family, Head, Llama, ModernBert};
+use crate::network::{NetworkOptions, memory_bytes};
 
 /// A size of model without its vocabulary and context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,13 +13,13 @@ pub struct Preset {
     pub name: &'static str,
     /// C.
     pub hidden_size: usize,
-    /// F.
+    /// F, where feed-forward layers have gates; without them, it is 4·C.
     pub intermediate_size: usize,
     /// L.
     pub num_hidden_layers: usize,
     /// H.
     pub num_attention_heads: usize,
-    /// Key and value heads.
+    /// Key and value heads, where they are shared.
     pub num_key_value_heads: usize,
     /// One table for input and output; pays where the vocabulary is most of the model.
     pub tie_word_embeddings: bool,
@@ -45,10 +49,15 @@ pub const PRESETS: [Preset; 10] = [
     size("7b", (4096, 11008), 32, (32, 32), false),
 ];
 
+/// Families that sizes come in; the first one's sizes need no prefix.
+pub const FAMILIES: [&str; 4] = ["llama", "gpt2", "bert", "modernbert"];
+
 impl Preset {
-    /// Gives it a vocabulary and a context.
+    /// Gives it a vocabulary and a context, as a Llama-style decoder.
     pub fn config(&self, vocab_size: usize, context: usize) -> ModelConfig {
         ModelConfig {
+            family: Family::Llama(Llama::plain()),
+            head: Head::LanguageModel,
             vocab_size,
             hidden_size: self.hidden_size,
             intermediate_size: self.intermediate_size,
@@ -57,19 +66,74 @@ impl Preset {
             num_key_value_heads: self.num_key_value_heads,
             head_dim: self.hidden_size / self.num_attention_heads,
             max_position_embeddings: context,
-            rope_theta: 10_000.0,
-            rms_norm_eps: 1e-5,
+            norm_eps: 1e-5,
             initializer_range: 0.02,
             tie_word_embeddings: self.tie_word_embeddings,
             bos_token_id: None,
             eos_token_id: None,
+            pad_token_id: None,
         }
+    }
+
+    /// The same as a model of any family, by name; encoders with their masked-LM head.
+    pub fn config_of(&self, family: &str, vocab_size: usize, context: usize) -> Option<ModelConfig> {
+        let llama = self.config(vocab_size, context);
+        let plain = ModelConfig { num_key_value_heads: self.num_attention_heads, tie_word_embeddings: true, ..llama.clone() };
+        let intermediate_size = 4 * self.hidden_size;
+        Some(match family {
+            "llama" => llama,
+            "gpt2" => ModelConfig { family: Family::Gpt2, intermediate_size, ..plain },
+            "bert" => ModelConfig {
+                family: Family::Bert { type_vocab_size: 2 },
+                head: Head::MaskedLm,
+                intermediate_size,
+                norm_eps: 1e-12,
+                ..plain
+            },
+            "modernbert" => {
+                ModelConfig { family: Family::ModernBert(ModernBert::plain(self.num_hidden_layers)), head: Head::MaskedLm, ..plain }
+            }
+            _ => return None,
+        })
     }
 }
 
-/// Finds a size by name.
+/// Finds a size by name: `tiny` for a Llama-style decoder, `gpt2-tiny`, `bert-tiny`, `modernbert-tiny` for the others.
 pub fn preset(name: &str, vocab_size: usize, context: usize) -> Option<ModelConfig> {
-    PRESETS.iter().find(|p| p.name == name).map(|p| p.config(vocab_size, context))
+    let (family, size) = name.split_once('-').unwrap_or((FAMILIES[0], name));
+    PRESETS.iter().find(|p| p.name == size).and_then(|p| p.config_of(family, vocab_size, context))
+}
+
+/// What a size costs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PresetRow {
+    /// Its name, as [`preset`] takes it.
+    pub name: String,
+    /// Parameters.
+    pub n_params: u64,
+    /// Bytes of training in f32 with AdamW, with `batch` sequences at once.
+    pub memory_bytes: u64,
+    /// The same with rows and matrices in bf16.
+    pub memory_bytes_bf16: u64,
+    /// Floating-point operations of forward and backward a token.
+    pub flops_per_token: u64,
+}
+
+/// The table of all sizes of all families, for a vocabulary, a context and a batch.
+pub fn preset_table(vocab_size: usize, context: usize, batch: usize) -> Vec<PresetRow> {
+    let named = FAMILIES.iter().flat_map(|family| PRESETS.iter().map(move |p| (family, p)));
+    let row = |(family, p): (&&str, &Preset)| {
+        let config = p.config_of(family, vocab_size, context)?;
+        let plain = NetworkOptions::new(batch, context);
+        Some(PresetRow {
+            name: if *family == FAMILIES[0] { p.name.to_owned() } else { format!("{family}-{}", p.name) },
+            n_params: config.n_params(),
+            memory_bytes: memory_bytes(&config, &plain),
+            memory_bytes_bf16: memory_bytes(&config, &NetworkOptions { dtype: Dtype::Bf16, ..plain }),
+            flops_per_token: config.flops_per_token(context),
+        })
+    };
+    named.filter_map(row).collect()
 }
 
 #[cfg(test)]
@@ -78,9 +142,28 @@ mod tests {
 
     #[test]
     fn presets_are_sound_and_grow_from_one_million_to_seven_thousand_million() {
-        let counts: Vec<u64> = PRESETS.iter().map(|p| p.config(4096, 256).n_params()).collect();
-        assert!(counts.is_sorted(), "{counts:?}");
-        assert!((700_000..1_500_000).contains(&counts[0]) && (6_000_000_000..7_500_000_000).contains(&counts[9]), "{counts:?}");
-        assert!(PRESETS.iter().all(|p| p.config(4096, 256).check().is_ok()));
+        for family in FAMILIES {
+            let counts: Vec<u64> = PRESETS.iter().filter_map(|p| p.config_of(family, 4096, 256)).map(|c| c.n_params()).collect();
+            assert!(counts.len() == 10 && counts.is_sorted(), "{family} {counts:?}");
+            assert!(
+                (700_000..1_500_000).contains(&counts[0]) && (6_000_000_000..7_500_000_000).contains(&counts[9]),
+                "{family} {counts:?}"
+            );
+            assert!(PRESETS.iter().filter_map(|p| p.config_of(family, 4096, 256)).all(|c| c.check().is_ok()));
+        }
+    }
+
+    #[test]
+    fn the_table_names_sizes_as_they_are_found() {
+        let rows = preset_table(4096, 256, 8);
+        assert_eq!(rows.len(), 40);
+        for row in &rows {
+            let config = preset(&row.name, 4096, 256).expect("found");
+            assert_eq!(config.n_params(), row.n_params);
+            // Parameters, gradients and both moments alone.
+            assert!(row.memory_bytes > 16 * row.n_params && row.flops_per_token > 0, "{row:?}");
+            assert!(row.memory_bytes_bf16 < row.memory_bytes + 2 * row.n_params, "{row:?}");
+        }
+        assert!(preset("bert", 64, 16).is_none() && preset("t5-tiny", 64, 16).is_none());
     }
 }

@@ -1,0 +1,183 @@
+//! Every buffer of rows, planned once: the same plan makes the buffers and counts their bytes.
+
+use polder_compute::{Buffer, Dtype, View};
+
+use super::NetworkOptions;
+use crate::config::{Head, ModelConfig, NormPlace};
+use crate::{ParamTable, Parts};
+
+/// Logits in memory at once; the vocabulary's matrix product runs over blocks of rows of this size.
+const LOGITS: usize = 1 << 20;
+
+/// What a layer keeps for the backward pass.
+pub(super) struct LayerViews {
+    /// The layer's input: the residual stream, or normalised rows where norms stand behind.
+    pub x: View,
+    /// What attention reads: x normalised, x itself, or x rounded.
+    pub attention_in: View,
+    pub attention_stats: Option<View>,
+    /// Queries, keys and values before heads are normalised, where they are.
+    pub raw: Option<View>,
+    pub q_rstd: Option<View>,
+    pub k_rstd: Option<View>,
+    pub qkv: View,
+    pub mixed: View,
+    pub lse: View,
+    /// The residual stream behind attention.
+    pub middle: View,
+    pub ffn_in: View,
+    pub ffn_stats: View,
+    pub up: View,
+    pub act: View,
+    /// The residual stream behind the feed-forward layer, where a norm stands behind it.
+    pub end: Option<View>,
+}
+
+/// What the head keeps.
+pub(super) struct HeadViews {
+    /// The rows that are judged, where these are not all.
+    pub chosen: Option<View>,
+    pub dense: Option<View>,
+    pub act: Option<View>,
+    pub norm: Option<View>,
+    pub norm_stats: Option<View>,
+    pub logits: Option<View>,
+    /// Logits' gradients as rows are stored, where these are not f32.
+    pub dlogits: Option<View>,
+    /// Gradients of `chosen`, and of what stands between; like rows.
+    pub drows: [View; 2],
+}
+
+/// All buffers of rows.
+pub(super) struct Activations {
+    /// Sums of embeddings, where they are normalised.
+    pub embedded: Option<(View, View)>,
+    pub layers: Vec<LayerViews>,
+    /// What leaves the last layer.
+    pub x: View,
+    pub final_stats: Option<View>,
+    /// The last hidden states, normalised where the family does so.
+    pub hidden: View,
+    pub head: HeadViews,
+    pub losses: View,
+    pub pooled: View,
+    /// Gradients of the residual stream.
+    pub dx: View,
+    pub ds: View,
+    /// Gradients of rows; one set serves all layers.
+    pub drow: View,
+    pub dqkv: View,
+    pub dmixed: View,
+    pub dup: View,
+    pub dact: View,
+    pub rounded: View,
+}
+
+impl Activations {
+    pub fn new(config: &ModelConfig, options: &NetworkOptions, alloc: &mut dyn FnMut(usize, Dtype) -> View) -> Self {
+        let parts = config.parts();
+        let n = options.batch * options.time;
+        let (c, f, rows) = (config.hidden_size, config.intermediate_size, options.dtype);
+        let (q, width) = (config.num_attention_heads * config.head_dim, parts.activation.n_inputs() * f);
+        let qkv = config.qkv_row();
+        let behind = parts.norm_place == NormPlace::Behind;
+        let stats = n * parts.norm.kind.n_stats();
+        let embedded = parts.embedding_norm.then(|| (alloc(n * c, Dtype::F32), alloc(stats, Dtype::F32)));
+        let layers: Vec<LayerViews> = (0..config.num_hidden_layers).map(|i| layer(config, &parts, options, i, alloc)).collect();
+        let x = alloc(n * c, if behind { rows } else { Dtype::F32 });
+        let hidden = if parts.final_norm { alloc(n * c, rows) } else { x };
+        // Without gradients, one buffer of nothing stands for all of them.
+        let none = alloc(0, rows);
+        let keep = !options.frozen;
+        let mut grad = |len: usize, dtype: Dtype| if keep { alloc(len, dtype) } else { none };
+        let (dx, ds) = (grad(n * c, Dtype::F32), grad(n * c, Dtype::F32));
+        let (drow, dqkv, dmixed) = (grad(n * c, rows), grad(n * qkv, rows), grad(n * q, rows));
+        let (dup, dact) = (grad(n * width, rows), grad(n * f, rows));
+        Self {
+            embedded,
+            layers,
+            x,
+            final_stats: parts.final_norm.then(|| alloc(stats, Dtype::F32)),
+            hidden,
+            head: head(config, &parts, options, alloc),
+            losses: alloc(n, Dtype::F32),
+            pooled: alloc(n * c, rows),
+            dx,
+            ds,
+            drow,
+            dqkv,
+            dmixed,
+            dup,
+            dact,
+            rounded: if rows == Dtype::F32 { none } else { alloc(n * c, rows) },
+        }
+    }
+}
+
+fn layer(
+    config: &ModelConfig,
+    parts: &Parts,
+    options: &NetworkOptions,
+    i: usize,
+    alloc: &mut dyn FnMut(usize, Dtype) -> View,
+) -> LayerViews {
+    let n = options.batch * options.time;
+    let (c, f, rows) = (config.hidden_size, config.intermediate_size, options.dtype);
+    let (heads, kv_heads) = (config.num_attention_heads, config.num_key_value_heads);
+    let qkv = config.qkv_row();
+    let behind = parts.norm_place == NormPlace::Behind;
+    let stats = n * parts.norm.kind.n_stats();
+    let x = alloc(n * c, if behind { rows } else { Dtype::F32 });
+    let is_normed = !behind && (i > 0 || parts.first_norm);
+    LayerViews {
+        x,
+        attention_in: if is_normed || x.dtype != rows { alloc(n * c, rows) } else { x },
+        attention_stats: (is_normed || behind).then(|| alloc(stats, Dtype::F32)),
+        raw: parts.qk_norm.then(|| alloc(n * qkv, rows)),
+        q_rstd: parts.qk_norm.then(|| alloc(n * heads, Dtype::F32)),
+        k_rstd: parts.qk_norm.then(|| alloc(n * kv_heads, Dtype::F32)),
+        qkv: alloc(n * qkv, rows),
+        mixed: alloc(n * heads * config.head_dim, rows),
+        lse: alloc(n * heads, Dtype::F32),
+        middle: alloc(n * c, Dtype::F32),
+        ffn_in: alloc(n * c, rows),
+        ffn_stats: alloc(stats, Dtype::F32),
+        up: alloc(n * parts.activation.n_inputs() * f, rows),
+        act: alloc(n * f, rows),
+        end: behind.then(|| alloc(n * c, Dtype::F32)),
+    }
+}
+
+fn head(config: &ModelConfig, parts: &Parts, options: &NetworkOptions, alloc: &mut dyn FnMut(usize, Dtype) -> View) -> HeadViews {
+    let (n, c, rows) = (options.batch * options.time, config.hidden_size, options.dtype);
+    let places = ParamTable::new(config).places().head;
+    let is_chosen = matches!(config.head, Head::MaskedLm | Head::Classifier { .. });
+    let block = |v: usize| (LOGITS / v).clamp(1, n) * v;
+    let is_half = rows != Dtype::F32 && !options.frozen;
+    let head = places.output.map(|o| block(o.n_out));
+    let grads = if options.frozen || !is_chosen { 0 } else { n * c };
+    HeadViews {
+        chosen: is_chosen.then(|| alloc(n * c, rows)),
+        dense: places.dense.map(|_| alloc(n * c, rows)),
+        act: places.dense.map(|_| alloc(n * c, rows)),
+        norm: places.norm.map(|_| alloc(n * c, rows)),
+        norm_stats: places.norm.map(|_| alloc(n * parts.norm.kind.n_stats(), Dtype::F32)),
+        logits: head.map(|len| alloc(len, Dtype::F32)),
+        dlogits: head.filter(|_| is_half).map(|len| alloc(len, rows)),
+        drows: [alloc(grads, rows), alloc(grads, rows)],
+    }
+}
+
+/// Counts the bytes that a network takes on its backend: parameters, rows, and when it learns, gradients and both moments.
+pub fn memory_bytes(config: &ModelConfig, options: &NetworkOptions) -> u64 {
+    let mut bytes = 0u64;
+    let mut count = |len: usize, dtype: Dtype| {
+        bytes += (len * dtype.bytes()) as u64;
+        View { buffer: Buffer(0), dtype, offset: 0, len }
+    };
+    Activations::new(config, options, &mut count);
+    let table = ParamTable::new(config);
+    let f32s = if options.frozen { 1 } else { 4 };
+    let working = if options.dtype == Dtype::F32 { 0 } else { table.n_decayed() * options.dtype.bytes() };
+    bytes + (table.len() * 4 * f32s + working) as u64
+}

@@ -1,0 +1,149 @@
+//! What a network is given, checked before it goes in.
+
+use polder_compute::Backend;
+
+use super::{Network, Step};
+use crate::{Head, ModelError};
+
+/// Tokens of whole sequences, with what is known about them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Batch<'a> {
+    /// Tokens of one sequence after the other.
+    pub tokens: &'a [u32],
+    /// For each token what it should give; for a classifier, a class for each document. −1 is ignored.
+    pub targets: &'a [i32],
+    /// Place of each token in its document; without them, counted from each document's first.
+    pub positions: Option<&'a [u32]>,
+    /// Where documents begin among the tokens, and the end: 0 first, then ascending, up to the count of tokens. No document
+    /// goes over the end of a sequence, and tokens see their own document only. Without it, each sequence is one document.
+    pub cu_seqlens: Option<&'a [u32]>,
+    /// Segment of each token, for models that know them; 0 without.
+    pub token_types: Option<&'a [u32]>,
+}
+
+impl<'a> Batch<'a> {
+    /// Tokens and what they should give, each sequence one document.
+    pub fn new(tokens: &'a [u32], targets: &'a [i32]) -> Self {
+        Self { tokens, targets, ..Self::default() }
+    }
+
+    /// Tokens alone.
+    pub fn of(tokens: &'a [u32]) -> Self {
+        Self::new(tokens, &[])
+    }
+}
+
+/// Which rows pass the head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judged {
+    /// Those that the loss needs.
+    Targets,
+    /// All, or of a classifier one a document.
+    Logits,
+    /// One a document.
+    Documents,
+}
+
+fn wrong<T>(reason: String) -> Result<T, ModelError> {
+    Err(ModelError::Input { reason })
+}
+
+fn id(x: usize) -> i32 {
+    i32::try_from(x).unwrap_or(i32::MAX)
+}
+
+impl<B: Backend> Network<B> {
+    /// Checks a batch and copies it in.
+    pub(super) fn take(&mut self, batch: &Batch<'_>, judged: Judged) -> Result<Step, ModelError> {
+        let (n, time) = (batch.tokens.len(), self.options.time);
+        if n == 0 || !n.is_multiple_of(time) || n > self.options.batch * time {
+            return wrong(format!("{n} tokens are not 1 to {} sequences of {time}", self.options.batch));
+        }
+        let ids = self.checked("token", Some(batch.tokens), n, self.config.vocab_size)?;
+        self.backend.upload_ids(self.ids.tokens.part(0, n), &ids);
+        if let Some(view) = self.ids.token_types {
+            let ids = self.checked("token type", batch.token_types, n, self.parts.n_token_types)?;
+            self.backend.upload_ids(view.part(0, n), &ids);
+        } else if batch.token_types.is_some() {
+            return wrong(format!("{} knows no token types", self.config.family.name()));
+        }
+        let documents = self.documents_of(batch.cu_seqlens, n)?;
+        let spans = documents.windows(2).map(|d| (d[0], d[1]));
+        let positions = match batch.positions {
+            Some(_) => self.checked("position", batch.positions, n, self.config.max_position_embeddings)?,
+            None => spans.clone().flat_map(|(first, end)| 0..id(end - first)).collect(),
+        };
+        self.backend.upload_ids(self.ids.positions.part(0, n), &positions);
+        let ranges: Vec<i32> = spans.clone().flat_map(|(first, end)| [id(first), id(end)]).collect();
+        self.backend.upload_ids(self.ids.ranges.part(0, ranges.len()), &ranges);
+        let split = documents.len() - 1 > n / time;
+        if split {
+            let of_rows = spans.flat_map(|(first, end)| {
+                let sequence = first / time * time;
+                std::iter::repeat_n([id(first - sequence), id(end - sequence)], end - first)
+            });
+            let of_rows: Vec<i32> = of_rows.flatten().collect();
+            self.backend.upload_ids(self.ids.documents.part(0, 2 * n), &of_rows);
+        }
+        let n_judged = self.take_judged(batch, judged, &documents[..documents.len() - 1])?;
+        Ok(Step { n, split, n_judged })
+    }
+
+    /// Ids that must be below a bound, one a token; zeros where none are given.
+    fn checked(&self, what: &str, ids: Option<&[u32]>, n: usize, bound: usize) -> Result<Vec<i32>, ModelError> {
+        let Some(ids) = ids else { return Ok(vec![0; n]) };
+        if ids.len() != n {
+            return wrong(format!("{} {what}s for {n} tokens", ids.len()));
+        }
+        if let Some(bad) = ids.iter().find(|i| **i as usize >= bound) {
+            let of = if what == "token" { format!("the vocabulary of {bound}") } else { format!("the {bound} there are") };
+            return wrong(format!("{what} {bad} is outside {of}"));
+        }
+        Ok(ids.iter().map(|i| *i as i32).collect())
+    }
+
+    /// Where documents begin, and the end of the last.
+    fn documents_of(&self, cu_seqlens: Option<&[u32]>, n: usize) -> Result<Vec<usize>, ModelError> {
+        let time = self.options.time;
+        let Some(given) = cu_seqlens else { return Ok((0..=n).step_by(time).collect()) };
+        let starts: Vec<usize> = given.iter().map(|s| *s as usize).collect();
+        if starts.first() != Some(&0) || starts.last() != Some(&n) {
+            return wrong(format!("the documents do not span the {n} tokens"));
+        }
+        for pair in starts.windows(2) {
+            if pair[0] >= pair[1] || pair[0] / time != (pair[1] - 1) / time {
+                return wrong(format!("a document from {} to {} in sequences of {time}", pair[0], pair[1]));
+            }
+        }
+        Ok(starts)
+    }
+
+    /// Copies in which rows pass the head, and their targets; returns their count.
+    fn take_judged(&mut self, batch: &Batch<'_>, judged: Judged, firsts: &[usize]) -> Result<usize, ModelError> {
+        let n = batch.tokens.len();
+        let a_document = judged == Judged::Documents || matches!(self.config.head, Head::Classifier { .. });
+        let mut rows: Vec<usize> = if a_document { firsts.to_vec() } else { (0..n).collect() };
+        if judged == Judged::Targets {
+            let bound = self.config.n_outputs();
+            if self.config.head == Head::Embedding {
+                return wrong("this model has no loss, only embeddings".into());
+            }
+            if batch.targets.len() != rows.len() {
+                let what = if a_document { "documents" } else { "tokens" };
+                return wrong(format!("{} targets for {} {what}", batch.targets.len(), rows.len()));
+            }
+            if let Some(t) = batch.targets.iter().find(|t| **t >= 0 && **t as usize >= bound) {
+                return wrong(format!("target {t} is outside the {bound} there are"));
+            }
+            let mut targets = batch.targets.to_vec();
+            if self.config.head == Head::MaskedLm {
+                rows.retain(|r| batch.targets[*r] >= 0);
+                targets.retain(|t| *t >= 0);
+            }
+            self.backend.upload_ids(self.ids.targets.part(0, targets.len()), &targets);
+        }
+        let ids: Vec<i32> = rows.iter().map(|r| id(*r)).collect();
+        self.backend.upload_ids(self.ids.rows.part(0, ids.len()), &ids);
+        Ok(rows.len())
+    }
+}

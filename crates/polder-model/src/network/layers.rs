@@ -1,0 +1,240 @@
+//! The layers, forwards and backwards: blocks in order, and where the norms stand.
+
+use polder_compute::{Attention, Backend, IdView, Rope, View};
+
+use super::{Network, Step};
+use crate::config::{NormPlace, Positions};
+use crate::table::{LayerPlaces, NormPlaces, Place};
+
+impl<B: Backend> Network<B> {
+    fn attention_shape(&self, step: Step, layer: usize) -> Attention {
+        let c = &self.config;
+        Attention {
+            batch: step.n / self.options.time,
+            time: self.options.time,
+            n_heads: c.num_attention_heads,
+            n_kv_heads: c.num_key_value_heads,
+            head: c.head_dim,
+            causal: self.parts.causal,
+            window: c.range(layer).0,
+        }
+    }
+
+    fn rope(&mut self, qkv: View, step: Step, layer: usize, inverse: bool) {
+        if self.parts.positions == Positions::Rotated {
+            let c = &self.config;
+            let n_rotated = c.num_attention_heads + c.num_key_value_heads;
+            let shape = Rope { n_rotated, head: c.head_dim, row: c.qkv_row(), inverse };
+            let table = self.rotations[c.range(layer).1];
+            self.backend.rope(qkv, table, self.ids.positions.part(0, step.n), shape);
+        }
+    }
+
+    fn documents(&self, step: Step) -> Option<IdView> {
+        step.split.then(|| self.ids.documents.part(0, 2 * step.n))
+    }
+
+    /// Statistics of a normalisation over the batch's rows.
+    fn stats(&self, stats: View, rows: usize) -> View {
+        stats.part(0, rows * self.parts.norm.kind.n_stats())
+    }
+
+    pub(super) fn norm(&mut self, out: View, stats: View, x: View, at: NormPlaces) {
+        let (weight, bias) = (self.vector(at.weight), at.bias.map(|b| self.vector(b)));
+        let stats = self.stats(stats, out.len / self.config.hidden_size);
+        self.backend.norm_forward(out, stats, x, weight, bias, self.parts.norm);
+    }
+
+    pub(super) fn norm_backward(&mut self, dx: View, dout: View, x: View, stats: View, at: NormPlaces) {
+        let (weight, dweight, dbias) = (self.vector(at.weight), self.grad(at.weight), at.bias.map(|b| self.grad(b)));
+        let stats = self.stats(stats, x.len / self.config.hidden_size);
+        self.backend.norm_backward(dx, dweight, dbias, dout, x, weight, stats, self.parts.norm);
+    }
+
+    /// The tables that are added up for each row, with the ids that choose from them.
+    fn embeddings_used(&self, n: usize) -> Vec<(Place, IdView)> {
+        let places = self.table.places();
+        let position = places.position.map(|p| (p, self.ids.positions));
+        let token_type = places.token_type.zip(self.ids.token_types);
+        [Some((places.word, self.ids.tokens)), position, token_type].into_iter().flatten().map(|(p, ids)| (p, ids.part(0, n))).collect()
+    }
+
+    /// Runs the layers; the last hidden states end in `self.a.hidden`.
+    pub(super) fn forward(&mut self, step: Step) {
+        let c = self.config.hidden_size;
+        let rows = |view: View| view.part(0, step.n * c);
+        let first = rows(self.a.layers[0].x);
+        let sums = self.a.embedded.map_or(first, |(sums, _)| rows(sums));
+        for (i, (place, ids)) in self.embeddings_used(step.n).into_iter().enumerate() {
+            let weight = self.matrix(place);
+            self.backend.embedding_forward(sums, weight, ids, c, i > 0);
+        }
+        if let (Some((_, stats)), Some(at)) = (self.a.embedded, self.table.places().embedding_norm) {
+            self.norm(first, stats, sums, at);
+        }
+        for i in 0..self.a.layers.len() {
+            self.layer_forward(step, i);
+        }
+        if let (Some(stats), Some(at)) = (self.a.final_stats, self.table.places().final_norm) {
+            self.norm(rows(self.a.hidden), stats, rows(self.a.x), at);
+        }
+    }
+
+    fn layer_forward(&mut self, step: Step, i: usize) {
+        let n_hidden = step.n * self.config.hidden_size;
+        let rows = |view: View| view.part(0, n_hidden);
+        let at = self.table.places().layers[i];
+        let l = &self.a.layers[i];
+        let (x, attention_in, middle, ffn_in) = (rows(l.x), rows(l.attention_in), rows(l.middle), rows(l.ffn_in));
+        let (attention_stats, ffn_stats, end) = (l.attention_stats, l.ffn_stats, l.end.map(rows));
+        let out = rows(self.a.layers.get(i + 1).map_or(self.a.x, |next| next.x));
+        match (self.parts.norm_place, end) {
+            (NormPlace::Behind, Some(end)) => {
+                self.backend.copy(middle, x);
+                self.attention_forward(step, i, &at, middle, x);
+                if let (Some(norm), Some(stats)) = (at.attention_norm, attention_stats) {
+                    self.norm(ffn_in, stats, middle, norm);
+                }
+                self.backend.copy(end, ffn_in);
+                self.feed_forward(step, i, &at, end, ffn_in);
+                self.norm(out, ffn_stats, end, at.ffn_norm);
+            }
+            _ => {
+                if let (Some(norm), Some(stats)) = (at.attention_norm, attention_stats) {
+                    self.norm(attention_in, stats, x, norm);
+                } else if attention_in != x {
+                    self.backend.copy(attention_in, x);
+                }
+                self.backend.copy(middle, x);
+                self.attention_forward(step, i, &at, middle, attention_in);
+                self.norm(ffn_in, ffn_stats, middle, at.ffn_norm);
+                self.backend.copy(out, middle);
+                self.feed_forward(step, i, &at, out, ffn_in);
+            }
+        }
+    }
+
+    /// `residual += attention(input)`.
+    fn attention_forward(&mut self, step: Step, i: usize, at: &LayerPlaces, residual: View, input: View) {
+        let (heads, kv_heads, row) = (self.config.num_attention_heads, self.config.num_key_value_heads, self.config.qkv_row());
+        let (n, eps) = (step.n, self.parts.norm.eps);
+        let l = &self.a.layers[i];
+        let (qkv, raw) = (l.qkv.part(0, n * row), l.raw.map(|r| r.part(0, n * row)));
+        let (mixed, lse) = (l.mixed.part(0, n * heads * self.config.head_dim), l.lse.part(0, n * heads));
+        let (q_rstd, k_rstd) = (l.q_rstd, l.k_rstd);
+        self.linear(raw.unwrap_or(qkv), input, at.qkv, false);
+        if let (Some(raw), Some(q_rstd), Some(k_rstd), Some(q_norm), Some(k_norm)) = (raw, q_rstd, k_rstd, at.q_norm, at.k_norm) {
+            self.backend.copy(qkv, raw);
+            let (q_norm, k_norm) = (self.vector(q_norm), self.vector(k_norm));
+            self.backend.head_norm_forward(qkv, q_rstd.part(0, n * heads), raw, q_norm, row, 0, heads, eps);
+            self.backend.head_norm_forward(qkv, k_rstd.part(0, n * kv_heads), raw, k_norm, row, heads, kv_heads, eps);
+        }
+        self.rope(qkv, step, i, false);
+        let (documents, shape) = (self.documents(step), self.attention_shape(step, i));
+        self.backend.attention_forward(mixed, lse, qkv, documents, shape);
+        self.linear(residual, mixed, at.o, true);
+    }
+
+    /// The gradient of attention's input from that of its output: `dinput = …`, or `+=`.
+    fn attention_backward(&mut self, step: Step, i: usize, at: &LayerPlaces, dinput: View, dout: View, accumulate: bool) {
+        let (heads, kv_heads, row) = (self.config.num_attention_heads, self.config.num_key_value_heads, self.config.qkv_row());
+        let n = step.n;
+        let (dmixed, dqkv) = (self.a.dmixed.part(0, n * heads * self.config.head_dim), self.a.dqkv.part(0, n * row));
+        let l = &self.a.layers[i];
+        let (input, qkv, raw) = (l.attention_in.part(0, n * self.config.hidden_size), l.qkv.part(0, n * row), l.raw);
+        let (mixed, lse, q_rstd, k_rstd) = (l.mixed.part(0, dmixed.len), l.lse.part(0, n * heads), l.q_rstd, l.k_rstd);
+        self.linear_backward(dmixed, dout, mixed, at.o, false);
+        let (documents, shape) = (self.documents(step), self.attention_shape(step, i));
+        self.backend.attention_backward(dqkv, dmixed, mixed, lse, qkv, documents, shape);
+        self.rope(dqkv, step, i, true);
+        if let (Some(raw), Some(q_rstd), Some(k_rstd), Some(q_norm), Some(k_norm)) = (raw, q_rstd, k_rstd, at.q_norm, at.k_norm) {
+            let raw = raw.part(0, n * row);
+            for (norm, rstd, first, n_heads) in [(q_norm, q_rstd, 0, heads), (k_norm, k_rstd, heads, kv_heads)] {
+                let (weight, dweight) = (self.vector(norm), self.grad(norm));
+                self.backend.head_norm_backward(dqkv, dweight, raw, weight, rstd.part(0, n * n_heads), row, first, n_heads);
+            }
+        }
+        self.linear_backward(dinput, dqkv, input, at.qkv, accumulate);
+    }
+
+    /// `residual += feed-forward(input)`.
+    fn feed_forward(&mut self, step: Step, i: usize, at: &LayerPlaces, residual: View, input: View) {
+        let (f, activation) = (self.config.intermediate_size, self.parts.activation);
+        let l = &self.a.layers[i];
+        let (up, act) = (l.up.part(0, step.n * f * activation.n_inputs()), l.act.part(0, step.n * f));
+        self.linear(up, input, at.up, false);
+        self.backend.activation_forward(act, up, f, activation);
+        self.linear(residual, act, at.down, true);
+    }
+
+    /// The gradient of the feed-forward layer's input from that of its output: `dinput = …`, or `+=`.
+    fn feed_forward_backward(&mut self, step: Step, i: usize, at: &LayerPlaces, dinput: View, dout: View, accumulate: bool) {
+        let (f, activation) = (self.config.intermediate_size, self.parts.activation);
+        let (dup, dact) = (self.a.dup.part(0, step.n * f * activation.n_inputs()), self.a.dact.part(0, step.n * f));
+        let l = &self.a.layers[i];
+        let (input, up, act) = (l.ffn_in.part(0, step.n * self.config.hidden_size), l.up.part(0, dup.len), l.act.part(0, dact.len));
+        self.linear_backward(dact, dout, act, at.down, false);
+        self.backend.activation_backward(dup, dact, up, f, activation);
+        self.linear_backward(dinput, dup, input, at.up, accumulate);
+    }
+
+    /// Runs the layers backwards from the gradient of what leaves the last one, in `self.a.dx`.
+    pub(super) fn backward(&mut self, step: Step) {
+        for i in (0..self.a.layers.len()).rev() {
+            self.layer_backward(step, i);
+        }
+        let c = self.config.hidden_size;
+        let rows = |view: View| view.part(0, step.n * c);
+        let (mut dsums, ds) = (rows(self.a.dx), rows(self.a.ds));
+        if let (Some((sums, stats)), Some(at)) = (self.a.embedded, self.table.places().embedding_norm) {
+            let dout = self.rounded(dsums);
+            self.backend.fill(ds, 0.0);
+            self.norm_backward(ds, dout, rows(sums), stats, at);
+            dsums = ds;
+        }
+        for (place, ids) in self.embeddings_used(step.n) {
+            let dweight = self.grad(place);
+            self.backend.embedding_backward(dweight, dsums, ids, c);
+        }
+    }
+
+    /// `self.a.dx`: the gradient of the layer's output becomes that of its input.
+    fn layer_backward(&mut self, step: Step, i: usize) {
+        let n_hidden = step.n * self.config.hidden_size;
+        let rows = |view: View| view.part(0, n_hidden);
+        let at = self.table.places().layers[i];
+        let (dx, ds, drow) = (rows(self.a.dx), rows(self.a.ds), rows(self.a.drow));
+        let l = &self.a.layers[i];
+        let (x, middle, end) = (rows(l.x), rows(l.middle), l.end.map(rows));
+        let (attention_stats, ffn_stats) = (l.attention_stats, l.ffn_stats);
+        match (self.parts.norm_place, end) {
+            (NormPlace::Behind, Some(end)) => {
+                let dout = self.rounded(dx);
+                self.backend.fill(ds, 0.0);
+                self.norm_backward(ds, dout, end, ffn_stats, at.ffn_norm);
+                let dout = self.rounded(ds);
+                self.feed_forward_backward(step, i, &at, ds, dout, true);
+                if let (Some(norm), Some(stats)) = (at.attention_norm, attention_stats) {
+                    let dout = self.rounded(ds);
+                    self.backend.fill(dx, 0.0);
+                    self.norm_backward(dx, dout, middle, stats, norm);
+                }
+                let dout = self.rounded(dx);
+                self.attention_backward(step, i, &at, dx, dout, true);
+            }
+            _ => {
+                let dout = self.rounded(dx);
+                self.feed_forward_backward(step, i, &at, drow, dout, false);
+                self.norm_backward(dx, drow, middle, ffn_stats, at.ffn_norm);
+                let dout = self.rounded(dx);
+                match (at.attention_norm, attention_stats) {
+                    (Some(norm), Some(stats)) => {
+                        self.attention_backward(step, i, &at, drow, dout, false);
+                        self.norm_backward(dx, drow, x, stats, norm);
+                    }
+                    _ => self.attention_backward(step, i, &at, dx, dout, true),
+                }
+            }
+        }
+    }
+}

@@ -7,7 +7,7 @@ use polder_compute::{Gemm, cpu};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
-use crate::{ModelError, Weights, read_numbers};
+use crate::{Family, ModelConfig, ModelError, Weights, read_numbers};
 
 /// The file of an adapter's settings.
 pub const ADAPTER_CONFIG_FILE: &str = "adapter_config.json";
@@ -15,8 +15,7 @@ pub const ADAPTER_CONFIG_FILE: &str = "adapter_config.json";
 pub const ADAPTER_TENSORS_FILE: &str = "adapter_model.safetensors";
 
 /// Settings whose other values change what an adapter computes, with the values that change nothing.
-const NEUTRAL: [(&str, &[&str]); 8] = [
-    ("fan_in_fan_out", &["false"]),
+const NEUTRAL: [(&str, &[&str]); 7] = [
     ("use_dora", &["false"]),
     ("bias", &["\"none\""]),
     ("modules_to_save", &["null", "[]"]),
@@ -41,7 +40,7 @@ impl Weights {
         };
         let (path, bytes) = read(ADAPTER_CONFIG_FILE)?;
         let config: Value = serde_json::from_slice(&bytes).map_err(|source| ModelError::Parse { path, source })?;
-        let (rank, scale) = rank_and_scale(&config)?;
+        let (rank, scale) = rank_and_scale(&config, &self.config)?;
         let (path, bytes) = read(ADAPTER_TENSORS_FILE)?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(|source| ModelError::Safetensors { path, source })?;
         let wrong = |reason: String| ModelError::Tensors { reason };
@@ -83,7 +82,7 @@ impl Weights {
     }
 }
 
-fn rank_and_scale(config: &Value) -> Result<(usize, f32), ModelError> {
+fn rank_and_scale(config: &Value, model: &ModelConfig) -> Result<(usize, f32), ModelError> {
     let unsupported = |key: &str, found: &Value, supported: &str| ModelError::Unsupported {
         key: key.into(),
         found: found.to_string(),
@@ -99,6 +98,13 @@ fn rank_and_scale(config: &Value) -> Result<(usize, f32), ModelError> {
         {
             return Err(unsupported(key, found, neutral[0]));
         }
+    }
+    // PEFT says so of matrices that files hold turned; their halves are the same.
+    let turned = if model.family == Family::Gpt2 { "true" } else { "false" };
+    if let Some(found) = config.get("fan_in_fan_out")
+        && found.to_string() != turned
+    {
+        return Err(unsupported("fan_in_fan_out", found, turned));
     }
     let wrong = |what: &str| ModelError::Config { reason: format!("the adapter's {what}") };
     let rank = config.get("r").and_then(Value::as_u64).filter(|r| (1..=1 << 16).contains(r)).ok_or_else(|| wrong("`r` is no rank"))?;

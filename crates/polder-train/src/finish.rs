@@ -5,7 +5,6 @@ use std::path::Path;
 
 use polder_base::{Clearance, Digest, Input, Manifest, Reference, Timestamp, digest_json, publish_dir, write_whole};
 use polder_compute::Backend;
-use polder_model::Weights;
 use polder_tokenizer::{END_OF_TEXT, Tokenizer};
 use serde_json::{Value, json};
 
@@ -84,7 +83,7 @@ impl<B: Backend> TrainRun<B> {
             fs::remove_dir_all(&temporary).map_err(TrainError::file("remove", &temporary))?;
         }
         fs::create_dir_all(&temporary).map_err(TrainError::file("create folder", &temporary))?;
-        self.network.weights().save(&temporary)?;
+        let mut files = self.network.weights().save(&temporary)?;
         let text = fs::read(tokenizer).map_err(TrainError::file("read", tokenizer))?;
         write_whole(&temporary.join(TOKENIZER_FILE), &text)?;
         let tokenizer_config = json!({
@@ -96,10 +95,10 @@ impl<B: Backend> TrainRun<B> {
             "unk_token": END_OF_TEXT,
         });
         write_whole(&temporary.join(TOKENIZER_CONFIG_FILE), format!("{tokenizer_config:#}\n").as_bytes())?;
-        let files = [Weights::CONFIG_FILE, Weights::GENERATION_FILE, Weights::TENSORS_FILE, TOKENIZER_FILE, TOKENIZER_CONFIG_FILE];
+        files.extend([TOKENIZER_FILE, TOKENIZER_CONFIG_FILE].map(str::to_owned));
         let mut manifest = self.manifest(reference, created_at);
         manifest.clearance = clearance;
-        manifest.describe(&temporary, &files)?;
+        manifest.describe(&temporary, &files.iter().map(String::as_str).collect::<Vec<_>>())?;
         manifest.write(&temporary)?;
         publish_dir(&temporary, model_dir)?;
         Ok(manifest)

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use polder_base::Random;
 use polder_compute::{AdamW, Cpu};
-use polder_model::{ModelConfig, Network, Weights};
+use polder_model::{Batch, ModelConfig, Network, Weights};
 
 use crate::{TrainConfig, TrainError};
 
@@ -25,7 +25,7 @@ pub fn measure(model: &ModelConfig, config: &TrainConfig) -> Result<f64, TrainEr
     for step in 1..=4 {
         let started = Instant::now();
         network.zero_grads();
-        network.loss_and_grads(&tokens, &targets, 1.0 / n as f32)?;
+        network.loss_and_grads(&Batch::new(&tokens, &targets), 1.0 / n as f32)?;
         let parts = started.elapsed().as_secs_f64() * config.batch_size as f64 / config.micro_batch_size as f64;
         let started = Instant::now();
         network.update(AdamW { lr: 1e-4, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, step, clip: 1.0 });

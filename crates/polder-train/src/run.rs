@@ -216,7 +216,7 @@ impl<B: Backend> TrainRun<B> {
         self.network.zero_grads();
         for first in (0..c.batch_size).step_by(c.micro_batch_size) {
             let (tokens, targets) = batch.samples(first..c.batch_size.min(first + c.micro_batch_size));
-            loss += self.network.loss_and_grads(tokens, targets, scale)?;
+            loss += self.network.loss_and_grads(&polder_model::Batch::new(tokens, targets), scale)?;
         }
         let loss = loss.mean();
         if !loss.is_finite() {
@@ -251,7 +251,7 @@ impl<B: Backend> TrainRun<B> {
             let n = (n_samples - first).min(c.micro_batch_size as u64) as usize;
             validation.fill(first, n, &mut batch)?;
             let (tokens, targets) = batch.samples(0..n);
-            loss += self.network.loss(tokens, targets)?;
+            loss += self.network.loss(&polder_model::Batch::new(tokens, targets))?;
         }
         Ok((loss.count > 0).then(|| loss.mean()))
     }

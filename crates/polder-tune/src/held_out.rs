@@ -3,7 +3,7 @@
 use polder_base::Random;
 use polder_compute::Cpu;
 use polder_eval::{Estimate, proportion, ratio};
-use polder_model::Network;
+use polder_model::{Batch, Network};
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Encoded, batch};
@@ -38,7 +38,7 @@ pub(crate) const N_RESAMPLES: u32 = 1000;
 /// Judges one batch of examples with the network's parameters as they are.
 pub(crate) fn judge(network: &mut Network<Cpu>, examples: &[&Encoded], time: usize) -> Result<Vec<Judged>, TuneError> {
     let (tokens, targets) = batch(examples, time);
-    let logits = network.logits(&tokens)?;
+    let logits = network.logits(&Batch::of(&tokens))?;
     let vocab = network.config().vocab_size;
     let judged = examples.iter().enumerate().map(|(row, example)| {
         let mut judged = Judged { nats: 0.0, n_tokens: 0, bytes: example.completion_bytes, first: false, exact: true };

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use polder_base::Random;
 use polder_compute::{AdamW, Cpu, cpu};
 use polder_eval::{Estimate, ratio};
-use polder_model::{Network, Weights};
+use polder_model::{Batch, Network, Weights};
 use polder_tokenizer::Tokenizer;
 use serde::{Deserialize, Serialize};
 
@@ -167,7 +167,7 @@ impl Run<'_> {
             let (tokens, targets) = batch(&chosen, self.time);
             let n_targets = targets.iter().filter(|t| **t >= 0).count();
             self.network.zero_grads();
-            let loss = self.network.loss_and_grads(&tokens, &targets, 1.0 / n_targets as f32)?.mean();
+            let loss = self.network.loss_and_grads(&Batch::new(&tokens, &targets), 1.0 / n_targets as f32)?.mean();
             self.step += 1;
             if !loss.is_finite() {
                 return Err(TuneError::Diverged { step: self.step, loss });

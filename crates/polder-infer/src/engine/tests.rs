@@ -35,7 +35,7 @@ fn decoding_with_the_cache_equals_the_full_forward_pass() {
     let tokens: Vec<u32> = (0..40).map(|i| i * 7 % 300).collect();
     let full = engine.logits(&tokens).expect("logits");
     let mut network = Network::new(Cpu::new(), &engine.weights, 1, 40).expect("network");
-    let trained = network.logits(&tokens).expect("logits");
+    let trained = network.logits(&Batch::of(&tokens)).expect("logits");
     assert!(full.iter().zip(&trained).all(|(a, b)| (a - b).abs() < 1e-5));
     let mut decoder = Decoder::new(&engine.weights, &engine.rope, 40);
     let mut logits = Vec::new();
@@ -58,7 +58,7 @@ fn probabilities_of_tokens_agree_with_the_loss_of_training() {
     let logprobs = engine.token_logprobs(&tokens).expect("logprobs");
     let mut network = Network::new(Cpu::new(), &engine.weights, 1, 32).expect("network");
     let targets: Vec<i32> = tokens[1..].iter().map(|t| *t as i32).collect();
-    let loss = network.loss(&tokens[..32], &targets).expect("loss");
+    let loss = network.loss(&Batch::new(&tokens[..32], &targets)).expect("loss");
     let sum: f64 = logprobs.iter().map(|x| f64::from(*x)).sum();
     assert!((sum + loss.sum).abs() < 1e-3 && logprobs.len() == 32, "{sum} {loss:?}");
 }

@@ -14,9 +14,10 @@ pub struct Batch<'a> {
     pub targets: &'a [i32],
     /// Place of each token in its document; without them, counted from each document's first.
     pub positions: Option<&'a [u32]>,
-    /// Where documents begin among the tokens, and the end: 0 first, then ascending, up to the count of tokens. No document
-    /// goes over the end of a sequence, and tokens see their own document only. Without it, each sequence is one document.
-    pub cu_seqlens: Option<&'a [u32]>,
+    /// Where documents begin among the tokens, and the end: 0 first, then ascending, up to the count of tokens, which may be
+    /// repeated to fill up. No document goes over the end of a sequence, and tokens see their own document only. Without it,
+    /// each sequence is one document.
+    pub cu_seqlens: Option<&'a [i32]>,
     /// Segment of each token, for models that know them; 0 without.
     pub token_types: Option<&'a [u32]>,
 }
@@ -103,10 +104,14 @@ impl<B: Backend> Network<B> {
     }
 
     /// Where documents begin, and the end of the last.
-    fn documents_of(&self, cu_seqlens: Option<&[u32]>, n: usize) -> Result<Vec<usize>, ModelError> {
+    fn documents_of(&self, cu_seqlens: Option<&[i32]>, n: usize) -> Result<Vec<usize>, ModelError> {
         let time = self.options.time;
         let Some(given) = cu_seqlens else { return Ok((0..=n).step_by(time).collect()) };
-        let starts: Vec<usize> = given.iter().map(|s| *s as usize).collect();
+        let mut starts: Vec<usize> = given.iter().map(|s| usize::try_from(*s).unwrap_or(usize::MAX)).collect();
+        // What fills up is no document.
+        while starts.ends_with(&[n, n]) {
+            starts.pop();
+        }
         if starts.first() != Some(&0) || starts.last() != Some(&n) {
             return wrong(format!("the documents do not span the {n} tokens"));
         }

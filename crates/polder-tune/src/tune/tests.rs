@@ -79,7 +79,7 @@ fn gradients_of_the_adapter_agree_with_differences_of_the_loss() {
     let mut loss_at = |adapter: &Adapter| {
         adapter.apply(&base.data, network.params_mut());
         network.zero_grads();
-        let loss = network.loss_and_grads(&tokens, &targets, 1.0).expect("loss").sum;
+        let loss = network.loss_and_grads(&Batch::new(&tokens, &targets), 1.0).expect("loss").sum;
         let mut grads = vec![0f32; adapter.n_params()];
         adapter.project(network.grads(), &mut grads);
         (loss, grads)

@@ -1,7 +1,7 @@
 //! Training speed: forward, backward and update in tokens a second, at about 1, 10 and 34 million parameters.
 #![allow(clippy::print_stdout)]
 
-use polder_model::ModelConfig;
+use polder_model::{ModelConfig, preset};
 use polder_train::{TrainConfig, measure};
 
 /// (name, C, F, L, H, V): the shapes that are also measured with PyTorch, T = 256, batches of 8.
@@ -15,21 +15,16 @@ fn main() {
         if only.as_deref().is_some_and(|o| o != name) {
             continue;
         }
+        let Some(nano) = preset("nano", v, 256) else { continue };
         let model = ModelConfig {
-            vocab_size: v,
             hidden_size: c,
             intermediate_size: f,
             num_hidden_layers: l,
             num_attention_heads: h,
             num_key_value_heads: h,
             head_dim: c / h,
-            max_position_embeddings: 256,
-            rope_theta: 10_000.0,
-            rms_norm_eps: 1e-5,
-            initializer_range: 0.02,
             tie_word_embeddings: true,
-            bos_token_id: None,
-            eos_token_id: None,
+            ..nano
         };
         let config = TrainConfig { batch_size: 8, micro_batch_size: 8, context: 256, ..TrainConfig::default() };
         match measure(&model, &config) {

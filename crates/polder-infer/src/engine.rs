@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use polder_compute::{Gemm, Rope, cpu};
+use polder_compute::{CrossEntropy, Gemm, Rope, cpu};
 use polder_model::{ModelConfig, Weights};
 use polder_tokenizer::Tokenizer;
 
@@ -87,13 +87,17 @@ impl Engine {
     /// Joins weights and a tokenizer in memory.
     ///
     /// # Errors
-    /// A tokenizer with more tokens than the model.
+    /// A model that does not continue text, or a tokenizer with more tokens than the model.
     pub fn new(weights: Weights, tokenizer: Tokenizer) -> Result<Self, InferError> {
         let config = &weights.config;
+        if !config.is_decoder() {
+            return Err(InferError::NotADecoder { family: config.family.name() });
+        }
         if tokenizer.vocab_size() > config.vocab_size {
             return Err(InferError::Vocabulary { tokenizer: tokenizer.vocab_size(), model: config.vocab_size });
         }
-        let rope = Rope::table(config.max_position_embeddings, config.head_dim, config.rope_theta);
+        let (context, head) = (config.max_position_embeddings, config.head_dim);
+        let rope = config.rotations().first().map_or_else(Vec::new, |(theta, scaling)| Rope::table(context, head, *theta, *scaling));
         Ok(Self { weights, tokenizer, rope })
     }
 
@@ -126,7 +130,7 @@ impl Engine {
     }
 
     /// Hands out logits of hidden states a block of rows at a time: the block's first row, and its logits.
-    fn for_logits(&self, hidden: &[f32], mut receive: impl FnMut(usize, &[f32])) {
+    fn for_logits(&self, hidden: &[f32], mut receive: impl FnMut(usize, &mut [f32])) {
         let (c, v) = (self.weights.config.hidden_size, self.weights.config.vocab_size);
         let rows = (LOGITS / v).max(1);
         let mut logits = Vec::new();
@@ -134,8 +138,8 @@ impl Engine {
             let n = block.len() / c;
             logits.resize(n * v, 0.0);
             let shape = Gemm { m: n, n: v, k: c, transpose_a: false, transpose_b: true, accumulate: false };
-            cpu::gemm(&mut logits, block, self.weights.head(), shape);
-            receive(i * rows, &logits);
+            cpu::gemm(&mut logits, block, self.weights.head(), None, shape);
+            receive(i * rows, &mut logits);
         }
     }
 
@@ -177,7 +181,7 @@ impl Engine {
                 let place = judged + row;
                 let targets: Vec<i32> = tokens[place + 1..][..logits.len() / v].iter().map(|t| *t as i32).collect();
                 let part = &mut out[place..place + targets.len()];
-                cpu::cross_entropy_forward(part, logits, &targets, v);
+                cpu::cross_entropy(part, logits, &targets, CrossEntropy { vocab: v, ..CrossEntropy::default() });
                 part.iter_mut().for_each(|loss| *loss = -*loss);
             });
             judged = last;

@@ -37,6 +37,12 @@ pub enum InferError {
         #[source]
         source: TokenizerError,
     },
+    /// The model reads whole texts and gives no next token.
+    #[error("a {family} model does not continue text")]
+    NotADecoder {
+        /// What kind of model it is.
+        family: &'static str,
+    },
     /// The tokenizer makes tokens that the model does not know.
     #[error("the tokenizer has {tokenizer} tokens and the model {model}")]
     Vocabulary {
@@ -79,6 +85,7 @@ impl Advice for InferError {
         match self {
             Self::Model { source, .. } | Self::Adapter { source, .. } => source.hint(),
             Self::Tokenizer { source, .. } => source.hint(),
+            Self::NotADecoder { .. } => Some("Choose a Llama, Qwen or GPT-2 model.".into()),
             Self::Vocabulary { .. } => Some("Put the tokenizer.json that the model was trained with into its folder.".into()),
             Self::PromptTooLong { .. } => Some("Shorten the prompt, or choose a model with a longer context.".into()),
             Self::EmptyPrompt => Some("Give at least one character to continue.".into()),
@@ -92,7 +99,9 @@ impl Advice for InferError {
             Self::Model { source, .. } | Self::Adapter { source, .. } => source.exit(),
             Self::Tokenizer { source, .. } => source.exit(),
             Self::Vocabulary { .. } => ExitKind::Failed,
-            Self::PromptTooLong { .. } | Self::EmptyPrompt | Self::Token { .. } | Self::Option { .. } => ExitKind::Usage,
+            Self::NotADecoder { .. } | Self::PromptTooLong { .. } | Self::EmptyPrompt | Self::Token { .. } | Self::Option { .. } => {
+                ExitKind::Usage
+            }
         }
     }
 }

@@ -76,7 +76,7 @@ impl Weights {
             let (a, mut b) = (numbers(a_name, [rank, columns])?, numbers(&b_name, [rows, rank])?);
             b.iter_mut().for_each(|x| *x *= scale);
             let shape = Gemm { m: rows, n: columns, k: rank, transpose_a: false, transpose_b: false, accumulate: true };
-            cpu::gemm(&mut self.data[param.offset..][..param.len()], &b, &a, shape);
+            cpu::gemm(&mut self.data[param.offset..][..param.len()], &b, &a, None, shape);
         }
         Ok(())
     }

@@ -20,6 +20,12 @@ pub enum TrainError {
         /// Its value.
         value: String,
     },
+    /// The model learns from hidden tokens, which runs do not make.
+    #[error("a {family} model cannot learn from next tokens")]
+    Family {
+        /// What kind of model it is.
+        family: &'static str,
+    },
     /// The tokens have no verdict that lets them be used.
     #[error(transparent)]
     Clearance(#[from] ClearanceError),
@@ -161,6 +167,7 @@ impl Advice for TrainError {
             Self::Manifest(e) => e.hint(),
             Self::Loader(e) => e.hint(),
             Self::Tokenizer { source } => source.hint(),
+            Self::Family { .. } => Some("Train a Llama or GPT-2 model, for example of the size `tiny` or `gpt2-tiny`.".into()),
             Self::TooFewTokens { .. } => Some("Build a larger token set with `polder tokens build`, or choose a shorter context.".into()),
             Self::OtherVocabulary { .. } => Some("Build both with one tokenizer: `polder tokens build --tokenizer NAME`.".into()),
             Self::OtherTokens { .. } => Some("It was built again since; start a new run on it.".into()),
@@ -183,7 +190,7 @@ impl Advice for TrainError {
             Self::Model(e) => e.exit(),
             Self::Loader(e) => e.exit(),
             Self::Position { .. } => ExitKind::Bug,
-            Self::OtherVocabulary { .. } | Self::OtherTokens { .. } => ExitKind::Usage,
+            Self::OtherVocabulary { .. } | Self::OtherTokens { .. } | Self::Family { .. } => ExitKind::Usage,
             Self::Option { .. } | Self::TooFewTokens { .. } | Self::Vocabulary { .. } | Self::OtherRun { .. } => ExitKind::Usage,
             _ => ExitKind::Failed,
         }

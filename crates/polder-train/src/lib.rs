@@ -13,7 +13,7 @@ mod tokens;
 
 pub use config::{Schedule, TrainConfig};
 pub use error::TrainError;
-pub use measure::measure;
+pub use measure::{measure, measure_in};
 pub use metrics::{METRICS_FILE, Metric, read_metrics};
 pub use run::{Init, Outcome, RunConfig, StepReport, TrainRun};
 pub use tokens::{MixedTokens, TokenFolders, loader};

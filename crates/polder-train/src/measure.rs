@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use polder_base::Random;
-use polder_compute::{AdamW, Cpu};
-use polder_model::{Batch, ModelConfig, Network, Weights};
+use polder_compute::{AdamW, Cpu, Dtype};
+use polder_model::{Batch, ModelConfig, Network, NetworkOptions, Weights};
 
 use crate::{TrainConfig, TrainError};
 
@@ -13,9 +13,18 @@ use crate::{TrainConfig, TrainError};
 /// # Errors
 /// Settings or a model that cannot be.
 pub fn measure(model: &ModelConfig, config: &TrainConfig) -> Result<f64, TrainError> {
+    measure_in(model, config, Dtype::F32)
+}
+
+/// The same with rows and matrices of a type.
+///
+/// # Errors
+/// Those of [`measure`].
+pub fn measure_in(model: &ModelConfig, config: &TrainConfig, dtype: Dtype) -> Result<f64, TrainError> {
     config.check()?;
     let weights = Weights::init(model, config.seed)?;
-    let mut network = Network::new(Cpu::new(), &weights, config.micro_batch_size, config.context)?;
+    let options = NetworkOptions { dtype, ..NetworkOptions::new(config.micro_batch_size, config.context) };
+    let mut network = Network::with_options(Cpu::new(), &weights, options)?;
     let mut random = Random::new(config.seed, "measure");
     let n = config.micro_batch_size * config.context;
     let tokens: Vec<u32> = (0..n).map(|_| random.below(model.vocab_size as u64) as u32).collect();

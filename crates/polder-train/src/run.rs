@@ -118,6 +118,9 @@ impl<B: Backend> TrainRun<B> {
         let validation = validation_loader(&tokens, &mixed, config)?;
 
         let (weights, initial_weights) = initial(init, config.seed, tokens[0].details())?;
+        if !weights.config.is_decoder() {
+            return Err(TrainError::Family { family: weights.config.family.name() });
+        }
         let config = RunConfig { format: 1, train: config.clone(), model: weights.config.clone(), initial_weights, tokens: mixed };
         claim(run_dir, &config)?;
 

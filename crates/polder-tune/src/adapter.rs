@@ -99,7 +99,7 @@ impl Adapter {
             let w = &mut params[part.place..][..part.n_out * part.n_in];
             w.copy_from_slice(&base[part.place..][..part.n_out * part.n_in]);
             let shape = Gemm { m: part.n_out, n: part.n_in, k: self.rank, transpose_a: false, transpose_b: false, accumulate: true };
-            cpu::gemm(w, &self.scaled_b(part), self.a(part), shape);
+            cpu::gemm(w, &self.scaled_b(part), self.a(part), None, shape);
         }
     }
 
@@ -110,9 +110,9 @@ impl Adapter {
             let dw = &grads[part.place..][..part.n_out * part.n_in];
             let (da, db) = out[part.a..][..rank * (part.n_in + part.n_out)].split_at_mut(rank * part.n_in);
             let shape = Gemm { m: rank, n: part.n_in, k: part.n_out, transpose_a: true, transpose_b: false, accumulate: false };
-            cpu::gemm(da, &self.scaled_b(part), dw, shape);
+            cpu::gemm(da, &self.scaled_b(part), dw, None, shape);
             let shape = Gemm { m: part.n_out, n: rank, k: part.n_in, transpose_a: false, transpose_b: true, accumulate: false };
-            cpu::gemm(db, dw, self.a(part), shape);
+            cpu::gemm(db, dw, self.a(part), None, shape);
             db.iter_mut().for_each(|x| *x *= self.scale());
         }
     }

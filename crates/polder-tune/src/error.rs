@@ -54,6 +54,12 @@ pub enum TuneError {
         /// What was asked for.
         value: String,
     },
+    /// The model has none of the matrices that get an adapter.
+    #[error("a {family} model has none of the matrices that were asked for")]
+    NoTargets {
+        /// What kind of model it is.
+        family: &'static str,
+    },
     /// The tokenizer does not belong to the model.
     #[error("the tokenizer has no end-of-text token, or more tokens than the model")]
     Tokenizer,
@@ -97,6 +103,7 @@ impl Advice for TuneError {
             }
             Self::Parse { .. } | Self::Example { .. } => Some("Mend the query that makes the examples, and make them again.".into()),
             Self::Option { .. } => Some("Look at `polder tune start --help` for what is possible.".into()),
+            Self::NoTargets { .. } => Some("Tune a Llama or Qwen model; their matrices are q, k, v, o, gate, up and down.".into()),
             Self::Tokenizer => Some("Tune with the model's own tokenizer.".into()),
             Self::Diverged { .. } => Some("Use a smaller learning rate.".into()),
             Self::Stopped { .. } => Some("Run the same command again; it starts over and gives the same adapter.".into()),
@@ -109,7 +116,7 @@ impl Advice for TuneError {
     fn exit(&self) -> ExitKind {
         match self {
             Self::Stopped { .. } => ExitKind::Interrupted,
-            Self::Read { .. } | Self::Option { .. } => ExitKind::Usage,
+            Self::Read { .. } | Self::Option { .. } | Self::NoTargets { .. } => ExitKind::Usage,
             Self::Model(e) => e.exit(),
             Self::Manifest(e) => e.exit(),
             _ => ExitKind::Failed,

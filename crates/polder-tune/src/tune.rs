@@ -91,6 +91,10 @@ pub fn tune(
     if tokenizer.vocab_size() > base.config.vocab_size {
         return Err(TuneError::Tokenizer);
     }
+    let mut adapter = Adapter::init(base, options);
+    if adapter.n_params() == 0 {
+        return Err(TuneError::NoTargets { family: base.config.family.name() });
+    }
     let context = base.config.max_position_embeddings;
     let (train, held_out) = (encode(&data.train, tokenizer, context)?, encode(&data.held_out, tokenizer, context)?);
     for (which, set) in [("training", &train), ("held-out", &held_out)] {
@@ -102,7 +106,6 @@ pub fn tune(
     let mut run =
         Run { network: Network::new(Cpu::new(), base, options.batch, longest)?, time: longest, base, options, on_progress, stop, step: 0 };
     let before = run.judge_all(&held_out.examples, false)?;
-    let mut adapter = Adapter::init(base, options);
     let losses = run.learn(&mut adapter, &train.examples)?;
     let after = run.judge_all(&held_out.examples, true)?;
     let change: Vec<(f64, f64)> = before.iter().zip(&after).map(|(b, a)| (a.nats - b.nats, b.n_tokens as f64)).collect();
@@ -183,7 +186,7 @@ impl Run<'_> {
                 clip: self.options.clip as f32,
             };
             let scale = cpu::clip_scale(cpu::sum_squares(&grads), update.clip);
-            cpu::adamw(&mut adapter.data, &mut m, &mut v, &grads, scale, update);
+            cpu::adamw::<f32>(&mut adapter.data, None, &mut m, &mut v, &grads, scale, update);
             adapter.apply(&self.base.data, self.network.params_mut());
             losses.push(loss);
             n_tokens += tokens.len() as u64;

@@ -1,7 +1,7 @@
 //! Generation and probabilities against the network that training uses.
 
-use polder_compute::Cpu;
-use polder_model::{Network, preset};
+use polder_compute::{Cpu, RopeScaling};
+use polder_model::{AttentionBias, Batch, Family, Llama, Network, preset};
 use polder_tokenizer::{END_OF_TEXT, TrainOptions, WordCounts, train};
 
 use super::*;
@@ -29,26 +29,57 @@ fn text(engine: &Engine, prompt: &str, options: &GenerateOptions) -> (Generation
     (generation.expect("generate"), sent)
 }
 
+/// A model of each family that continues text, with numbers that leave nothing out.
+fn decoders() -> Vec<Engine> {
+    let plain = |name: &str| ModelConfig { initializer_range: 0.3, ..preset(name, 300, 64).expect("preset") };
+    let llama = |own: Llama| ModelConfig { family: Family::Llama(own), ..plain("nano") };
+    let scaling = RopeScaling { factor: 4.0, low_frequency_factor: 1.0, high_frequency_factor: 4.0, original_context: 16.0 };
+    let configs = [
+        plain("tiny"),
+        llama(Llama { rope_scaling: Some(scaling), ..Llama::plain() }),
+        llama(Llama { attention_bias: AttentionBias::Qkv, ..Llama::plain() }),
+        llama(Llama { attention_bias: AttentionBias::All, mlp_bias: true, ..Llama::plain() }),
+        llama(Llama { qk_norm: true, ..Llama::plain() }),
+        plain("gpt2-nano"),
+    ];
+    let engine = |config: &ModelConfig| {
+        let mut weights = Weights::init(config, 5).expect("init");
+        let vectors = weights.table.n_decayed();
+        weights.data[vectors..].iter_mut().enumerate().for_each(|(i, x)| *x += (i % 13) as f32 * 0.03 - 0.18);
+        Engine::new(weights, tokenizer()).expect("engine")
+    };
+    configs.iter().map(engine).collect()
+}
+
 #[test]
-fn decoding_with_the_cache_equals_the_full_forward_pass() {
-    let engine = engine();
-    let tokens: Vec<u32> = (0..40).map(|i| i * 7 % 300).collect();
-    let full = engine.logits(&tokens).expect("logits");
-    let mut network = Network::new(Cpu::new(), &engine.weights, 1, 40).expect("network");
-    let trained = network.logits(&Batch::of(&tokens)).expect("logits");
-    assert!(full.iter().zip(&trained).all(|(a, b)| (a - b).abs() < 1e-5));
-    let mut decoder = Decoder::new(&engine.weights, &engine.rope, 40);
-    let mut logits = Vec::new();
-    let close = |logits: &[f32], row: usize| logits.iter().zip(&full[row * 300..]).all(|(a, b)| (a - b).abs() < 1e-4);
-    // A prompt at once, then one token at a time, then several behind a filled cache.
-    decoder.next_logits(&tokens[..11], &mut logits);
-    assert!(close(&logits, 10));
-    for (i, token) in tokens.iter().enumerate().take(30).skip(11) {
-        decoder.next_logits(std::slice::from_ref(token), &mut logits);
-        assert!(close(&logits, i), "token {i}");
+fn decoding_with_the_cache_equals_the_full_forward_pass_in_every_family() {
+    for (kind, engine) in decoders().iter().enumerate() {
+        let tokens: Vec<u32> = (0..40).map(|i| i * 7 % 300).collect();
+        let full = engine.logits(&tokens).expect("logits");
+        let mut network = Network::new(Cpu::new(), &engine.weights, 1, 40).expect("network");
+        let trained = network.logits(&Batch::of(&tokens)).expect("logits");
+        assert!(full.iter().zip(&trained).all(|(a, b)| (a - b).abs() < 1e-4), "{kind}");
+        let mut decoder = Decoder::new(&engine.weights, &engine.rope, 40);
+        let mut logits = Vec::new();
+        let close = |logits: &[f32], row: usize| logits.iter().zip(&full[row * 300..]).all(|(a, b)| (a - b).abs() < 1e-4);
+        // A prompt at once, then one token at a time, then several behind a filled cache.
+        decoder.next_logits(&tokens[..11], &mut logits);
+        assert!(close(&logits, 10), "{kind}");
+        for (i, token) in tokens.iter().enumerate().take(30).skip(11) {
+            decoder.next_logits(std::slice::from_ref(token), &mut logits);
+            assert!(close(&logits, i), "{kind}: token {i}");
+        }
+        decoder.next_logits(&tokens[30..], &mut logits);
+        assert!(close(&logits, 39), "{kind}");
     }
-    decoder.next_logits(&tokens[30..], &mut logits);
-    assert!(close(&logits, 39));
+}
+
+#[test]
+fn a_model_that_does_not_continue_text_is_refused() {
+    for name in ["bert-nano", "modernbert-nano"] {
+        let weights = Weights::init(&preset(name, 300, 64).expect("preset"), 5).expect("init");
+        assert!(matches!(Engine::new(weights, tokenizer()), Err(InferError::NotADecoder { .. })), "{name}");
+    }
 }
 
 #[test]

@@ -56,6 +56,27 @@ fn a_run_that_was_stopped_ends_with_the_same_bits_as_one_that_was_not() {
 }
 
 #[test]
+fn a_run_of_the_other_decoder_ends_with_the_same_bits_too_and_an_encoder_is_refused() {
+    let dir = tempfile::tempdir().expect("folder");
+    let tokens = token_set(dir.path(), true);
+    let (config, _) = settings();
+    let config = TrainConfig { steps: 8, ..config };
+    let init = Init::Fresh(preset("gpt2-nano", 300, 64).expect("preset"));
+    let run = |dir: &Path, stop_at: u64| {
+        let mut run = TrainRun::start_or_resume(dir, &tokens, &config, &init).expect("start");
+        let stop = AtomicBool::new(false);
+        run.run(&stop, &mut |report| stop.store(report.metric.step == stop_at, Ordering::Relaxed)).expect("run");
+        run.network.params().to_vec()
+    };
+    let whole = run(&dir.path().join("whole"), 0);
+    run(&dir.path().join("parts"), 3);
+    assert_eq!(run(&dir.path().join("parts"), 0), whole);
+    let encoder = Init::Fresh(preset("bert-nano", 300, 64).expect("preset"));
+    let refused = TrainRun::start_or_resume(&dir.path().join("bert"), &tokens, &config, &encoder);
+    assert!(matches!(refused, Err(TrainError::Family { family: "bert" })));
+}
+
+#[test]
 fn a_killed_run_goes_on_from_its_last_checkpoint_and_forgets_what_came_after() {
     let dir = tempfile::tempdir().expect("folder");
     let tokens = token_set(dir.path(), true);

@@ -26,12 +26,10 @@ fn base() -> Weights {
         num_key_value_heads: 2,
         head_dim: 8,
         max_position_embeddings: 24,
-        rope_theta: 10_000.0,
-        rms_norm_eps: 1e-5,
         initializer_range: 0.3,
-        tie_word_embeddings: true,
         bos_token_id: tokenizer().special_id(END_OF_TEXT),
         eos_token_id: tokenizer().special_id(END_OF_TEXT),
+        ..polder_model::preset("nano", 288, 24).expect("preset")
     };
     Weights::init(&config, 1).expect("weights")
 }
@@ -55,6 +53,15 @@ fn options() -> TuneOptions {
 
 fn run(options: &TuneOptions) -> Tuned {
     tune(&base(), &tokenizer(), &data(), options, &mut |_| {}, &AtomicBool::new(false)).expect("tune")
+}
+
+#[test]
+fn a_model_without_the_matrices_is_refused() {
+    for name in ["gpt2-nano", "bert-nano"] {
+        let other = Weights::init(&polder_model::preset(name, 300, 24).expect("preset"), 1).expect("init");
+        let result = tune(&other, &tokenizer(), &data(), &options(), &mut |_| {}, &AtomicBool::new(false));
+        assert!(matches!(result, Err(TuneError::NoTargets { .. })), "{name}");
+    }
 }
 
 #[test]

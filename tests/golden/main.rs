@@ -2,6 +2,8 @@
 //!
 //! `make_models.py` made the files in `models/`, and says what is in them.
 
+#![allow(clippy::expect_used)]
+
 use std::path::Path;
 
 use polder_compute::{AdamW, Cpu, RopeScaling};

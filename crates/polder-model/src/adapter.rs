@@ -100,11 +100,11 @@ fn rank_and_scale(config: &Value, model: &ModelConfig) -> Result<(usize, f32), M
         }
     }
     // PEFT says so of matrices that files hold turned; their halves are the same.
-    let turned = if model.family == Family::Gpt2 { "true" } else { "false" };
+    let turned = model.family == Family::Gpt2;
     if let Some(found) = config.get("fan_in_fan_out")
-        && found.to_string() != turned
+        && *found != Value::Bool(turned)
     {
-        return Err(unsupported("fan_in_fan_out", found, turned));
+        return Err(unsupported("fan_in_fan_out", found, if turned { "true" } else { "false" }));
     }
     let wrong = |what: &str| ModelError::Config { reason: format!("the adapter's {what}") };
     let rank = config.get("r").and_then(Value::as_u64).filter(|r| (1..=1 << 16).contains(r)).ok_or_else(|| wrong("`r` is no rank"))?;

@@ -31,7 +31,7 @@ fn text(engine: &Engine, prompt: &str, options: &GenerateOptions) -> (Generation
 
 /// A model of each family that continues text, with numbers that leave nothing out.
 fn decoders() -> Vec<Engine> {
-    let plain = |name: &str| ModelConfig { initializer_range: 0.3, ..preset(name, 300, 64).expect("preset") };
+    let plain = |name: &str| ModelConfig { initializer_range: 0.15, ..preset(name, 300, 64).expect("preset") };
     let llama = |own: Llama| ModelConfig { family: Family::Llama(own), ..plain("nano") };
     let scaling = RopeScaling { factor: 4.0, low_frequency_factor: 1.0, high_frequency_factor: 4.0, original_context: 16.0 };
     let configs = [

@@ -79,7 +79,8 @@ fn indices_that_lie_are_refused() {
     nano().save_split(dir.path(), 100_000).expect("save");
     let path = dir.path().join(Weights::INDEX_FILE);
     let good: Value = serde_json::from_slice(&fs::read(&path).expect("read")).expect("json");
-    let cases: [(&str, &dyn Fn(&mut Value)); 5] = [
+    type Change<'a> = (&'a str, &'a dyn Fn(&mut Value));
+    let cases: [Change<'_>; 5] = [
         ("weight_map", &|v| v["weight_map"] = json!([])),
         ("no file of this folder", &|v| v["weight_map"]["model.norm.weight"] = json!("../model.safetensors")),
         ("names no file", &|v| v["weight_map"]["model.norm.weight"] = json!(7)),
@@ -182,7 +183,8 @@ fn tensors_that_do_not_fit_are_named() {
     let good = read_tensors(&path);
     let norm = |all: &mut Vec<(String, Vec<usize>, Dtype, Vec<u8>)>| all.iter().position(|t| t.0 == "model.norm.weight").expect("there");
     type Tensors = Vec<(String, Vec<usize>, Dtype, Vec<u8>)>;
-    let cases: [(&str, &dyn Fn(&mut Tensors, usize)); 5] = [
+    type Change<'a> = (&'a str, &'a dyn Fn(&mut Tensors, usize));
+    let cases: [Change<'_>; 5] = [
         ("`model.norm.weight` is missing", &|t, i| drop(t.remove(i))),
         ("`model.norm.weight` has shape [48, 2], not [96]", &|t, i| t[i].1 = vec![48, 2]),
         ("`model.norm.weight` holds I32", &|t, i| t[i].2 = Dtype::I32),

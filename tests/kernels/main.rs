@@ -17,6 +17,7 @@ mod norm;
 mod plain;
 mod pool;
 mod rope;
+mod trace;
 
 use polder_compute::{Backend, Cpu, Dtype, IdView, Reference, View};
 

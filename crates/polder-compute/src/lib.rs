@@ -8,6 +8,7 @@ pub mod cpu;
 pub mod cuda;
 mod number;
 mod reference;
+pub mod trace;
 
 pub use backend::{
     Activation, AdamW, Attention, Backend, Buffer, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, Muon, Norm, NormKind, Rope, RopeScaling,
@@ -16,3 +17,4 @@ pub use backend::{
 pub use cpu::Cpu;
 pub use number::{Bf16, Number};
 pub use reference::Reference;
+pub use trace::{LockStep, Traced};

@@ -75,8 +75,8 @@ pub fn gemm<O: Number, T: Number>(out: &mut [O], a: &[T], b: &[T], bias: Option<
 fn pack_block<'a, T: Number, const W: usize>(out: &'a mut [u32], source: Source<T>, first: usize, count: usize, kind: Kind) -> &'a [u32] {
     let panel = kind.steps(source.terms) * W;
     let out = &mut out[..count * panel];
-    if panel > 0 {
-        let min = (1 << 14) / panel + 1;
+    if let Some(min) = (1usize << 14).checked_div(panel) {
+        let min = min + 1;
         out.par_chunks_mut(panel).with_min_len(min).enumerate().for_each(|(i, out)| pack::<T, W>(out, source, first + i, kind));
     }
     out

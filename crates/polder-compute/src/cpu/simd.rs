@@ -117,11 +117,6 @@ loops!(
     /// `out = f(out, a, b)`.
     apply2(a: A, b: B)
 );
-loops!(
-    /// `out = f(out, a, b, c)`.
-    apply3(a: A, b: B, c: C)
-);
-
 /// Σ f(aᵢ, bᵢ) in fixed lanes.
 #[inline(always)]
 pub fn sum_over<A: Number, B: Number>(a: &[A], b: &[B], f: impl Fn(f32, f32) -> f32) -> f32 {

@@ -56,8 +56,9 @@ fn row<T: Number>(logits: &mut [T], target: i32, s: CrossEntropy) -> f32 {
     if let Some(scale) = s.scale {
         let factor = scale * (1.0 + 2.0 * s.z_loss * lse);
         weigh(logits, max, factor / sum, s.soft_cap);
-        // From the f32 value: the probability as stored may have been rounded.
-        logits[target] = T::of((exp(chosen - max) * (factor / sum) - scale) * slope);
+        // From the f32 probability, as the stored one may have been rounded; 1 is taken away first, for near 1 the rest is small.
+        let p = exp(chosen - max) / sum;
+        logits[target] = T::of(scale * ((p - 1.0) + 2.0 * s.z_loss * lse * p) * slope);
         padding.fill(T::default());
     }
     lse - chosen

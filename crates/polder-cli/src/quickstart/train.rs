@@ -170,9 +170,10 @@ impl<'a> Step<Context<'a>, Error> for Train {
         let details = &trained.manifest.details;
         let entropy = details["unigram_entropy_nats"].as_f64().unwrap_or(0.0);
         stage::show_loss(&trained.metrics, entropy);
-        let number = |key: &str| details[key].as_f64().unwrap_or(f64::NAN);
+        // A source of one package has nothing held out.
+        let number = |key: &str| details[key].as_f64().map_or("–".to_owned(), |x| format!("{x:.3}"));
         let summary = format!(
-            "{}: loss {:.3}, on validation {:.3}, against a unigram entropy of {entropy:.3} nats",
+            "{}: loss {}, on validation {}, against a unigram entropy of {entropy:.3} nats",
             trained.manifest.reference,
             number("loss"),
             number("validation_loss"),

@@ -4,6 +4,7 @@
 //! `cpu/<op>.rs`, `reference/<op>.rs` and `tests/kernels/<op>.rs`, which share their names.
 
 mod backend;
+mod collective;
 pub mod cpu;
 pub mod cuda;
 mod number;
@@ -14,6 +15,7 @@ pub use backend::{
     Activation, AdamW, Attention, Backend, Buffer, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, Muon, Norm, NormKind, Rope, RopeScaling,
     View,
 };
+pub use collective::{Alone, Collective, CollectiveError, LocalRank, local_ranks};
 pub use cpu::Cpu;
 pub use number::{Bf16, Number};
 pub use reference::Reference;

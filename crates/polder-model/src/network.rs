@@ -4,7 +4,10 @@
 //! `network/head.rs` (which rows are judged, and the loss). The residual stream and all gradients of parameters are f32;
 //! rows between products have the type that the options say, and so have the matrices they meet, beside f32 masters.
 
+use std::ops::Range;
+
 use polder_compute::{Backend, Cpu, CrossEntropy, Dtype, Gemm, IdView, Rope, View};
+use serde::{Deserialize, Serialize};
 
 use crate::table::{Linear, Place};
 use crate::{Head, ModelConfig, ModelError, ParamTable, Parts, Pooling, Weights};
@@ -46,6 +49,19 @@ impl std::ops::AddAssign for Loss {
     }
 }
 
+/// What of a layer is computed a second time in the backward pass instead of being kept. The bits are the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Recompute {
+    /// Nothing: the fastest.
+    #[default]
+    None,
+    /// Normalised rows and what the activation gives: cheap, and about a third of the rows.
+    Pointwise,
+    /// All but the layer's input: a third more work, and one layer's rows serve all.
+    Layers,
+}
+
 /// How a network is laid out and judged.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NetworkOptions {
@@ -57,6 +73,8 @@ pub struct NetworkOptions {
     pub dtype: Dtype,
     /// Weight of ln² of the softmax's sum in what gradients descend.
     pub z_loss: f32,
+    /// What the backward pass computes again.
+    pub recompute: Recompute,
     /// It only judges: no gradients are kept.
     pub frozen: bool,
 }
@@ -64,7 +82,7 @@ pub struct NetworkOptions {
 impl NetworkOptions {
     /// Plain f32.
     pub fn new(batch: usize, time: usize) -> Self {
-        Self { batch, time, dtype: Dtype::F32, z_loss: 0.0, frozen: false }
+        Self { batch, time, dtype: Dtype::F32, z_loss: 0.0, recompute: Recompute::None, frozen: false }
     }
 }
 
@@ -79,7 +97,11 @@ pub struct Network<B: Backend> {
     /// Matrices as rows meet them, where these are not f32.
     working: Option<View>,
     grads: Option<View>,
+    /// Of the part that this rank owns.
     moments: Option<[View; 2]>,
+    /// The part of the parameters that each rank updates, and this one's.
+    owners: Vec<Range<usize>>,
+    own: Range<usize>,
     muon_scratch: Option<View>,
     norm_squared: View,
     rotations: Vec<View>,
@@ -145,6 +167,8 @@ impl<B: Backend> Network<B> {
             working,
             grads: (!options.frozen).then(|| b.alloc(table.len(), Dtype::F32)),
             moments: None,
+            owners: std::iter::once(0..table.len()).collect(),
+            own: 0..table.len(),
             muon_scratch: None,
             norm_squared: b.alloc(1, Dtype::F32),
             rotations: rotations.iter().map(|_| b.alloc(table_len, Dtype::F32)).collect(),

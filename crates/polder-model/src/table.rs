@@ -68,6 +68,15 @@ impl Param {
         self.group != Group::Vector
     }
 
+    /// The matrices that it holds: place in the buffer, rows and columns. Of a vector, none.
+    pub fn blocks(&self) -> impl Iterator<Item = (usize, [usize; 2])> + '_ {
+        let n = if self.is_matrix() { self.n_blocks } else { 0 };
+        (0..n).map(|i| {
+            let [rows, columns] = [self.shape[0] / self.n_blocks, self.shape[1]];
+            (self.offset + i * rows * columns, [rows, columns])
+        })
+    }
+
     /// Sizes as files hold it.
     pub fn stored_shape(&self) -> Vec<usize> {
         if self.transposed { self.shape.iter().rev().copied().collect() } else { self.shape.clone() }
@@ -352,6 +361,19 @@ impl ParamTable {
         let first = self.params.iter().find(|p| p.group >= group).map_or(self.len, |p| p.offset);
         let end = self.params.iter().find(|p| p.group > group).map_or(self.len, |p| p.offset);
         first..end
+    }
+
+    /// Cuts the numbers into a part for each of `n_ranks`, as even as can be without cutting a hidden matrix.
+    pub fn shares(&self, n_ranks: usize) -> Vec<std::ops::Range<usize>> {
+        let hidden = self.range(Group::Hidden);
+        let blocks: Vec<usize> =
+            self.params.iter().filter(|p| p.group == Group::Hidden).flat_map(Param::blocks).map(|(at, _)| at).collect();
+        let cut = |rank: usize| {
+            let even = self.len * rank / n_ranks;
+            let nearest = blocks.iter().copied().chain([hidden.end]).min_by_key(|at| at.abs_diff(even));
+            nearest.filter(|_| hidden.contains(&even)).unwrap_or(even)
+        };
+        (0..n_ranks).map(|rank| cut(rank)..cut(rank + 1)).collect()
     }
 
     /// What stands before the names of all but the head, in files that have a head.

@@ -1,8 +1,10 @@
 //! Every buffer of rows, planned once: the same plan makes the buffers and counts their bytes.
 
+use std::collections::BTreeMap;
+
 use polder_compute::{Buffer, Dtype, View};
 
-use super::NetworkOptions;
+use super::{NetworkOptions, Recompute};
 use crate::config::{Head, ModelConfig, NormPlace};
 use crate::{ParamTable, Parts};
 
@@ -83,7 +85,8 @@ impl Activations {
         let behind = parts.norm_place == NormPlace::Behind;
         let stats = n * parts.norm.kind.n_stats();
         let embedded = parts.embedding_norm.then(|| (alloc(n * c, Dtype::F32), alloc(stats, Dtype::F32)));
-        let layers: Vec<LayerViews> = (0..config.num_hidden_layers).map(|i| layer(config, &parts, options, i, alloc)).collect();
+        let mut shared = Shared { options, views: BTreeMap::new(), alloc: &mut *alloc };
+        let layers: Vec<LayerViews> = (0..config.num_hidden_layers).map(|i| layer(config, &parts, options, i, &mut shared)).collect();
         let x = alloc(n * c, if behind { rows } else { Dtype::F32 });
         let hidden = if parts.final_norm { alloc(n * c, rows) } else { x };
         // Without gradients, one buffer of nothing stands for all of them.
@@ -114,37 +117,55 @@ impl Activations {
     }
 }
 
-fn layer(
-    config: &ModelConfig,
-    parts: &Parts,
-    options: &NetworkOptions,
-    i: usize,
-    alloc: &mut dyn FnMut(usize, Dtype) -> View,
-) -> LayerViews {
+/// Makes the buffers of layers; what is not kept for the backward pass exists once and serves all of them.
+struct Shared<'a> {
+    options: &'a NetworkOptions,
+    views: BTreeMap<&'static str, View>,
+    alloc: &'a mut dyn FnMut(usize, Dtype) -> View,
+}
+
+impl Shared<'_> {
+    /// A buffer that is made again from the level on at which it need not be kept.
+    fn view(&mut self, name: &'static str, level: Recompute, len: usize, dtype: Dtype) -> View {
+        if self.options.frozen || self.options.recompute >= level {
+            let alloc = &mut *self.alloc;
+            return *self.views.entry(name).or_insert_with(|| alloc(len, dtype));
+        }
+        (self.alloc)(len, dtype)
+    }
+
+    /// A layer's input: kept unless nothing is learnt.
+    fn input(&mut self, len: usize, dtype: Dtype) -> View {
+        if self.options.frozen { self.view("x", Recompute::Layers, len, dtype) } else { (self.alloc)(len, dtype) }
+    }
+}
+
+fn layer(config: &ModelConfig, parts: &Parts, options: &NetworkOptions, i: usize, shared: &mut Shared<'_>) -> LayerViews {
+    use Recompute::{Layers, Pointwise};
     let n = options.batch * options.time;
     let (c, f, rows) = (config.hidden_size, config.intermediate_size, options.dtype);
     let (heads, kv_heads) = (config.num_attention_heads, config.num_key_value_heads);
     let qkv = config.qkv_row();
     let behind = parts.norm_place == NormPlace::Behind;
     let stats = n * parts.norm.kind.n_stats();
-    let x = alloc(n * c, if behind { rows } else { Dtype::F32 });
+    let x = shared.input(n * c, if behind { rows } else { Dtype::F32 });
     let is_normed = !behind && (i > 0 || parts.first_norm);
     LayerViews {
         x,
-        attention_in: if is_normed || x.dtype != rows { alloc(n * c, rows) } else { x },
-        attention_stats: (is_normed || behind).then(|| alloc(stats, Dtype::F32)),
-        raw: parts.qk_norm.then(|| alloc(n * qkv, rows)),
-        q_rstd: parts.qk_norm.then(|| alloc(n * heads, Dtype::F32)),
-        k_rstd: parts.qk_norm.then(|| alloc(n * kv_heads, Dtype::F32)),
-        qkv: alloc(n * qkv, rows),
-        mixed: alloc(n * heads * config.head_dim, rows),
-        lse: alloc(n * heads, Dtype::F32),
-        middle: alloc(n * c, Dtype::F32),
-        ffn_in: alloc(n * c, rows),
-        ffn_stats: alloc(stats, Dtype::F32),
-        up: alloc(n * parts.activation.n_inputs() * f, rows),
-        act: alloc(n * f, rows),
-        end: behind.then(|| alloc(n * c, Dtype::F32)),
+        attention_in: if is_normed || x.dtype != rows { shared.view("attention_in", Pointwise, n * c, rows) } else { x },
+        attention_stats: (is_normed || behind).then(|| shared.view("attention_stats", Layers, stats, Dtype::F32)),
+        raw: parts.qk_norm.then(|| shared.view("raw", Layers, n * qkv, rows)),
+        q_rstd: parts.qk_norm.then(|| shared.view("q_rstd", Layers, n * heads, Dtype::F32)),
+        k_rstd: parts.qk_norm.then(|| shared.view("k_rstd", Layers, n * kv_heads, Dtype::F32)),
+        qkv: shared.view("qkv", Layers, n * qkv, rows),
+        mixed: shared.view("mixed", Layers, n * heads * config.head_dim, rows),
+        lse: shared.view("lse", Layers, n * heads, Dtype::F32),
+        middle: shared.view("middle", Layers, n * c, Dtype::F32),
+        ffn_in: shared.view("ffn_in", Pointwise, n * c, rows),
+        ffn_stats: shared.view("ffn_stats", Layers, stats, Dtype::F32),
+        up: shared.view("up", Layers, n * parts.activation.n_inputs() * f, rows),
+        act: shared.view("act", Pointwise, n * f, rows),
+        end: behind.then(|| shared.view("end", Layers, n * c, Dtype::F32)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use polder_compute::{Attention, Backend, IdView, Rope, View};
 
-use super::{Network, Step};
+use super::{Network, Recompute, Step};
 use crate::config::{NormPlace, Positions};
 use crate::table::{LayerPlaces, NormPlaces, Place};
 
@@ -84,41 +84,79 @@ impl<B: Backend> Network<B> {
         let n_hidden = step.n * self.config.hidden_size;
         let rows = |view: View| view.part(0, n_hidden);
         let at = self.table.places().layers[i];
+        self.middle_forward(step, i, &at);
         let l = &self.a.layers[i];
-        let (x, attention_in, middle, ffn_in) = (rows(l.x), rows(l.attention_in), rows(l.middle), rows(l.ffn_in));
-        let (attention_stats, ffn_stats, end) = (l.attention_stats, l.ffn_stats, l.end.map(rows));
+        let (middle, ffn_in, ffn_stats, end) = (rows(l.middle), rows(l.ffn_in), l.ffn_stats, l.end.map(rows));
         let out = rows(self.a.layers.get(i + 1).map_or(self.a.x, |next| next.x));
-        match (self.parts.norm_place, end) {
-            (NormPlace::Behind, Some(end)) => {
-                self.backend.copy(middle, x);
-                self.attention_forward(step, i, &at, middle, x);
-                if let (Some(norm), Some(stats)) = (at.attention_norm, attention_stats) {
-                    self.norm(ffn_in, stats, middle, norm);
-                }
-                self.backend.copy(end, ffn_in);
-                self.feed_forward(step, i, &at, end, ffn_in);
-                self.norm(out, ffn_stats, end, at.ffn_norm);
+        let sum = end.unwrap_or(out);
+        self.backend.copy(sum, if end.is_some() { ffn_in } else { middle });
+        self.feed_forward(step, i, &at, Some(sum));
+        if end.is_some() {
+            self.norm(out, ffn_stats, sum, at.ffn_norm);
+        }
+    }
+
+    /// From a layer's input to what its feed-forward layer reads.
+    fn middle_forward(&mut self, step: Step, i: usize, at: &LayerPlaces) {
+        let n_hidden = step.n * self.config.hidden_size;
+        let l = &self.a.layers[i];
+        let (x, middle) = (l.x.part(0, n_hidden), l.middle.part(0, n_hidden));
+        self.attention_input(step, i, at);
+        self.backend.copy(middle, x);
+        self.attention_forward(step, i, at, middle);
+        self.feed_forward_input(step, i, at);
+    }
+
+    /// What attention reads, from the layer's input.
+    fn attention_input(&mut self, step: Step, i: usize, at: &LayerPlaces) {
+        let n_hidden = step.n * self.config.hidden_size;
+        let l = &self.a.layers[i];
+        let (x, input, stats) = (l.x.part(0, n_hidden), l.attention_in.part(0, n_hidden), l.attention_stats);
+        match (self.parts.norm_place, at.attention_norm, stats) {
+            (NormPlace::Before, Some(norm), Some(stats)) => self.norm(input, stats, x, norm),
+            _ if input != x => self.backend.copy(input, x),
+            _ => {}
+        }
+    }
+
+    /// What the feed-forward layer reads, from the residual stream behind attention.
+    fn feed_forward_input(&mut self, step: Step, i: usize, at: &LayerPlaces) {
+        let n_hidden = step.n * self.config.hidden_size;
+        let l = &self.a.layers[i];
+        let (middle, input, ffn_stats) = (l.middle.part(0, n_hidden), l.ffn_in.part(0, n_hidden), l.ffn_stats);
+        match (self.parts.norm_place, at.attention_norm, l.attention_stats) {
+            (NormPlace::Behind, Some(norm), Some(stats)) => self.norm(input, stats, middle, norm),
+            _ => self.norm(input, ffn_stats, middle, at.ffn_norm),
+        }
+    }
+
+    /// Computes again what was not kept of a layer. The last layer's rows are still there.
+    fn recompute(&mut self, step: Step, i: usize, at: &LayerPlaces) {
+        if i + 1 == self.a.layers.len() {
+            return;
+        }
+        match self.options.recompute {
+            Recompute::None => {}
+            Recompute::Pointwise => {
+                self.attention_input(step, i, at);
+                self.feed_forward_input(step, i, at);
+                self.activate(step, i);
             }
-            _ => {
-                if let (Some(norm), Some(stats)) = (at.attention_norm, attention_stats) {
-                    self.norm(attention_in, stats, x, norm);
-                } else if attention_in != x {
-                    self.backend.copy(attention_in, x);
-                }
-                self.backend.copy(middle, x);
-                self.attention_forward(step, i, &at, middle, attention_in);
-                self.norm(ffn_in, ffn_stats, middle, at.ffn_norm);
-                self.backend.copy(out, middle);
-                self.feed_forward(step, i, &at, out, ffn_in);
+            // A norm behind the layer leaves statistics, and its output the bits that stand there.
+            Recompute::Layers if self.parts.norm_place == NormPlace::Behind => self.layer_forward(step, i),
+            Recompute::Layers => {
+                self.middle_forward(step, i, at);
+                self.feed_forward(step, i, at, None);
             }
         }
     }
 
     /// `residual += attention(input)`.
-    fn attention_forward(&mut self, step: Step, i: usize, at: &LayerPlaces, residual: View, input: View) {
+    fn attention_forward(&mut self, step: Step, i: usize, at: &LayerPlaces, residual: View) {
         let (heads, kv_heads, row) = (self.config.num_attention_heads, self.config.num_key_value_heads, self.config.qkv_row());
         let (n, eps) = (step.n, self.parts.norm.eps);
         let l = &self.a.layers[i];
+        let input = l.attention_in.part(0, n * self.config.hidden_size);
         let (qkv, raw) = (l.qkv.part(0, n * row), l.raw.map(|r| r.part(0, n * row)));
         let (mixed, lse) = (l.mixed.part(0, n * heads * self.config.head_dim), l.lse.part(0, n * heads));
         let (q_rstd, k_rstd) = (l.q_rstd, l.k_rstd);
@@ -157,14 +195,24 @@ impl<B: Backend> Network<B> {
         self.linear_backward(dinput, dqkv, input, at.qkv, accumulate);
     }
 
-    /// `residual += feed-forward(input)`.
-    fn feed_forward(&mut self, step: Step, i: usize, at: &LayerPlaces, residual: View, input: View) {
+    /// `residual += feed-forward(input)`, where there is one.
+    fn feed_forward(&mut self, step: Step, i: usize, at: &LayerPlaces, residual: Option<View>) {
+        let (f, n_inputs) = (self.config.intermediate_size, self.parts.activation.n_inputs());
+        let l = &self.a.layers[i];
+        let (input, up) = (l.ffn_in.part(0, step.n * self.config.hidden_size), l.up.part(0, step.n * f * n_inputs));
+        let act = l.act.part(0, step.n * f);
+        self.linear(up, input, at.up, false);
+        self.activate(step, i);
+        if let Some(residual) = residual {
+            self.linear(residual, act, at.down, true);
+        }
+    }
+
+    fn activate(&mut self, step: Step, i: usize) {
         let (f, activation) = (self.config.intermediate_size, self.parts.activation);
         let l = &self.a.layers[i];
         let (up, act) = (l.up.part(0, step.n * f * activation.n_inputs()), l.act.part(0, step.n * f));
-        self.linear(up, input, at.up, false);
         self.backend.activation_forward(act, up, f, activation);
-        self.linear(residual, act, at.down, true);
     }
 
     /// The gradient of the feed-forward layer's input from that of its output: `dinput = …`, or `+=`.
@@ -203,6 +251,7 @@ impl<B: Backend> Network<B> {
         let n_hidden = step.n * self.config.hidden_size;
         let rows = |view: View| view.part(0, n_hidden);
         let at = self.table.places().layers[i];
+        self.recompute(step, i, &at);
         let (dx, ds, drow) = (rows(self.a.dx), rows(self.a.ds), rows(self.a.drow));
         let l = &self.a.layers[i];
         let (x, middle, end) = (rows(l.x), rows(l.middle), l.end.map(rows));

@@ -1,7 +1,7 @@
 //! Whole networks of every family against the reference, against finite differences, and against what training must do.
 
 use polder_base::Random;
-use polder_compute::{AdamW, Reference, RopeScaling};
+use polder_compute::{AdamW, Alone, Collective, Reference, RopeScaling, local_ranks};
 
 use super::*;
 use crate::{AttentionBias, Family, Llama, ModernBert, preset};
@@ -181,6 +181,30 @@ fn bf16_stays_near_f32_in_loss_and_gradients() {
 }
 
 #[test]
+fn what_is_computed_again_gives_the_same_bits_in_less_memory() {
+    for (name, config) in kinds() {
+        let (weights, given) = (weights(&config, 4), Given::new(&config, 16, 2));
+        for dtype in [Dtype::F32, Dtype::Bf16] {
+            let run = |recompute: Recompute| {
+                let options = NetworkOptions { dtype, recompute, ..NetworkOptions::new(2, 16) };
+                let mut network = Network::with_options(Cpu::new(), &weights, options).expect(name);
+                let loss = network.loss_and_grads(&given.batch(), 0.5).expect(name);
+                ((loss, network.grads().to_vec()), memory_bytes(&config, &options))
+            };
+            let (kept, all) = run(Recompute::None);
+            let (pointwise, less) = run(Recompute::Pointwise);
+            let (layers, least) = run(Recompute::Layers);
+            assert!(pointwise == kept && layers == kept, "{name} {dtype:?}");
+            assert!(all > less && less > least, "{name} {dtype:?}: {all} {less} {least}");
+        }
+        let frozen = NetworkOptions { frozen: true, ..NetworkOptions::new(2, 16) };
+        let mut judge = Network::with_options(Cpu::new(), &weights, frozen).expect(name);
+        let mut plain = Network::new(Cpu::new(), &weights, 2, 16).expect(name);
+        assert_eq!(judge.loss(&given.batch()).expect(name), plain.loss(&given.batch()).expect(name), "{name}");
+    }
+}
+
+#[test]
 fn a_document_in_a_sequence_gives_what_it_gives_alone() {
     for (name, config) in kinds() {
         let weights = weights(&config, 6);
@@ -305,14 +329,64 @@ fn the_state_that_was_copied_out_goes_on_with_the_same_bits() {
             network.update_with_muon(adamw, MuonStep { lr: 1e-3, momentum: 0.95, weight_decay: 0.1 });
         };
         (1..=2).for_each(|i| step(&mut network, i));
-        let [params, m, v] = network.snapshot();
+        let [params, m, v] = network.snapshot(&mut Alone).expect("alone");
         let mut other = Network::with_options(Cpu::new(), &first, options).expect("network");
         other.restore(&params, &m, &v);
         (3..=4).for_each(|i| {
             step(&mut network, i);
             step(&mut other, i);
         });
-        assert_eq!(network.snapshot(), other.snapshot(), "{dtype:?}");
+        assert_eq!(network.snapshot(&mut Alone), other.snapshot(&mut Alone), "{dtype:?}");
+    }
+}
+
+/// Ten steps of `n_ranks` ranks that share six sequences; losses, and what each rank holds in the end.
+fn learn_together(config: &ModelConfig, n_ranks: usize, dtype: Dtype, muon: Option<MuonStep>) -> (Vec<f64>, Vec<[Vec<f32>; 3]>) {
+    let (first, n_own) = (weights(config, 6), 6 / n_ranks);
+    let mut random = Random::new(8, "batch");
+    let tokens: Vec<u32> = (0..6 * 16).map(|_| random.below(config.vocab_size as u64) as u32).collect();
+    let targets: Vec<i32> = (0..6 * 16).map(|_| random.below(config.vocab_size as u64) as i32).collect();
+    let rank = |mut ranks: polder_compute::LocalRank| {
+        let options = NetworkOptions { dtype, ..NetworkOptions::new(n_own, 16) };
+        let mut network = Network::with_options(Cpu::new(), &first, options).expect("network");
+        let rank = Collective::<Cpu>::rank(&ranks);
+        network.join(first.table.shares(n_ranks), rank);
+        let own = rank * n_own * 16..(rank + 1) * n_own * 16;
+        let step = |step: u64| {
+            network.zero_grads();
+            let batch = Batch::new(&tokens[own.clone()], &targets[own.clone()]);
+            let mut loss = [network.loss_and_grads(&batch, 1.0 / 96.0).expect("grads").sum / 96.0];
+            Collective::<Cpu>::sum(&mut ranks, &mut loss).expect("sum");
+            network.sum_grads(&mut ranks).expect("sum");
+            let adamw = AdamW { lr: 1e-3, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, step, clip: 1.0 };
+            network.update_together(&mut ranks, adamw, muon).expect("update");
+            loss[0]
+        };
+        let losses: Vec<f64> = (1..=10).map(step).collect();
+        (losses, network.snapshot(&mut ranks).expect("snapshot"))
+    };
+    let seen: Vec<(Vec<f64>, [Vec<f32>; 3])> = std::thread::scope(|scope| {
+        let threads: Vec<_> = local_ranks(n_ranks).into_iter().map(|ranks| scope.spawn(|| rank(ranks))).collect();
+        threads.into_iter().map(|t| t.join().expect("rank")).collect()
+    });
+    (seen[0].0.clone(), seen.into_iter().map(|(_, state)| state).collect())
+}
+
+#[test]
+fn ranks_that_share_a_batch_learn_what_one_rank_learns() {
+    let muon = MuonStep { lr: 1e-3, momentum: 0.95, weight_decay: 0.1 };
+    for (dtype, muon, bound) in [(Dtype::F32, None, 1e-5), (Dtype::F32, Some(muon), 1e-5), (Dtype::Bf16, None, 3e-2)] {
+        let config = small("nano");
+        let (alone, states) = learn_together(&config, 1, dtype, muon);
+        for n_ranks in [2, 3] {
+            let (losses, all) = learn_together(&config, n_ranks, dtype, muon);
+            let worst = losses.iter().zip(&alone).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(worst < bound, "{dtype:?} {n_ranks} ranks: {losses:?} {alone:?}");
+            assert!(all.iter().all(|state| *state == all[0]), "ranks hold the same parameters and, together, the same state");
+            let far = all[0][0].iter().zip(&states[0][0]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(f64::from(far) < 200.0 * bound, "{far}");
+        }
+        assert!(alone[9] < alone[0], "{alone:?}");
     }
 }
 
@@ -359,7 +433,7 @@ fn the_plan_of_memory_is_what_a_network_asks_for() {
             let mut network = Network::with_options(Counted::default(), &weights(&config, 1), options).expect(name);
             let mut asked = network.backend.bytes;
             if !frozen {
-                network.snapshot();
+                network.snapshot(&mut Alone).expect("alone");
                 asked = network.backend.bytes;
             }
             // Beside it stand the rotations' tables and one number for the gradients' norm.

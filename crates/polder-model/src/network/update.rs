@@ -1,9 +1,11 @@
-//! What training does with gradients: the optimizers' steps, and their state in and out.
+//! What training does with gradients: the optimizers' steps, alone or with other ranks, and their state in and out.
 
-use polder_compute::{AdamW, Backend, Dtype, Muon, View};
+use std::ops::Range;
+
+use polder_compute::{AdamW, Backend, Collective, CollectiveError, Dtype, Muon, View};
 
 use super::Network;
-use crate::table::Group;
+use crate::table::{Group, Param};
 
 /// The scalars of a step in which hidden matrices go by Muon and all else by AdamW.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,6 +25,17 @@ impl<B: Backend> Network<B> {
         self.backend.fill(grads, 0.0);
     }
 
+    /// Makes this network one of several that share the work: it keeps the optimizer's state of its own part of the
+    /// parameters only. Call it before anything is learnt.
+    ///
+    /// # Panics
+    /// When moments are there already.
+    pub fn join(&mut self, owners: Vec<Range<usize>>, rank: usize) {
+        assert!(self.moments.is_none(), "ranks join before they learn");
+        self.own = owners[rank].clone();
+        self.owners = owners;
+    }
+
     /// Copies parameters and both moments in, where a run is continued.
     ///
     /// # Panics
@@ -30,29 +43,76 @@ impl<B: Backend> Network<B> {
     pub fn restore(&mut self, params: &[f32], m: &[f32], v: &[f32]) {
         let [m_view, v_view] = self.moments();
         self.set_params(params);
-        self.backend.upload(m_view, m);
-        self.backend.upload(v_view, v);
+        self.backend.upload(m_view, &m[self.own.clone()]);
+        self.backend.upload(v_view, &v[self.own.clone()]);
     }
 
-    /// Copies parameters and both moments out.
-    pub fn snapshot(&mut self) -> [Vec<f32>; 3] {
-        let [m, v] = self.moments();
-        [self.params, m, v].map(|view| {
-            let mut out = vec![0f32; view.len];
-            self.backend.download(view, &mut out);
-            out
-        })
+    /// Copies parameters and both moments out: all of them, those of other ranks too. Gradients are lost.
+    ///
+    /// # Errors
+    /// Another rank does not answer.
+    pub fn snapshot(&mut self, ranks: &mut dyn Collective<B>) -> Result<[Vec<f32>; 3], CollectiveError> {
+        let moments = self.moments();
+        let mut out = [self.params; 3].map(|view| vec![0f32; view.len]);
+        self.backend.download(self.params, &mut out[0]);
+        for (out, moment) in out[1..].iter_mut().zip(moments) {
+            if ranks.n_ranks() == 1 {
+                self.backend.download(moment, out);
+                continue;
+            }
+            // Between steps, gradients are room for what the others have.
+            let all = self.grads_view();
+            self.backend.copy(all.part(self.own.start, self.own.len()), moment);
+            ranks.share_from_owners(&mut self.backend, all, &self.owners)?;
+            self.backend.download(all, out);
+        }
+        Ok(out)
     }
 
     fn moments(&mut self) -> [View; 2] {
-        let len = self.params.len;
+        let len = self.own.len();
         let backend = &mut self.backend;
         *self.moments.get_or_insert_with(|| [0, 1].map(|_| backend.alloc(len, Dtype::F32)))
+    }
+
+    /// Sums the gradients of all ranks to their owners and returns the norm of the whole.
+    ///
+    /// # Errors
+    /// Another rank does not answer.
+    pub fn sum_grads(&mut self, ranks: &mut dyn Collective<B>) -> Result<f64, CollectiveError> {
+        let (grads, own) = (self.grads_view(), self.own.clone());
+        ranks.sum_to_owners(&mut self.backend, grads, &self.owners)?;
+        self.backend.sum_squares(self.norm_squared, grads.part(own.start, own.len()));
+        let one: Vec<Range<usize>> = (0..ranks.n_ranks()).map(|rank| if rank == 0 { 0..1 } else { 1..1 }).collect();
+        ranks.sum_to_owners(&mut self.backend, self.norm_squared, &one)?;
+        ranks.share_from_owners(&mut self.backend, self.norm_squared, &one)?;
+        Ok(self.grad_norm())
+    }
+
+    /// Updates the parameters of all ranks from gradients that [`Network::sum_grads`] has summed; with `muon`, as
+    /// [`Network::update_with_muon`] does.
+    ///
+    /// # Errors
+    /// Another rank does not answer.
+    pub fn update_together(&mut self, ranks: &mut dyn Collective<B>, step: AdamW, muon: Option<MuonStep>) -> Result<(), CollectiveError> {
+        match muon {
+            None => self.adamw_step(step),
+            Some(muon) => self.muon_step(step, muon),
+        }
+        if ranks.n_ranks() > 1 {
+            ranks.share_from_owners(&mut self.backend, self.params, &self.owners)?;
+            self.refresh();
+        }
+        Ok(())
     }
 
     /// Updates the parameters from the gradients: AdamW with decay on matrices only, gradients clipped by their norm.
     pub fn update(&mut self, step: AdamW) {
         self.measure_grads();
+        self.adamw_step(step);
+    }
+
+    fn adamw_step(&mut self, step: AdamW) {
         let decayed = self.table.n_decayed();
         self.adamw(0..decayed, step);
         self.adamw(decayed..self.table.len(), AdamW { weight_decay: 0.0, ..step });
@@ -61,16 +121,18 @@ impl<B: Backend> Network<B> {
     /// The same with Muon for the matrices between hidden states; fused ones move as the matrices they hold.
     pub fn update_with_muon(&mut self, step: AdamW, muon: MuonStep) {
         self.measure_grads();
+        self.muon_step(step, muon);
+    }
+
+    fn muon_step(&mut self, step: AdamW, muon: MuonStep) {
         let (hidden, output, vectors) = (self.table.range(Group::Hidden), self.table.range(Group::Output), self.table.range(Group::Vector));
         self.adamw(self.table.range(Group::Embedding), step);
         self.adamw(output, step);
         self.adamw(vectors, AdamW { weight_decay: 0.0, ..step });
-        let blocks = self.table.iter().filter(|p| hidden.contains(&p.offset)).flat_map(|p| {
-            let (rows, columns) = (p.shape[0] / p.n_blocks, p.shape[1]);
-            (0..p.n_blocks).map(move |i| (p.offset + i * rows * columns, rows, columns))
-        });
+        let blocks = self.table.iter().filter(|p| hidden.contains(&p.offset)).flat_map(Param::blocks);
         let blocks: Vec<(usize, Muon)> = blocks
-            .map(|(offset, rows, columns)| {
+            .filter(|(offset, _)| self.own.contains(offset))
+            .map(|(offset, [rows, columns])| {
                 let MuonStep { lr, momentum, weight_decay } = muon;
                 (offset, Muon { rows, columns, lr, momentum, weight_decay, clip: step.clip })
             })
@@ -80,10 +142,11 @@ impl<B: Backend> Network<B> {
         let scratch = *self.muon_scratch.get_or_insert_with(|| backend.alloc(space, Dtype::F32));
         let ([momentum, _], grads) = (self.moments(), self.grads_view());
         for (offset, block) in blocks {
-            let part = |view: View| view.part(offset, block.rows * block.columns);
-            let scratch = scratch.part(0, block.scratch_len());
+            let len = block.rows * block.columns;
+            let part = |view: View| view.part(offset, len);
+            let (scratch, momentum) = (scratch.part(0, block.scratch_len()), momentum.part(offset - self.own.start, len));
             let working = self.working.map(part);
-            self.backend.muon(part(self.params), working, part(momentum), part(grads), scratch, self.norm_squared, block);
+            self.backend.muon(part(self.params), working, momentum, part(grads), scratch, self.norm_squared, block);
         }
     }
 
@@ -92,15 +155,17 @@ impl<B: Backend> Network<B> {
         self.backend.sum_squares(self.norm_squared, grads);
     }
 
-    /// A range is of matrices or of vectors, never of both.
-    fn adamw(&mut self, range: std::ops::Range<usize>, step: AdamW) {
+    /// A range is of matrices or of vectors, never of both. Of it, the part that this rank owns is updated.
+    fn adamw(&mut self, range: Range<usize>, step: AdamW) {
+        let range = range.start.max(self.own.start)..range.end.min(self.own.end);
         if range.is_empty() {
             return;
         }
         let ([m, v], grads) = (self.moments(), self.grads_view());
         let part = |view: View| view.part(range.start, range.len());
+        let of_own = |view: View| view.part(range.start - self.own.start, range.len());
         let working = self.working.filter(|w| range.end <= w.len).map(part);
-        self.backend.adamw(part(self.params), working, part(m), part(v), part(grads), self.norm_squared, step);
+        self.backend.adamw(part(self.params), working, of_own(m), of_own(v), part(grads), self.norm_squared, step);
     }
 
     /// Returns the norm of the gradients that the last update saw, before clipping.

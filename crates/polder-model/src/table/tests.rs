@@ -80,3 +80,20 @@ fn the_decoder_stands_as_checkpoints_written_before_hold_it() {
     let place = |name: &str| names.iter().position(|n| *n == name).expect(name);
     assert_eq!(place("lm_head.weight") + 1, place("model.layers.0.input_layernorm.weight"));
 }
+
+#[test]
+fn ranks_get_even_parts_that_cut_no_hidden_matrix() {
+    for config in every_kind() {
+        let table = ParamTable::new(&config);
+        for n_ranks in 1..=5 {
+            let shares = table.shares(n_ranks);
+            assert_eq!((shares[0].start, shares[n_ranks - 1].end), (0, table.len()));
+            assert!(shares.windows(2).all(|pair| pair[0].end == pair[1].start));
+            let blocks = table.iter().filter(|p| p.group == Group::Hidden).flat_map(Param::blocks);
+            for (at, [rows, columns]) in blocks {
+                let holders = shares.iter().filter(|s| s.start < at + rows * columns && at < s.end);
+                assert_eq!(holders.count(), 1, "a matrix at {at} in {shares:?}");
+            }
+        }
+    }
+}

@@ -20,9 +20,14 @@ pub const TEXT: &str = "the polder lies below the lake, and the lake lies below 
 /// # Panics
 /// When it cannot be trained.
 pub fn tokenizer() -> Tokenizer {
+    tokenizer_with(&[END_OF_TEXT])
+}
+
+fn tokenizer_with(special_tokens: &[&str]) -> Tokenizer {
     let mut counts = WordCounts::default();
     counts.add(TEXT);
-    let options = TrainOptions { vocab_size: 300, special_tokens: vec![END_OF_TEXT.into()], min_count: 1, ..TrainOptions::default() };
+    let special_tokens = special_tokens.iter().map(|t| (*t).to_owned()).collect();
+    let options = TrainOptions { vocab_size: 300, special_tokens, min_count: 1, ..TrainOptions::default() };
     train(&counts, &options, &mut |_, _| {}).expect("tokenizer")
 }
 
@@ -39,7 +44,18 @@ pub fn token_set(dir: &Path, cleared: bool) -> PathBuf {
 /// # Panics
 /// When a file cannot be written.
 pub fn named_token_set(dir: &Path, name: &str, text: &str, cleared: bool) -> PathBuf {
-    let tokenizer = tokenizer();
+    token_set_by(&tokenizer(), dir, name, text, cleared)
+}
+
+/// The same as [`token_set`], by a tokenizer that has the token `[MASK]`.
+///
+/// # Panics
+/// When a file cannot be written.
+pub fn token_set_with_mask(dir: &Path) -> PathBuf {
+    token_set_by(&tokenizer_with(&[END_OF_TEXT, "[MASK]"]), dir, "tokens", TEXT, true)
+}
+
+fn token_set_by(tokenizer: &Tokenizer, dir: &Path, name: &str, text: &str, cleared: bool) -> PathBuf {
     fs::write(dir.join("tokenizer.json"), tokenizer.to_json()).expect("tokenizer");
     let target = dir.join(name);
     let options = SetOptions {

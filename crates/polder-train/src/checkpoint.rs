@@ -1,8 +1,9 @@
-//! The state of a run in a folder, written whole: parameters and both moments, with their digest.
+//! The state of a run in a folder, written whole by a thread of its own: parameters and both moments, with their digest.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
 
 use polder_base::{Digest, Hasher, publish_dir, write_whole};
 use polder_shard::LoaderState;
@@ -10,8 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 
-/// Checkpoints that are kept.
-const KEEP: usize = 2;
 const STATE_FILE: &str = "state.json";
 /// Parameters, first moment, second moment: little-endian f32, one after the other.
 const NUMBERS_FILE: &str = "state.f32";
@@ -27,6 +26,20 @@ struct State {
     /// Where the loader stood. Earlier checkpoints have none; their step says it.
     #[serde(default)]
     loader: Option<LoaderState>,
+    #[serde(default)]
+    progress: Progress,
+}
+
+/// What a run knows beside its numbers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Progress {
+    /// Batches that no step has kept, since the run went back.
+    pub passed_over: u64,
+    /// How often it went back.
+    pub n_rewinds: usize,
+    /// Loss of the validation samples after this step, where it was measured.
+    pub validation_loss: Option<f64>,
 }
 
 /// Parameters and moments after a step.
@@ -34,6 +47,7 @@ pub(crate) struct Checkpoint {
     pub step: u64,
     /// Where the loader stood.
     pub loader: Option<LoaderState>,
+    pub progress: Progress,
     /// Parameters, first moment, second moment.
     pub numbers: [Vec<f32>; 3],
 }
@@ -45,11 +59,71 @@ fn folder(run_dir: &Path) -> PathBuf {
 /// Numbers move as the machine holds them; other byte orders would need a swap here.
 const _: () = assert!(cfg!(target_endian = "little"));
 
-/// Writes a checkpoint whole, then removes all but the newest ones.
-pub(crate) fn write(run_dir: &Path, checkpoint: &Checkpoint) -> Result<(), TrainError> {
+/// Which checkpoints are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Keep {
+    /// The newest ones.
+    pub last: usize,
+    /// The one with the least validation loss.
+    pub best: bool,
+    /// The newest one whose step is a multiple of this: a run may go back to it.
+    pub every: Option<u64>,
+}
+
+/// Writes checkpoints while the run goes on, one at a time.
+pub(crate) struct Writer {
+    run_dir: PathBuf,
+    keep: Keep,
+    under_way: Option<JoinHandle<Result<(), TrainError>>>,
+}
+
+impl Writer {
+    pub fn new(run_dir: &Path, keep: Keep) -> Self {
+        Self { run_dir: run_dir.to_owned(), keep, under_way: None }
+    }
+
+    /// Begins to write a checkpoint, once the one before is written.
+    pub fn write(&mut self, checkpoint: Checkpoint) -> Result<(), TrainError> {
+        self.finish()?;
+        let (run_dir, keep) = (self.run_dir.clone(), self.keep);
+        self.under_way = Some(thread::spawn(move || write(&run_dir, &checkpoint, keep)));
+        Ok(())
+    }
+
+    /// Waits for what is being written.
+    pub fn finish(&mut self) -> Result<(), TrainError> {
+        let Some(thread) = self.under_way.take() else { return Ok(()) };
+        let broken = || io::Error::other("the thread that writes checkpoints has ended");
+        thread.join().unwrap_or_else(|_| Err(TrainError::file("write checkpoints in", &self.run_dir)(broken())))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Nobody is left to hear of an error; the checkpoint before is whole.
+        let _ = self.finish();
+    }
+}
+
+/// Writes a checkpoint whole, then removes those that are not kept.
+pub(crate) fn write(run_dir: &Path, checkpoint: &Checkpoint, keep: Keep) -> Result<(), TrainError> {
     let name = format!("step-{:08}", checkpoint.step);
     let temporary = folder(run_dir).join(format!(".{name}.tmp"));
-    fs::create_dir_all(&temporary).map_err(TrainError::file("create folder", &temporary))?;
+    let written = write_files(&temporary, checkpoint);
+    if let Err(error) = written {
+        // On a full disk, what was begun is in the way of everything else.
+        let _ = fs::remove_dir_all(&temporary);
+        return Err(error);
+    }
+    publish_dir(&temporary, &folder(run_dir).join(name))?;
+    for (_, old) in superfluous(&list(run_dir)?, keep) {
+        fs::remove_dir_all(&old).map_err(TrainError::file("remove", &old))?;
+    }
+    Ok(())
+}
+
+fn write_files(temporary: &Path, checkpoint: &Checkpoint) -> Result<(), TrainError> {
+    fs::create_dir_all(temporary).map_err(TrainError::file("create folder", temporary))?;
     let path = temporary.join(NUMBERS_FILE);
     let mut file = BufWriter::with_capacity(1 << 20, File::create(&path).map_err(TrainError::file("create", &path))?);
     let mut hasher = Hasher::new();
@@ -59,19 +133,69 @@ pub(crate) fn write(run_dir: &Path, checkpoint: &Checkpoint) -> Result<(), Train
         file.write_all(bytes).map_err(TrainError::file("write", &path))?;
     }
     file.flush().map_err(TrainError::file("write", &path))?;
-    let n_params = checkpoint.numbers[0].len();
-    let state = State { format: FORMAT, step: checkpoint.step, n_params, digest: hasher.finish(), loader: checkpoint.loader.clone() };
+    let state = State {
+        format: FORMAT,
+        step: checkpoint.step,
+        n_params: checkpoint.numbers[0].len(),
+        digest: hasher.finish(),
+        loader: checkpoint.loader.clone(),
+        progress: checkpoint.progress.clone(),
+    };
     let path = temporary.join(STATE_FILE);
     let text = serde_json::to_vec(&state).map_err(|source| TrainError::Parse { path: path.clone(), source })?;
-    write_whole(&path, &text)?;
-    publish_dir(&temporary, &folder(run_dir).join(name))?;
-    for (_, old) in list(run_dir)?.into_iter().skip(KEEP) {
-        fs::remove_dir_all(&old).map_err(TrainError::file("remove", &old))?;
+    Ok(write_whole(&path, &text)?)
+}
+
+/// Of checkpoints, newest first, those that need not be kept.
+fn superfluous(all: &[(u64, PathBuf)], keep: Keep) -> Vec<(u64, PathBuf)> {
+    let regular = all.iter().map(|(step, _)| *step).find(|step| keep.every.is_some_and(|every| step.is_multiple_of(every)));
+    let best = if keep.best { best_of(all) } else { None };
+    let kept = |step: u64| regular == Some(step) || best == Some(step);
+    all.iter().skip(keep.last).filter(|(step, _)| !kept(*step)).cloned().collect()
+}
+
+/// The step with the least validation loss; of equal ones the newest.
+fn best_of(all: &[(u64, PathBuf)]) -> Option<u64> {
+    let loss = |path: &Path| read_state(path).and_then(|s| s.progress.validation_loss);
+    let judged = all.iter().filter_map(|(step, path)| Some((*step, loss(path)?)));
+    judged.reduce(|best, other| if other.1 < best.1 { other } else { best }).map(|(step, _)| step)
+}
+
+/// Reads the checkpoint with the least validation loss; `None` where none was judged.
+pub(crate) fn read_best(run_dir: &Path, n_params: usize) -> Result<Option<Checkpoint>, TrainError> {
+    let all = list(run_dir)?;
+    let best = best_of(&all);
+    Ok(all.iter().find(|(step, _)| Some(*step) == best).and_then(|(step, path)| read(path, *step, n_params)))
+}
+
+/// Reads the checkpoint of a step.
+pub(crate) fn read_step(run_dir: &Path, step: u64, n_params: usize) -> Result<Option<Checkpoint>, TrainError> {
+    Ok(list(run_dir)?.iter().find(|(s, _)| *s == step).and_then(|(_, path)| read(path, step, n_params)))
+}
+
+/// Removes the checkpoints after a step.
+pub(crate) fn remove_after(run_dir: &Path, step: u64) -> Result<(), TrainError> {
+    for (_, path) in list(run_dir)?.into_iter().filter(|(s, _)| *s > step) {
+        fs::remove_dir_all(&path).map_err(TrainError::file("remove", &path))?;
     }
     Ok(())
 }
 
-/// Reads the newest checkpoint that is whole; what broken-off attempts left is removed.
+/// Removes what broken-off attempts have left.
+pub(crate) fn clean(run_dir: &Path) -> Result<(), TrainError> {
+    let folder = folder(run_dir);
+    fs::create_dir_all(&folder).map_err(TrainError::file("create folder", &folder))?;
+    for entry in fs::read_dir(&folder).map_err(TrainError::file("list", &folder))? {
+        let path = entry.map_err(TrainError::file("list", &folder))?.path();
+        if path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.')) {
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.map_err(TrainError::file("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads the newest checkpoint that is whole.
 pub(crate) fn read_newest(run_dir: &Path, n_params: usize) -> Result<Option<Checkpoint>, TrainError> {
     for (step, path) in list(run_dir)? {
         if let Some(checkpoint) = read(&path, step, n_params) {
@@ -84,14 +208,16 @@ pub(crate) fn read_newest(run_dir: &Path, n_params: usize) -> Result<Option<Chec
 /// Checkpoints, newest first.
 fn list(run_dir: &Path) -> Result<Vec<(u64, PathBuf)>, TrainError> {
     let folder = folder(run_dir);
-    fs::create_dir_all(&folder).map_err(TrainError::file("create folder", &folder))?;
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(TrainError::file("list", &folder)(source)),
+    };
     let mut found = Vec::new();
-    for entry in fs::read_dir(&folder).map_err(TrainError::file("list", &folder))? {
+    for entry in entries {
         let path = entry.map_err(TrainError::file("list", &folder))?.path();
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        if name.starts_with('.') {
-            fs::remove_dir_all(&path).map_err(TrainError::file("remove", &path))?;
-        } else if let Some(step) = name.strip_prefix("step-").and_then(|s| s.parse().ok()) {
+        if let Some(step) = name.strip_prefix("step-").and_then(|s| s.parse().ok()) {
             found.push((step, path));
         }
     }
@@ -99,9 +225,13 @@ fn list(run_dir: &Path) -> Result<Vec<(u64, PathBuf)>, TrainError> {
     Ok(found)
 }
 
+fn read_state(path: &Path) -> Option<State> {
+    serde_json::from_slice(&fs::read(path.join(STATE_FILE)).ok()?).ok()
+}
+
 /// `None` for a checkpoint that is not whole, whatever is wrong with it: the one before it will do.
 fn read(path: &Path, step: u64, n_params: usize) -> Option<Checkpoint> {
-    let state: State = serde_json::from_slice(&fs::read(path.join(STATE_FILE)).ok()?).ok()?;
+    let state = read_state(path)?;
     if (state.format, state.step, state.n_params) != (FORMAT, step, n_params) {
         return None;
     }
@@ -116,38 +246,74 @@ fn read(path: &Path, step: u64, n_params: usize) -> Option<Checkpoint> {
         file.read_exact(bytes).ok()?;
         hasher.update(bytes);
     }
-    (hasher.finish() == state.digest).then_some(Checkpoint { step, loader: state.loader, numbers })
+    (hasher.finish() == state.digest).then_some(Checkpoint { step, loader: state.loader, progress: state.progress, numbers })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const KEEP: Keep = Keep { last: 2, best: false, every: None };
+
     fn checkpoint(step: u64) -> Checkpoint {
-        Checkpoint { step, loader: None, numbers: [vec![step as f32; 5], vec![0.5; 5], vec![0.25; 5]] }
+        let numbers = [vec![step as f32; 5], vec![0.5; 5], vec![0.25; 5]];
+        Checkpoint { step, loader: None, progress: Progress::default(), numbers }
+    }
+
+    fn steps(dir: &Path) -> Vec<u64> {
+        list(dir).expect("list").iter().map(|(s, _)| *s).collect()
     }
 
     #[test]
     fn the_newest_whole_checkpoint_is_read_and_two_are_kept() {
         let dir = tempfile::tempdir().expect("folder");
         assert!(read_newest(dir.path(), 5).expect("none").is_none());
-        (1..=4).for_each(|step| write(dir.path(), &checkpoint(step * 10)).expect("write"));
-        assert_eq!(list(dir.path()).expect("list").iter().map(|(s, _)| *s).collect::<Vec<_>>(), [40, 30]);
+        (1..=4).for_each(|step| write(dir.path(), &checkpoint(step * 10), KEEP).expect("write"));
+        assert_eq!(steps(dir.path()), [40, 30]);
         let newest = read_newest(dir.path(), 5).expect("read").expect("some");
         assert_eq!((newest.step, &newest.numbers), (40, &checkpoint(40).numbers));
         assert!(read_newest(dir.path(), 6).expect("read").is_none());
     }
 
     #[test]
+    fn the_best_one_and_the_one_to_go_back_to_are_kept_too() {
+        let dir = tempfile::tempdir().expect("folder");
+        let keep = Keep { last: 1, best: true, every: Some(10) };
+        for (step, loss) in [(5, Some(3.0)), (10, Some(2.0)), (15, Some(4.0)), (20, None), (22, Some(5.0)), (23, None)] {
+            let progress = Progress { validation_loss: loss, ..Progress::default() };
+            write(dir.path(), &Checkpoint { progress, ..checkpoint(step) }, keep).expect("write");
+        }
+        assert_eq!(steps(dir.path()), [23, 20, 10]);
+        assert_eq!(read_best(dir.path(), 5).expect("read").expect("some").step, 10);
+        assert_eq!(read_step(dir.path(), 20, 5).expect("read").expect("some").step, 20);
+        remove_after(dir.path(), 20).expect("remove");
+        assert_eq!(steps(dir.path()), [20, 10]);
+    }
+
+    #[test]
     fn a_damaged_checkpoint_gives_way_to_the_one_before() {
         let dir = tempfile::tempdir().expect("folder");
-        (1..=2).for_each(|step| write(dir.path(), &checkpoint(step)).expect("write"));
+        (1..=2).for_each(|step| write(dir.path(), &checkpoint(step), KEEP).expect("write"));
         let path = dir.path().join("checkpoints/step-00000002").join(NUMBERS_FILE);
         let mut bytes = fs::read(&path).expect("read");
         bytes[7] ^= 1;
         fs::write(&path, bytes).expect("damage");
         fs::create_dir(dir.path().join("checkpoints/.step-00000003.tmp")).expect("left over");
+        clean(dir.path()).expect("clean");
         assert_eq!(read_newest(dir.path(), 5).expect("read").expect("some").step, 1);
         assert!(!dir.path().join("checkpoints/.step-00000003.tmp").exists());
+    }
+
+    #[test]
+    fn a_checkpoint_that_cannot_be_written_is_told_and_the_one_before_stays() {
+        let dir = tempfile::tempdir().expect("folder");
+        let mut writer = Writer::new(dir.path(), KEEP);
+        writer.write(checkpoint(1)).expect("begin");
+        writer.finish().expect("written");
+        // A file stands where the folder has to be.
+        fs::write(dir.path().join("checkpoints/.step-00000002.tmp"), b"").expect("in the way");
+        writer.write(checkpoint(2)).expect("begin");
+        assert!(matches!(writer.finish(), Err(TrainError::File { .. })));
+        assert_eq!(read_newest(dir.path(), 5).expect("read").expect("some").step, 1);
     }
 }

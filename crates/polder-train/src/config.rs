@@ -2,9 +2,12 @@
 
 use std::ops::Range;
 
+use polder_compute::{AdamW, Dtype};
+use polder_model::{MuonStep, NetworkOptions, Recompute};
+use polder_shard::Packing;
 use serde::{Deserialize, Serialize};
 
-use crate::TrainError;
+use crate::{MaskedLm, SpikePolicy, TrainError};
 
 /// How the learning rate moves after its warm-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +23,38 @@ pub enum Schedule {
     Linear,
 }
 
+/// What turns gradients into updates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Optimizer {
+    /// AdamW for everything.
+    #[default]
+    AdamW,
+    /// Muon for the matrices between hidden states, AdamW for embeddings, output and vectors; one rate serves both.
+    Muon,
+}
+
+/// How rows between products, and the matrices they meet, are stored. Parameters and sums are f32 in either.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// Four bytes.
+    #[default]
+    F32,
+    /// Two bytes: less memory, and faster where the machine multiplies them.
+    Bf16,
+}
+
+impl Precision {
+    /// As the backend calls it.
+    pub fn dtype(self) -> Dtype {
+        match self {
+            Self::F32 => Dtype::F32,
+            Self::Bf16 => Dtype::Bf16,
+        }
+    }
+}
+
 /// The settings of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,6 +67,24 @@ pub struct TrainConfig {
     pub micro_batch_size: usize,
     /// Tokens a sequence.
     pub context: usize,
+    /// Ranks that share each batch and the optimizer's state; divides `batch_size`.
+    #[serde(default = "one")]
+    pub ranks: usize,
+    /// How documents become sequences.
+    #[serde(default = "joined")]
+    pub packing: Packing,
+    /// Which tokens an encoder has to guess; a decoder guesses the next one.
+    #[serde(default)]
+    pub masking: Option<MaskedLm>,
+    /// How rows are stored.
+    #[serde(default)]
+    pub precision: Precision,
+    /// What the backward pass computes again instead of keeping it.
+    #[serde(default)]
+    pub recompute: Recompute,
+    /// What turns gradients into updates.
+    #[serde(default)]
+    pub optimizer: Optimizer,
     /// Largest learning rate.
     pub lr: f64,
     /// Learning rate at the end.
@@ -50,8 +103,17 @@ pub struct TrainConfig {
     pub beta2: f64,
     /// Keeps the update away from division by zero.
     pub eps: f64,
+    /// Decay of Muon's momentum.
+    #[serde(default = "muon_momentum")]
+    pub muon_momentum: f64,
+    /// Weight of ln² of the softmax's sum in what gradients descend; keeps logits small.
+    #[serde(default)]
+    pub z_loss: f64,
     /// Largest norm of the gradients; 0 for none.
     pub grad_clip: f64,
+    /// What is done about a step whose loss or gradients stand out; nothing without.
+    #[serde(default)]
+    pub spikes: Option<SpikePolicy>,
     /// Fixes initial weights and the order of samples.
     pub seed: u64,
     /// Steps between validation losses; 0 for one at the end only.
@@ -60,6 +122,31 @@ pub struct TrainConfig {
     pub eval_samples: u64,
     /// Steps between checkpoints; 0 for one at the end only.
     pub checkpoint_every: u64,
+    /// Minutes between checkpoints beside those; 0 for none.
+    #[serde(default)]
+    pub checkpoint_minutes: f64,
+    /// Newest checkpoints that are kept.
+    #[serde(default = "two")]
+    pub keep_last: usize,
+    /// Keeps the checkpoint with the least validation loss too, and makes the model from it.
+    #[serde(default)]
+    pub keep_best: bool,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn two() -> usize {
+    2
+}
+
+fn joined() -> Packing {
+    Packing::Joined
+}
+
+fn muon_momentum() -> f64 {
+    0.95
 }
 
 impl Default for TrainConfig {
@@ -69,6 +156,12 @@ impl Default for TrainConfig {
             batch_size: 16,
             micro_batch_size: 16,
             context: 256,
+            ranks: one(),
+            packing: joined(),
+            masking: None,
+            precision: Precision::F32,
+            recompute: Recompute::None,
+            optimizer: Optimizer::AdamW,
             lr: 3e-3,
             min_lr: 3e-4,
             warmup_steps: 50,
@@ -78,11 +171,17 @@ impl Default for TrainConfig {
             beta1: 0.9,
             beta2: 0.95,
             eps: 1e-8,
+            muon_momentum: muon_momentum(),
+            z_loss: 0.0,
             grad_clip: 1.0,
+            spikes: None,
             seed: 1,
             eval_every: 200,
             eval_samples: 64,
             checkpoint_every: 200,
+            checkpoint_minutes: 0.0,
+            keep_last: two(),
+            keep_best: false,
         }
     }
 }
@@ -125,9 +224,36 @@ impl TrainConfig {
     }
 
     /// The samples that a step takes, counted from 1, as places in the order of all samples; step 0 ends where the first begins.
-    pub fn samples_of(&self, step: u64) -> Range<u64> {
-        let batch = self.batch_size as u64;
-        step.saturating_sub(1) * batch..step * batch
+    /// A run that went back has passed over batches.
+    pub fn samples_of(&self, step: u64, passed_over: u64) -> Range<u64> {
+        let (batch, passed_over) = (self.batch_size as u64, passed_over * self.batch_size as u64);
+        passed_over + step.saturating_sub(1) * batch..passed_over + step * batch
+    }
+
+    /// How a network is laid out for one rank of the run.
+    pub fn network_options(&self) -> NetworkOptions {
+        NetworkOptions {
+            dtype: self.precision.dtype(),
+            z_loss: self.z_loss as f32,
+            recompute: self.recompute,
+            ..NetworkOptions::new(self.micro_batch_size, self.context)
+        }
+    }
+
+    /// The scalars of a step, counted from 1; hidden matrices may have their own.
+    pub fn update_at(&self, step: u64) -> (AdamW, Option<MuonStep>) {
+        let (lr, weight_decay) = (self.lr_at(step) as f32, self.weight_decay as f32);
+        let adamw = AdamW {
+            lr,
+            beta1: self.beta1 as f32,
+            beta2: self.beta2 as f32,
+            eps: self.eps as f32,
+            weight_decay,
+            step,
+            clip: self.grad_clip as f32,
+        };
+        let muon = MuonStep { lr, momentum: self.muon_momentum as f32, weight_decay };
+        (adamw, (self.optimizer == Optimizer::Muon).then_some(muon))
     }
 
     /// Checks that the settings can be.
@@ -136,7 +262,14 @@ impl TrainConfig {
     /// The first one that cannot.
     pub fn check(&self) -> Result<(), TrainError> {
         let wrong = |option: &'static str, value: String| Err(TrainError::Option { option, value });
-        for (option, value) in [("batch_size", self.batch_size), ("micro_batch_size", self.micro_batch_size), ("context", self.context)] {
+        let counts = [
+            ("batch_size", self.batch_size),
+            ("micro_batch_size", self.micro_batch_size),
+            ("context", self.context),
+            ("ranks", self.ranks),
+            ("keep_last", self.keep_last),
+        ];
+        for (option, value) in counts {
             if value == 0 {
                 return wrong(option, value.to_string());
             }
@@ -144,8 +277,20 @@ impl TrainConfig {
         if self.steps == 0 || self.warmup_steps > self.steps {
             return wrong("steps", format!("{} with {} of warm-up", self.steps, self.warmup_steps));
         }
-        if self.micro_batch_size > self.batch_size {
-            return wrong("micro_batch_size", format!("{} of a batch of {}", self.micro_batch_size, self.batch_size));
+        if !self.batch_size.is_multiple_of(self.ranks) {
+            return wrong("ranks", format!("{}, which do not divide a batch of {}", self.ranks, self.batch_size));
+        }
+        if self.micro_batch_size > self.batch_size / self.ranks {
+            return wrong(
+                "micro_batch_size",
+                format!("{} of a batch of {} on each rank", self.micro_batch_size, self.batch_size / self.ranks),
+            );
+        }
+        if self.schedule == Schedule::Wsd && self.decay_steps > self.steps {
+            return wrong("decay_steps", format!("{} of {} steps", self.decay_steps, self.steps));
+        }
+        if let Some(spikes) = &self.spikes {
+            spikes.check(self.checkpoint_every)?;
         }
         let positive = |x: f64| x > 0.0 && x.is_finite();
         let share = |x: f64| (0.0..1.0).contains(&x);
@@ -156,7 +301,10 @@ impl TrainConfig {
             ("beta1", self.beta1, share(self.beta1)),
             ("beta2", self.beta2, share(self.beta2)),
             ("eps", self.eps, positive(self.eps)),
+            ("muon_momentum", self.muon_momentum, share(self.muon_momentum)),
+            ("z_loss", self.z_loss, (0.0..=1.0).contains(&self.z_loss)),
             ("grad_clip", self.grad_clip, self.grad_clip >= 0.0 && self.grad_clip.is_finite()),
+            ("checkpoint_minutes", self.checkpoint_minutes, self.checkpoint_minutes >= 0.0 && self.checkpoint_minutes.is_finite()),
         ];
         match numbers.iter().find(|(_, _, sound)| !sound) {
             Some((option, value, _)) => wrong(option, value.to_string()),
@@ -183,9 +331,17 @@ mod tests {
     #[test]
     fn settings_that_cannot_be_are_refused_by_name() {
         let good = serde_json::to_value(TrainConfig::default()).expect("json");
-        for (key, bad) in
-            [("steps", 0.into()), ("batch_size", 0.into()), ("lr", (-1.0).into()), ("min_lr", 1.0.into()), ("beta2", 1.0.into())]
-        {
+        for (key, bad) in [
+            ("steps", 0.into()),
+            ("batch_size", 0.into()),
+            ("ranks", 3.into()),
+            ("lr", (-1.0).into()),
+            ("min_lr", 1.0.into()),
+            ("beta2", 1.0.into()),
+            ("z_loss", 2.into()),
+            ("keep_last", 0.into()),
+            ("checkpoint_minutes", (-1).into()),
+        ] {
             let mut value = good.clone();
             value[key] = bad;
             let config: TrainConfig = serde_json::from_value(value).expect(key);

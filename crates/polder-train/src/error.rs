@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use polder_base::{Advice, ClearanceError, ExitKind, ManifestError, WholeError};
+use polder_compute::CollectiveError;
 use polder_model::ModelError;
 use polder_shard::{LoaderError, ShardError};
 use polder_tokenizer::TokenizerError;
@@ -20,12 +21,38 @@ pub enum TrainError {
         /// Its value.
         value: String,
     },
-    /// The model learns from hidden tokens, which runs do not make.
-    #[error("a {family} model cannot learn from next tokens")]
+    /// There is no such setting.
+    #[error("there is no setting `{name}`")]
+    NoSetting {
+        /// As it was written.
+        name: String,
+        /// Those there are.
+        known: Vec<String>,
+    },
+    /// A setting cannot have this value.
+    #[error("the setting `{name}` cannot be `{value}`: {reason}")]
+    Setting {
+        /// Its name.
+        name: String,
+        /// What it was given.
+        value: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// What the model learns from is not what the settings make.
+    #[error("a {family} model learns from {from}")]
     Family {
         /// What kind of model it is.
         family: &'static str,
+        /// What it would need.
+        from: &'static str,
     },
+    /// The vocabulary has no token that hides others.
+    #[error("the tokenizer has no token that stands for a hidden one")]
+    NoMaskToken,
+    /// Masks are made from a tokenizer's words and special tokens.
+    #[error("training from hidden tokens needs the tokenizer that the tokens were made with")]
+    TokenizerNeeded,
     /// The tokens have no verdict that lets them be used.
     #[error(transparent)]
     Clearance(#[from] ClearanceError),
@@ -95,12 +122,55 @@ pub enum TrainError {
         what: &'static str,
     },
     /// The loss is no number any more.
-    #[error("the loss of step {step} is {loss}: training has diverged")]
+    #[error("the loss of step {step} is {loss} and the norm of its gradients {grad_norm}: training has diverged")]
     Diverged {
         /// The step.
         step: u64,
         /// Its loss.
         loss: f64,
+        /// The norm of its gradients.
+        grad_norm: f64,
+    },
+    /// Steps stood out more often than the run puts up with.
+    #[error("step {step} stands out as {n_spikes} before it did: loss {loss}, norm of the gradients {grad_norm}")]
+    Spikes {
+        /// The step.
+        step: u64,
+        /// How many did.
+        n_spikes: usize,
+        /// Its loss.
+        loss: f64,
+        /// The norm of its gradients.
+        grad_norm: f64,
+    },
+    /// There is nothing to go back to.
+    #[error("the checkpoint of step {step} in `{path}` is gone or damaged, and the run has to go back to it")]
+    NoCheckpoint {
+        /// The step.
+        step: u64,
+        /// The run's folder.
+        path: PathBuf,
+    },
+    /// The ranks do not go on together.
+    #[error(transparent)]
+    Collective(#[from] CollectiveError),
+    /// Another rank's work has failed.
+    #[error("rank {rank} has failed")]
+    Rank {
+        /// Which.
+        rank: usize,
+        /// Why.
+        #[source]
+        source: Box<TrainError>,
+    },
+    /// A task's score could not be had.
+    #[error("the tasks could not be scored after step {step}")]
+    Tasks {
+        /// The step.
+        step: u64,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The run has steps left.
     #[error("the run has made {step} of {steps} steps")]
@@ -157,6 +227,15 @@ impl TrainError {
     }
 }
 
+/// What was meant, or what there is.
+fn near(name: &str, known: &[String]) -> String {
+    let shared = |other: &str| name.chars().zip(other.chars()).take_while(|(a, b)| a == b).count();
+    match known.iter().filter(|k| k.contains(name) || name.contains(k.as_str()) || shared(k) >= 3).max_by_key(|k| shared(k)) {
+        Some(meant) => format!("Did you mean `{meant}`? There are {}.", known.join(", ")),
+        None => format!("There are {}.", known.join(", ")),
+    }
+}
+
 impl Advice for TrainError {
     fn hint(&self) -> Option<String> {
         match self {
@@ -167,7 +246,24 @@ impl Advice for TrainError {
             Self::Manifest(e) => e.hint(),
             Self::Loader(e) => e.hint(),
             Self::Tokenizer { source } => source.hint(),
-            Self::Family { .. } => Some("Train a Llama or GPT-2 model, for example of the size `tiny` or `gpt2-tiny`.".into()),
+            Self::NoSetting { name, known } => Some(near(name, known)),
+            Self::Setting { .. } => None,
+            Self::Family { from, .. } if from.contains("hidden") => {
+                Some("Set how many tokens are hidden: masking=on, or masking.rate=0.3.".into())
+            }
+            Self::Family { .. } => {
+                Some("Train a size such as `tiny`, `gpt2-tiny`, or for masked tokens `modernbert-tiny`; masking=off for decoders.".into())
+            }
+            Self::NoMaskToken => Some(
+                "Train a tokenizer that has one, `polder tokenizer train NAME --special \"[MASK]\"`, and build the tokens with it.".into(),
+            ),
+            Self::TokenizerNeeded => Some("Name it: --tokenizer FILE.".into()),
+            Self::Spikes { .. } => {
+                Some("Look at the documents in the run's spikes.jsonl, or start a run with a smaller `lr` or a longer warm-up.".into())
+            }
+            Self::NoCheckpoint { .. } => Some("Start a run anew, with a larger keep_last or with spikes.action=skip.".into()),
+            Self::Rank { source, .. } => source.hint(),
+            Self::Collective(_) | Self::Tasks { .. } => None,
             Self::TooFewTokens { .. } => Some("Build a larger token set with `polder tokens build`, or choose a shorter context.".into()),
             Self::OtherVocabulary { .. } => Some("Build both with one tokenizer: `polder tokens build --tokenizer NAME`.".into()),
             Self::OtherTokens { .. } => Some("It was built again since; start a new run on it.".into()),
@@ -190,6 +286,8 @@ impl Advice for TrainError {
             Self::Model(e) => e.exit(),
             Self::Loader(e) => e.exit(),
             Self::Position { .. } => ExitKind::Bug,
+            Self::Rank { source, .. } => source.exit(),
+            Self::NoSetting { .. } | Self::Setting { .. } | Self::NoMaskToken | Self::TokenizerNeeded => ExitKind::Usage,
             Self::OtherVocabulary { .. } | Self::OtherTokens { .. } | Self::Family { .. } => ExitKind::Usage,
             Self::Option { .. } | Self::TooFewTokens { .. } | Self::Vocabulary { .. } | Self::OtherRun { .. } => ExitKind::Usage,
             _ => ExitKind::Failed,

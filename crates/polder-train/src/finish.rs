@@ -5,9 +5,12 @@ use std::path::Path;
 
 use polder_base::{Clearance, Digest, Input, Manifest, Reference, Timestamp, digest_json, publish_dir, write_whole};
 use polder_compute::Backend;
+use polder_model::Weights;
 use polder_tokenizer::{END_OF_TEXT, Tokenizer};
 use serde_json::{Value, json};
 
+use crate::checkpoint::{self, Checkpoint};
+use crate::masked::mask_token;
 use crate::{MixedTokens, TrainError, TrainRun};
 
 const TOKENIZER_FILE: &str = "tokenizer.json";
@@ -16,7 +19,7 @@ const TOKENIZER_CONFIG_FILE: &str = "tokenizer_config.json";
 impl<B: Backend> TrainRun<B> {
     /// What the model will be made from.
     pub fn inputs(&self) -> Vec<Input> {
-        self.config.tokens.iter().map(MixedTokens::input).collect()
+        self.config.tokens.iter().map(MixedTokens::input).chain(self.config.initial_model.clone()).collect()
     }
 
     /// Digest of the model's inputs and settings, which a clearance judges.
@@ -33,11 +36,12 @@ impl<B: Backend> TrainRun<B> {
         let lines = &self.metrics.lines;
         let last = &lines[lines.len().saturating_sub(20)..];
         let loss = (!last.is_empty()).then(|| last.iter().map(|m| m.loss).sum::<f64>() / last.len() as f64);
-        let validation_loss = lines.iter().rev().find_map(|m| m.validation_loss);
+        let (step, validation_loss) = self.result_step();
         let c = &self.config.train;
         json!({
             "n_params": self.config.model.n_params(),
             "steps": self.step,
+            "weights_of_step": step,
             "tokens": self.step * c.tokens_per_step(),
             "flops": self.config.model.flops_per_token(c.context) * self.step * c.tokens_per_step(),
             "loss": loss,
@@ -55,6 +59,27 @@ impl<B: Backend> TrainRun<B> {
         let parts = self.config.tokens.iter().zip(&self.tokens).map(|(t, set)| (f64::from(t.weight), set.details().unigram_entropy_nats));
         let (sum, total) = parts.fold((0.0, 0.0), |(sum, total), (weight, nats)| (sum + weight * nats, total + weight));
         sum / total
+    }
+
+    /// The weights that the model gets: those of the last step, or of the best one where that is kept.
+    fn result(&mut self) -> Result<Weights, TrainError> {
+        let mut weights = self.network.weights();
+        if self.config.train.keep_best
+            && let Some(Checkpoint { numbers: [params, ..], .. }) = checkpoint::read_best(&self.run_dir, weights.data.len())?
+        {
+            weights.data = params;
+        }
+        Ok(weights)
+    }
+
+    /// The step that the model's weights are of, and its loss on validation.
+    fn result_step(&self) -> (u64, Option<f64>) {
+        let judged = || self.metrics.lines.iter().filter_map(|m| Some((m.step, m.validation_loss?)));
+        let best = judged().reduce(|best, other| if other.1 <= best.1 { other } else { best });
+        match best.filter(|_| self.config.train.keep_best) {
+            Some((step, loss)) => (step, Some(loss)),
+            None => (self.step, judged().last().map(|(_, loss)| loss)),
+        }
     }
 
     /// Writes the model's folder whole: configuration, weights, tokenizer, manifest last. `tokenizer` is the
@@ -83,10 +108,10 @@ impl<B: Backend> TrainRun<B> {
             fs::remove_dir_all(&temporary).map_err(TrainError::file("remove", &temporary))?;
         }
         fs::create_dir_all(&temporary).map_err(TrainError::file("create folder", &temporary))?;
-        let mut files = self.network.weights().save(&temporary)?;
+        let mut files = self.result()?.save(&temporary)?;
         let text = fs::read(tokenizer).map_err(TrainError::file("read", tokenizer))?;
         write_whole(&temporary.join(TOKENIZER_FILE), &text)?;
-        let tokenizer_config = json!({
+        let mut tokenizer_config = json!({
             "bos_token": END_OF_TEXT,
             "clean_up_tokenization_spaces": false,
             "eos_token": END_OF_TEXT,
@@ -94,6 +119,9 @@ impl<B: Backend> TrainRun<B> {
             "tokenizer_class": "PreTrainedTokenizerFast",
             "unk_token": END_OF_TEXT,
         });
+        if let Some((_, mask)) = mask_token(&opened) {
+            tokenizer_config["mask_token"] = mask.into();
+        }
         write_whole(&temporary.join(TOKENIZER_CONFIG_FILE), format!("{tokenizer_config:#}\n").as_bytes())?;
         files.extend([TOKENIZER_FILE, TOKENIZER_CONFIG_FILE].map(str::to_owned));
         let mut manifest = self.manifest(reference, created_at);

@@ -3,17 +3,17 @@
 use std::time::Instant;
 
 use polder_base::Random;
-use polder_compute::{AdamW, Cpu, Dtype};
+use polder_compute::{Cpu, Dtype};
 use polder_model::{Batch, ModelConfig, Network, NetworkOptions, Weights};
 
 use crate::{TrainConfig, TrainError};
 
-/// Trains a few steps on random tokens and returns the seconds of one, the middle of three.
+/// Trains a few steps on random tokens as the settings say, on one rank, and returns the seconds of one, the middle of three.
 ///
 /// # Errors
 /// Settings or a model that cannot be.
 pub fn measure(model: &ModelConfig, config: &TrainConfig) -> Result<f64, TrainError> {
-    measure_in(model, config, Dtype::F32)
+    measure_in(model, config, config.precision.dtype())
 }
 
 /// The same with rows and matrices of a type.
@@ -23,21 +23,26 @@ pub fn measure(model: &ModelConfig, config: &TrainConfig) -> Result<f64, TrainEr
 pub fn measure_in(model: &ModelConfig, config: &TrainConfig, dtype: Dtype) -> Result<f64, TrainError> {
     config.check()?;
     let weights = Weights::init(model, config.seed)?;
-    let options = NetworkOptions { dtype, ..NetworkOptions::new(config.micro_batch_size, config.context) };
+    let options = NetworkOptions { dtype, ..config.network_options() };
     let mut network = Network::with_options(Cpu::new(), &weights, options)?;
     let mut random = Random::new(config.seed, "measure");
     let n = config.micro_batch_size * config.context;
     let tokens: Vec<u32> = (0..n).map(|_| random.below(model.vocab_size as u64) as u32).collect();
-    let targets: Vec<i32> = tokens.iter().map(|t| *t as i32).collect();
+    // Only hidden tokens pass an encoder's head.
+    let every = config.masking.as_ref().map_or(1, |m| (1.0 / m.rate).round().max(1.0) as usize);
+    let targets: Vec<i32> = tokens.iter().enumerate().map(|(i, t)| if i % every == 0 { *t as i32 } else { -1 }).collect();
     let mut seconds = Vec::new();
     // The first step touches memory for the first time and does not count.
     for step in 1..=4 {
         let started = Instant::now();
         network.zero_grads();
-        network.loss_and_grads(&Batch::new(&tokens, &targets), 1.0 / n as f32)?;
+        network.loss_and_grads(&Batch::new(&tokens, &targets), every as f32 / n as f32)?;
         let parts = started.elapsed().as_secs_f64() * config.batch_size as f64 / config.micro_batch_size as f64;
         let started = Instant::now();
-        network.update(AdamW { lr: 1e-4, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, step, clip: 1.0 });
+        match config.update_at(step) {
+            (adamw, Some(muon)) => network.update_with_muon(adamw, muon),
+            (adamw, None) => network.update(adamw),
+        }
         seconds.push(parts + started.elapsed().as_secs_f64());
     }
     seconds.remove(0);

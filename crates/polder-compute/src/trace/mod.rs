@@ -108,25 +108,19 @@ pub struct Roofline {
 impl Roofline {
     /// Measures a backend: the best of several products of 1,024 rows and columns, and of several copies of 64 MB.
     pub fn measure(backend: &mut dyn Backend) -> Self {
-        fn best(backend: &mut dyn Backend, out: View, work: &mut dyn FnMut(&mut dyn Backend)) -> f64 {
-            let once = |backend: &mut dyn Backend, work: &mut dyn FnMut(&mut dyn Backend)| {
-                let started = Instant::now();
-                work(backend);
-                backend.download(out.part(0, 1), &mut [0.0]);
-                started.elapsed().as_secs_f64()
-            };
-            once(backend, work);
-            (0..5).map(|_| once(backend, work)).fold(f64::INFINITY, f64::min)
-        }
+        let [flops_f32, flops_bf16] = [Dtype::F32, Dtype::Bf16].map(|dtype| Self::peak_flops(backend, dtype));
+        let len = 1 << 24;
+        let [out, x] = [(); 2].map(|()| backend.alloc(len, Dtype::F32));
+        let bytes = 8.0 * len as f64 / best_seconds(backend, out, &mut |backend| backend.copy(out, x));
+        Self { flops_f32, flops_bf16, bytes }
+    }
+
+    /// FLOP a second of products of 1,024 rows and columns, the best of several.
+    pub fn peak_flops(backend: &mut dyn Backend, dtype: Dtype) -> f64 {
         const N: usize = 1024;
         let shape = Gemm { m: N, n: N, k: N, transpose_a: false, transpose_b: false, accumulate: false };
-        let flops = [Dtype::F32, Dtype::Bf16].map(|dtype| {
-            let [out, a, b] = [(); 3].map(|()| backend.alloc(N * N, dtype));
-            2.0 * (N * N * N) as f64 / best(backend, out, &mut |backend| backend.gemm(out, a, b, None, shape))
-        });
-        let [out, x] = [(); 2].map(|()| backend.alloc(16 * N * N, Dtype::F32));
-        let bytes = 8.0 * (16 * N * N) as f64 / best(backend, out, &mut |backend| backend.copy(out, x));
-        Self { flops_f32: flops[0], flops_bf16: flops[1], bytes }
+        let [out, a, b] = [(); 3].map(|()| backend.alloc(N * N, dtype));
+        2.0 * (N * N * N) as f64 / best_seconds(backend, out, &mut |backend| backend.gemm(out, a, b, None, shape))
     }
 
     /// The least seconds that a call can take.
@@ -137,6 +131,18 @@ impl Roofline {
         };
         (facts.flop / flops).max(facts.bytes / self.bytes)
     }
+}
+
+/// The least of five times, after one that does not count.
+fn best_seconds(backend: &mut dyn Backend, out: View, work: &mut dyn FnMut(&mut dyn Backend)) -> f64 {
+    let mut once = || {
+        let started = Instant::now();
+        work(backend);
+        backend.download(out.part(0, 1), &mut [0.0]);
+        started.elapsed().as_secs_f64()
+    };
+    once();
+    (0..5).map(|_| once()).fold(f64::INFINITY, f64::min)
 }
 
 /// Calls of one operation with one set of sizes.

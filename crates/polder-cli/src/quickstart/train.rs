@@ -142,8 +142,9 @@ fn planned(context: &Context<'_>) -> anyhow::Result<stage::TrainRequest> {
     Ok(stage::TrainRequest {
         name: NAME.into(),
         tokens: vec![(tokens(), Weight::ONE)],
-        model: serde_json::from_value(details["model"].clone())?,
+        begins: stage::Beginning::Shape(serde_json::from_value(details["model"].clone())?),
         config: serde_json::from_value(details["train"].clone())?,
+        tasks: Vec::new(),
     })
 }
 
@@ -159,7 +160,8 @@ impl<'a> Step<Context<'a>, Error> for Train {
     }
     fn key(&self, context: &mut Context<'a>) -> Result<Digest, Error> {
         let request = planned(context)?;
-        Ok(digest_json(&(content(context, &tokens()), &request.model, &request.config)))
+        let sets = stage::open_sets(context.world, &request.tokens)?;
+        Ok(digest_json(&stage::run_id(context.world, &request, &sets)?))
     }
     fn stands(&self, context: &mut Context<'a>, done: &Outcome) -> Result<bool, Error> {
         Ok(done.outputs.iter().all(|o| stages::stands(context.world, &o.reference)))

@@ -1,11 +1,14 @@
 //! Stage 2: a pile into tokens, tokens into a model.
 
+use std::path::PathBuf;
+
 use polder_base::{Digest, Event, Input, Manifest, Reference, digest_json, units};
+use polder_compute::Cpu;
 use polder_lake::Lake;
 use polder_model::{ModelConfig, PRESETS};
 use polder_pipeline::{BuildTokens, Standing, TokensBuilt, TokensPhase, TokensProgress, TrainTokenizer};
 use polder_shard::{TokenSet, Weight};
-use polder_train::{Init, Metric, Outcome, TokenFolders, TrainConfig, TrainRun};
+use polder_train::{Init, Metric, Mfu, Outcome, TokenFolders, TrainConfig, TrainRun};
 
 use crate::failure::{self, OrAdvise, usage};
 use crate::machine::Machine;
@@ -317,6 +320,15 @@ pub fn plan_table(plan: &ModelPlan) -> String {
     output::table(&["  size", "parameters", "memory", "a step", "steps", "tokens/param", "epochs"], &cells, &[1, 2, 3, 4, 5, 6])
 }
 
+/// What weights a run begins with.
+#[derive(Clone, Debug)]
+pub enum Beginning {
+    /// Drawn for a shape.
+    Shape(Box<ModelConfig>),
+    /// Those of a model.
+    Model(Reference),
+}
+
 /// What to train.
 #[derive(Clone, Debug)]
 pub struct TrainRequest {
@@ -324,10 +336,12 @@ pub struct TrainRequest {
     pub name: String,
     /// The token sets, with the weights of their mixture.
     pub tokens: Vec<(Reference, Weight)>,
-    /// Its shape.
-    pub model: ModelConfig,
+    /// What it begins with.
+    pub begins: Beginning,
     /// The settings.
     pub config: TrainConfig,
+    /// Tasks that are scored during the run, by the names of their requests.
+    pub tasks: Vec<String>,
 }
 
 /// A trained model.
@@ -347,14 +361,32 @@ pub fn open_sets(world: &World, tokens: &[(Reference, Weight)]) -> anyhow::Resul
 }
 
 /// The name of the run that a request starts or goes on with: the same request has the same name.
-pub fn run_id(request: &TrainRequest, sets: &[TokenSet]) -> String {
+///
+/// # Errors
+/// The model it begins with is not there.
+pub fn run_id(world: &World, request: &TrainRequest, sets: &[TokenSet]) -> anyhow::Result<String> {
     let mixed: Vec<(Digest, Weight)> = sets.iter().zip(&request.tokens).map(|(set, (_, weight))| (set.fingerprint(), *weight)).collect();
+    let begins = match &request.begins {
+        Beginning::Shape(model) => serde_json::to_value(model)?,
+        Beginning::Model(model) => serde_json::to_value(stages::manifest(world, model)?.content_digest())?,
+    };
     let digest = match &mixed[..] {
         // The weight of a single set says nothing.
-        [(fingerprint, _)] => digest_json(&(fingerprint, &request.model, &request.config)),
-        _ => digest_json(&(&mixed, &request.model, &request.config)),
+        [(fingerprint, _)] => digest_json(&(fingerprint, &begins, &request.config)),
+        _ => digest_json(&(&mixed, &begins, &request.config)),
     };
-    format!("train-{}", &digest.hex()[..12])
+    Ok(format!("train-{}", &digest.hex()[..12]))
+}
+
+/// The `tokenizer.json` that made a set.
+///
+/// # Errors
+/// The set names none, or it is gone.
+fn tokenizer_of(world: &World, set: &TokenSet) -> anyhow::Result<PathBuf> {
+    let manifest = set.manifest();
+    let found = manifest.inputs.iter().find(|i| matches!(&i.reference, Reference::Artefact { kind, .. } if kind == "tokenizers"));
+    let missing = || failure::refused(format!("{} names no tokenizer", manifest.reference), "Build the tokens again: polder tokens build.");
+    Ok(stages::folder(world, &found.ok_or_else(missing)?.reference)?.join("tokenizer.json"))
 }
 
 /// Trains a model, or goes on where an earlier run stopped, and writes its folder.
@@ -363,11 +395,17 @@ pub fn run_id(request: &TrainRequest, sets: &[TokenSet]) -> String {
 /// Those of training; a run that was stopped can go on.
 pub fn train(world: &mut World, request: &TrainRequest) -> anyhow::Result<Trained> {
     let sets = open_sets(world, &request.tokens)?;
+    // One tokenizer made all of them, else the run does not start.
+    let tokenizer = tokenizer_of(world, &sets[0])?;
     let folders = sets.iter().zip(&request.tokens).map(|(set, (_, weight))| (set.folder().to_owned(), *weight)).collect();
-    let folders = TokenFolders::try_new(folders).or_advise()?;
-    let run_id = run_id(request, &sets);
+    let folders = TokenFolders::try_new(folders).or_advise()?.with_tokenizer(&tokenizer);
+    let run_id = run_id(world, request, &sets)?;
     let run_dir = world.layout().run(&run_id);
-    let mut run = TrainRun::start_or_resume(&run_dir, folders, &request.config, &Init::Fresh(request.model.clone())).or_advise()?;
+    let init = match &request.begins {
+        Beginning::Shape(model) => Init::Fresh((**model).clone()),
+        Beginning::Model(model) => Init::Weights(stages::folder(world, model)?),
+    };
+    let mut run = TrainRun::start_or_resume(&run_dir, folders, &request.config, &init).or_advise()?;
     let reference = stages::version_for(world, "models", &request.name, &run.inputs_digest());
     let model_dir = stages::folder(world, &reference)?;
     if Manifest::stands(&model_dir, &run.inputs_digest()) {
@@ -379,11 +417,28 @@ pub fn train(world: &mut World, request: &TrainRequest) -> anyhow::Result<Traine
     if run.step() > 0 {
         output::note(&format!("    going on after step {} of {}", run.step(), request.config.steps));
     }
+    let mut tasks = stages::validate::TasksDuringTraining::open(world, &request.tasks, &tokenizer)?;
+    let mfu = Mfu::measure(&mut Cpu::new(), run.config());
     let bar = Bar::new("training", request.config.steps, Unit::Count);
     let outcome = run
-        .run(world.stop.flag(), &mut |report| {
-            bar.at(report.metric.step);
-            bar.name(&format!("loss {:.3} · {} tok/s", report.metric.loss, units::count(report.metric.tokens_per_second as u64)));
+        .run_with(world.stop.flag(), &mut |weights| tasks.score(weights), &mut |report| {
+            let m = &report.metric;
+            bar.at(m.step);
+            let (speed, share) = (units::count(m.tokens_per_second as u64), 100.0 * mfu.at(m.tokens_per_second));
+            bar.name(&format!("loss {:.3} · {speed} tok/s · MFU {share:.0} %", m.loss));
+            if m.spike.is_some() {
+                bar.above(&format!(
+                    "    step {} stands out: loss {:.3}, norm of the gradients {:.3}; its documents stand in runs/{run_id}/{}",
+                    m.step,
+                    m.loss,
+                    m.grad_norm,
+                    polder_train::SPIKES_FILE
+                ));
+            }
+            if !m.tasks.is_empty() {
+                let scores: Vec<String> = m.tasks.iter().map(|(name, score)| format!("{name} {score:.4}")).collect();
+                bar.above(&format!("    step {}: {}", m.step, scores.join(" · ")));
+            }
         })
         .or_advise()?;
     drop(bar);
@@ -391,20 +446,28 @@ pub fn train(world: &mut World, request: &TrainRequest) -> anyhow::Result<Traine
         output::note(&format!("    stopped after step {step} of {}; a checkpoint stands in runs/{run_id}", request.config.steps));
         return Err(failure::interrupted());
     }
+    show_mfu(run.metrics(), &mfu);
     let lake = world.lake()?;
     let now = world.now();
     let inputs_digest = run.inputs_digest();
     let clearance = world.block_on(async { polder_govern::clearance(&lake, inputs_digest, now).await.or_advise() })?;
-    // One tokenizer made all of them, else the run had not started.
-    let manifests = sets.iter().map(TokenSet::manifest);
-    let tokenizer =
-        manifests.flat_map(|m| &m.inputs).find(|i| matches!(&i.reference, Reference::Artefact { kind, .. } if kind == "tokenizers"));
-    let no_tokenizer =
-        || failure::refused(format!("{} names no tokenizer", sets[0].manifest().reference), "Build the tokens again: polder tokens build.");
-    let tokenizer = stages::folder(world, &tokenizer.ok_or_else(no_tokenizer)?.reference)?.join("tokenizer.json");
     let manifest = run.finish(&model_dir, &tokenizer, reference, now, Some(clearance)).or_advise()?;
     record(world, "train", &manifest)?;
     Ok(Trained { manifest, metrics: run.metrics().to_vec() })
+}
+
+/// Says how much of the machine the run used, by the median of its steps.
+fn show_mfu(metrics: &[Metric], mfu: &Mfu) {
+    let mut speeds: Vec<f64> = metrics.iter().map(|m| m.tokens_per_second).collect();
+    speeds.sort_by(f64::total_cmp);
+    let Some(speed) = speeds.get(speeds.len() / 2) else { return };
+    output::note(&format!(
+        "    MFU {:.0} % = {} tokens/s · {} FLOP a token / {} FLOP/s, measured on a large product",
+        100.0 * mfu.at(*speed),
+        units::count(*speed as u64),
+        units::count(mfu.flops_per_token as u64),
+        units::count(mfu.peak_flops as u64),
+    ));
 }
 
 /// Draws the loss of a run, with the entropy of single tokens beside it.
@@ -413,6 +476,7 @@ pub fn show_loss(metrics: &[Metric], unigram_entropy_nats: f64) {
     let group = metrics.len().div_ceil(100).max(1);
     let points: Vec<(f64, f64)> =
         metrics.chunks(group).map(|c| (c[c.len() - 1].step as f64, c.iter().map(|m| m.loss).sum::<f64>() / c.len() as f64)).collect();
+    let points: Vec<(f64, f64)> = points.into_iter().filter(|(_, loss)| loss.is_finite()).collect();
     let curve = crate::chart::curve(&points, Some((unigram_entropy_nats, "unigram entropy")), 60, 9, "step");
     if !curve.is_empty() {
         output::note(&curve);

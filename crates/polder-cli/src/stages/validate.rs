@@ -1,9 +1,15 @@
 //! Stage 3: how well a model does.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
 use polder_base::{At, Event, Input, Manifest, Reference, TableName, digest_json};
-use polder_eval::{EvalOptions, Scores};
+use polder_eval::{EvalOptions, Request, Scores};
 use polder_infer::Engine;
+use polder_model::Weights;
 use polder_pipeline::{Export, ExportQuery, query};
+use polder_tokenizer::Tokenizer;
 
 use crate::failure::OrAdvise;
 use crate::progress::{Bar, Unit};
@@ -131,4 +137,42 @@ pub fn cells(scores: &Scores) -> Vec<Vec<String>> {
         vec![s.group.clone(), s.metric.clone(), format!("{:.3}", s.estimate.value), interval(&s.estimate), s.estimate.n.to_string(), seen]
     };
     scores.scores.iter().map(row).collect()
+}
+
+/// Tasks whose scores a run writes down while it trains.
+pub struct TasksDuringTraining {
+    tokenizer: PathBuf,
+    tasks: Vec<(String, Vec<Request>)>,
+}
+
+impl TasksDuringTraining {
+    /// Reads the requests.
+    ///
+    /// # Errors
+    /// They are not there, or not readable.
+    pub fn open(world: &World, tasks: &[String], tokenizer: &Path) -> anyhow::Result<Self> {
+        let read = |name: &String| -> anyhow::Result<(String, Vec<Request>)> {
+            let folder = stages::folder(world, &stages::named("requests", name).or_advise()?)?;
+            Ok((name.clone(), polder_eval::read_requests(&folder).or_advise()?))
+        };
+        let tasks = tasks.iter().map(read).collect::<anyhow::Result<_>>()?;
+        Ok(Self { tokenizer: tokenizer.to_owned(), tasks })
+    }
+
+    /// Scores weights on all of them: `TASK/METRIC`, over all requests.
+    ///
+    /// # Errors
+    /// A model that cannot be asked, or a request that it cannot answer.
+    pub fn score(&self, weights: Weights) -> Result<BTreeMap<String, f64>, Box<dyn std::error::Error + Send + Sync>> {
+        let mut scores = BTreeMap::new();
+        if self.tasks.is_empty() {
+            return Ok(scores);
+        }
+        let engine = Engine::new(weights, Tokenizer::open(&self.tokenizer)?)?;
+        for (task, requests) in &self.tasks {
+            let evaluation = polder_eval::evaluate(&engine, requests, &EvalOptions::default(), &mut |_| {}, &AtomicBool::new(false))?;
+            scores.extend(evaluation.scores.into_iter().filter(|s| s.group == polder_eval::ALL).map(|s| (format!("{task}/{}", s.metric), s.estimate.value)));
+        }
+        Ok(scores)
+    }
 }

@@ -18,6 +18,9 @@ pub enum Command {
         /// What to call the model, as it was called when the run was started.
         #[arg(long, value_name = "NAME")]
         name: String,
+        /// Scores requests/NAME whenever the validation samples are judged; may be given several times.
+        #[arg(long = "eval", value_name = "NAME")]
+        tasks: Vec<String>,
     },
     /// Show which documents a step saw.
     Rows(rows::Args),
@@ -28,7 +31,7 @@ pub enum Command {
 pub fn run(world: &mut World, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Start(args) => start::run(world, args),
-        Command::Resume { run, name } => resume::run(world, &run, &name),
+        Command::Resume { run, name, tasks } => resume::run(world, &run, &name, tasks),
         Command::Rows(args) => rows::run(world, &args),
         Command::Status => status::run(world),
     }

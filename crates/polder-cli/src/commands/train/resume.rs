@@ -5,10 +5,10 @@ use polder_train::RunConfig;
 use super::start::finish;
 use crate::failure::{OrAdvise, usage};
 use crate::stages;
-use crate::stages::train::TrainRequest;
+use crate::stages::train::{Beginning, TrainRequest};
 use crate::world::World;
 
-pub fn run(world: &mut World, run: &str, name: &str) -> anyhow::Result<()> {
+pub fn run(world: &mut World, run: &str, name: &str, tasks: Vec<String>) -> anyhow::Result<()> {
     stages::named("runs", run).or_advise()?;
     stages::named("models", name).or_advise()?;
     let path = world.layout().run(run).join("config.json");
@@ -21,8 +21,12 @@ pub fn run(world: &mut World, run: &str, name: &str) -> anyhow::Result<()> {
         let hint = format!("Start a new run on the tokens as they are now: polder train start {name} --tokens NAME.");
         return Err(usage(format!("{} was built again since `{run}` began", tokens.reference), hint));
     }
-    let request = TrainRequest { name: name.to_owned(), tokens, model: config.model, config: config.train };
-    if stages::train::run_id(&request, &sets) != run {
+    let begins = match config.initial_model {
+        Some(model) => Beginning::Model(model.reference),
+        None => Beginning::Shape(Box::new(config.model)),
+    };
+    let request = TrainRequest { name: name.to_owned(), tokens, begins, config: config.train, tasks };
+    if stages::train::run_id(world, &request, &sets)? != run {
         return Err(usage(
             format!("`{run}` was started by another version of polder"),
             format!("Start a new run: polder train start {name} --tokens NAME."),

@@ -1,10 +1,6 @@
 //! `polder train rows RUN --step N`.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use polder_shard::TokenSet;
 use polder_train::RunConfig;
-use serde_json::json;
 
 use crate::failure::{OrAdvise, usage};
 use crate::world::World;
@@ -31,33 +27,17 @@ pub fn run(world: &mut World, args: &Args) -> anyhow::Result<()> {
     let tokens: Vec<_> = config.tokens.iter().map(|t| (t.reference.clone(), t.weight)).collect();
     let sets = stages::train::open_sets(world, &tokens)?;
     let loader = polder_train::loader(&config, &sets).or_advise()?;
-    let samples = loader.rows(config.train.samples_of(args.step)).or_advise()?;
-    let mut wanted: BTreeMap<(usize, &str), BTreeSet<u64>> = BTreeMap::new();
-    for sample in &samples {
-        for document in &sample.documents {
-            wanted.entry((sample.place.source, document.shard)).or_default().insert(document.doc_idx);
-        }
-    }
-    let mut doc_ids = BTreeMap::new();
-    for ((source, shard), doc_idxs) in &wanted {
-        let set: &TokenSet = &sets[*source];
-        for (doc_idx, doc_id) in set.doc_ids(shard, doc_idxs).or_advise()? {
-            doc_ids.insert((*source, *shard, doc_idx), doc_id);
-        }
-    }
-    let (mut objects, mut cells) = (Vec::new(), Vec::new());
-    for sample in &samples {
-        for document in &sample.documents {
-            let doc_id = doc_ids.get(&(sample.place.source, document.shard, document.doc_idx)).map_or("", String::as_str);
-            // Within the document, where a reader of it would look.
-            let (from, to) = (document.tokens.start - document.document.start, document.tokens.end - document.document.start);
-            objects.push(json!({
-                "sample": sample.position, "tokens": sample.set, "epoch": sample.place.epoch,
-                "shard": document.shard, "doc_idx": document.doc_idx, "doc_id": doc_id, "from_token": from, "to_token": to,
-            }));
-            let place = format!("{}/{}", document.shard, document.doc_idx);
-            cells.push(vec![sample.position.to_string(), sample.set.to_owned(), place, format!("{from}..{to}"), doc_id.to_owned()]);
-        }
-    }
+    // A run that went back has passed over batches, as its metrics say.
+    let metrics = polder_train::read_metrics(&world.layout().run(&args.run)).or_advise()?;
+    let passed_over = metrics.iter().take_while(|m| m.step <= args.step).last().map_or(0, |m| m.passed_over);
+    let seen = polder_train::seen_documents(&loader, &sets, config.train.samples_of(args.step, passed_over)).or_advise()?;
+    let objects: Vec<serde_json::Value> = seen.iter().map(serde_json::to_value).collect::<Result<_, _>>()?;
+    let cells: Vec<Vec<String>> = seen
+        .into_iter()
+        .map(|d| {
+            let (place, tokens) = (format!("{}/{}", d.shard, d.doc_idx), format!("{}..{}", d.from_token, d.to_token));
+            vec![d.sample.to_string(), d.tokens, place, tokens, d.doc_id]
+        })
+        .collect();
     output::rows(world.json, "polder.training_row", &objects, &["sample", "tokens", "document", "its tokens", "doc_id"], &cells, &[0, 3])
 }

@@ -4,9 +4,12 @@ use std::time::Instant;
 
 use polder_base::Random;
 use polder_compute::{AdamW, Cpu, Dtype};
-use polder_model::{Batch, ModelConfig, Network, NetworkOptions, Weights};
+use polder_model::{Batch, Head, ModelConfig, Network, NetworkOptions, Weights};
 
 use crate::{TrainConfig, TrainError};
+
+/// Tokens of a hundred that masked-LM training usually hides; only those pass the head.
+const MASKED_OF_100: u64 = 15;
 
 /// Trains a few steps on random tokens and returns the seconds of one, the middle of three.
 ///
@@ -28,7 +31,10 @@ pub fn measure_in(model: &ModelConfig, config: &TrainConfig, dtype: Dtype) -> Re
     let mut random = Random::new(config.seed, "measure");
     let n = config.micro_batch_size * config.context;
     let tokens: Vec<u32> = (0..n).map(|_| random.below(model.vocab_size as u64) as u32).collect();
-    let targets: Vec<i32> = tokens.iter().map(|t| *t as i32).collect();
+    let targets: Vec<i32> = match model.head {
+        Head::MaskedLm => tokens.iter().map(|t| if random.below(100) < MASKED_OF_100 { *t as i32 } else { -1 }).collect(),
+        _ => tokens.iter().map(|t| *t as i32).collect(),
+    };
     let mut seconds = Vec::new();
     // The first step touches memory for the first time and does not count.
     for step in 1..=4 {

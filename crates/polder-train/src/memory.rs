@@ -1,0 +1,147 @@
+//! What a run takes in memory, in every way that it can be laid out, and what would fit where it does not.
+//!
+//! Arithmetic over values: how much is free is the caller's to say.
+
+use polder_base::units;
+use polder_compute::Dtype;
+use polder_model::{ModelConfig, NetworkOptions, memory_bytes, sizes};
+
+use crate::TrainError;
+
+/// A way of keeping a network that learns in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// What it is called.
+    pub name: &'static str,
+    /// How rows between products, and the matrices they meet, are stored.
+    pub dtype: Dtype,
+}
+
+impl Layout {
+    /// Plain f32.
+    pub const F32: Self = Self { name: "f32", dtype: Dtype::F32 };
+    /// Rows and matrices in bf16 beside f32 masters.
+    pub const BF16: Self = Self { name: "bf16", dtype: Dtype::Bf16 };
+    /// All ways, plain first.
+    pub const ALL: [Self; 2] = [Self::F32, Self::BF16];
+
+    /// The way by its name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|l| l.name == name)
+    }
+
+    /// The options of a network for `batch` sequences of `time` tokens.
+    pub fn options(self, batch: usize, time: usize) -> NetworkOptions {
+        self.applied(NetworkOptions::new(batch, time))
+    }
+
+    fn applied(self, options: NetworkOptions) -> NetworkOptions {
+        NetworkOptions { dtype: self.dtype, ..options }
+    }
+}
+
+/// Bytes a parameter that a checkpoint holds beside the network while it is written: parameters and both moments.
+const CHECKPOINT_BYTES_PER_PARAM: u64 = 12;
+
+/// Counts the bytes that a run takes at most.
+pub fn run_bytes(model: &ModelConfig, options: &NetworkOptions) -> u64 {
+    memory_bytes(model, options) + CHECKPOINT_BYTES_PER_PARAM * model.n_params()
+}
+
+/// Checks that a run fits the memory that is free.
+///
+/// # Errors
+/// It does not: by how much, and what would fit.
+pub fn require_memory(model: &ModelConfig, options: &NetworkOptions, free_bytes: u64) -> Result<(), TrainError> {
+    let needed_bytes = run_bytes(model, options);
+    if needed_bytes <= free_bytes {
+        return Ok(());
+    }
+    Err(TrainError::Memory { needed_bytes, free_bytes, fits: what_fits(model, options, free_bytes) })
+}
+
+/// Changes that each make a run fit, in words with what it takes then: another layout, fewer sequences at once, both, a smaller size.
+fn what_fits(model: &ModelConfig, options: &NetworkOptions, free_bytes: u64) -> Vec<String> {
+    let bytes = |model: &ModelConfig, options: &NetworkOptions| Some(run_bytes(model, options)).filter(|b| *b <= free_bytes);
+    let said = |what: String, bytes: u64| format!("{what} ({})", units::bytes(bytes));
+    // The most sequences, halved again and again, that fit a layout.
+    let fewer = |layout: Layout| {
+        let halves = std::iter::successors(Some(options.batch / 2), |b| Some(b / 2)).take_while(|b| *b > 0);
+        halves.into_iter().find_map(|batch| bytes(model, &NetworkOptions { batch, ..layout.applied(*options) }).map(|b| (batch, b)))
+    };
+    let mut found = Vec::new();
+    for layout in Layout::ALL {
+        let changed = layout.applied(*options);
+        let is_same = changed == *options;
+        if !is_same && let Some(b) = bytes(model, &changed) {
+            found.push(said(layout.name.to_owned(), b));
+        } else if let Some((batch, b)) = fewer(layout) {
+            let with = if is_same { String::new() } else { format!("{} and ", layout.name) };
+            found.push(said(format!("{with}a micro batch of {batch}"), b));
+        }
+    }
+    let smaller = sizes(model.family.name()).into_iter().rev().find_map(|name| {
+        let config = polder_model::preset(&name, model.vocab_size, model.max_position_embeddings)?;
+        let config = ModelConfig { head: model.head.clone(), ..config };
+        (config.n_params() < model.n_params()).then_some(())?;
+        bytes(&config, options).map(|b| said(format!("the size `{name}`"), b))
+    });
+    found.extend(smaller);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use polder_base::Advice;
+
+    fn size(name: &str) -> ModelConfig {
+        polder_model::preset(name, 4096, 256).expect("preset")
+    }
+
+    #[test]
+    fn what_fits_is_let_through_and_one_byte_less_is_not() {
+        let (model, options) = (size("tiny"), Layout::F32.options(8, 256));
+        let needed = run_bytes(&model, &options);
+        assert!(require_memory(&model, &options, needed).is_ok());
+        let error = require_memory(&model, &options, needed - 1).expect_err("one byte too little");
+        assert!(matches!(error, TrainError::Memory { needed_bytes, free_bytes, .. } if needed_bytes == free_bytes + 1));
+    }
+
+    #[test]
+    fn every_change_that_is_named_makes_the_run_fit() {
+        for (name, share) in [("tiny", 0.9), ("tiny", 0.5), ("base", 0.9), ("base", 0.35), ("modernbert-small", 0.6), ("gpt2-mini", 0.7)] {
+            let (model, options) = (size(name), Layout::F32.options(8, 256));
+            let free = (run_bytes(&model, &options) as f64 * share) as u64;
+            let Err(TrainError::Memory { fits, .. }) = require_memory(&model, &options, free) else { panic!("{name} fits") };
+            assert!(!fits.is_empty(), "{name} {share}");
+            for fit in fits {
+                let batch =
+                    fit.split("micro batch of ").nth(1).map_or(8, |b| b.split(' ').next().and_then(|b| b.parse().ok()).expect("count"));
+                let layout = fit.split(' ').next().and_then(Layout::named).unwrap_or(Layout::F32);
+                let other = fit.split('`').nth(1).map_or_else(|| model.clone(), size);
+                let bytes = run_bytes(&other, &layout.options(batch, 256));
+                assert!(bytes <= free && fit.ends_with(&format!("({})", units::bytes(bytes))), "{fit} of {}", units::bytes(free));
+            }
+        }
+    }
+
+    #[test]
+    fn the_error_says_by_how_much_and_the_hint_what_fits() {
+        let (model, options) = (size("7b"), Layout::F32.options(8, 256));
+        let error = require_memory(&model, &options, 4_000_000_000).expect_err("too little");
+        let missing = units::bytes(run_bytes(&model, &options) - 4_000_000_000);
+        assert!(error.to_string().contains(&missing) && error.to_string().contains("4.0 GB"), "{error}");
+        let hint = error.hint().expect("hint");
+        assert!(hint.contains("the size `base`") && hint.contains("polder model sizes"), "{hint}");
+        let nothing = require_memory(&size("nano"), &options, 1000).expect_err("too little");
+        assert!(nothing.hint().expect("hint").contains("Close other programs"), "{:?}", nothing.hint());
+    }
+
+    #[test]
+    fn bf16_takes_less_where_rows_outweigh_parameters() {
+        let model = size("tiny");
+        let bytes = Layout::ALL.map(|l| run_bytes(&model, &l.options(8, 256)));
+        assert!(bytes[1] < bytes[0], "{bytes:?}");
+    }
+}

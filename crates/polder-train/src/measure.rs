@@ -50,3 +50,20 @@ pub fn measure_in(model: &ModelConfig, config: &TrainConfig, dtype: Dtype) -> Re
     seconds.sort_by(f64::total_cmp);
     Ok(seconds[1])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encoders_and_decoders_are_measured_in_every_type() {
+        let config = TrainConfig { batch_size: 2, micro_batch_size: 1, context: 16, ..TrainConfig::default() };
+        for name in ["nano", "gpt2-nano", "bert-nano", "modernbert-nano"] {
+            let model = polder_model::preset(name, 300, 16).expect("a size");
+            for dtype in [Dtype::F32, Dtype::Bf16] {
+                let seconds = measure_in(&model, &config, dtype).expect("seconds");
+                assert!(seconds > 0.0 && seconds.is_finite(), "{name} {dtype:?} {seconds}");
+            }
+        }
+    }
+}

@@ -10,14 +10,14 @@ use crate::TrainError;
 
 /// A way of keeping a network that learns in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Layout {
+pub struct MemoryLayout {
     /// What it is called.
     pub name: &'static str,
     /// How rows between products, and the matrices they meet, are stored.
     pub dtype: Dtype,
 }
 
-impl Layout {
+impl MemoryLayout {
     /// Plain f32.
     pub const F32: Self = Self { name: "f32", dtype: Dtype::F32 };
     /// Rows and matrices in bf16 beside f32 masters.
@@ -65,12 +65,12 @@ fn what_fits(model: &ModelConfig, options: &NetworkOptions, free_bytes: u64) -> 
     let bytes = |model: &ModelConfig, options: &NetworkOptions| Some(run_bytes(model, options)).filter(|b| *b <= free_bytes);
     let said = |what: String, bytes: u64| format!("{what} ({})", units::bytes(bytes));
     // The most sequences, halved again and again, that fit a layout.
-    let fewer = |layout: Layout| {
+    let fewer = |layout: MemoryLayout| {
         let halves = std::iter::successors(Some(options.batch / 2), |b| Some(b / 2)).take_while(|b| *b > 0);
         halves.into_iter().find_map(|batch| bytes(model, &NetworkOptions { batch, ..layout.applied(*options) }).map(|b| (batch, b)))
     };
     let mut found = Vec::new();
-    for layout in Layout::ALL {
+    for layout in MemoryLayout::ALL {
         let changed = layout.applied(*options);
         let is_same = changed == *options;
         if !is_same && let Some(b) = bytes(model, &changed) {
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn what_fits_is_let_through_and_one_byte_less_is_not() {
-        let (model, options) = (size("tiny"), Layout::F32.options(8, 256));
+        let (model, options) = (size("tiny"), MemoryLayout::F32.options(8, 256));
         let needed = run_bytes(&model, &options);
         assert!(require_memory(&model, &options, needed).is_ok());
         let error = require_memory(&model, &options, needed - 1).expect_err("one byte too little");
@@ -111,14 +111,14 @@ mod tests {
     #[test]
     fn every_change_that_is_named_makes_the_run_fit() {
         for (name, share) in [("tiny", 0.9), ("tiny", 0.5), ("base", 0.9), ("base", 0.35), ("modernbert-small", 0.6), ("gpt2-mini", 0.7)] {
-            let (model, options) = (size(name), Layout::F32.options(8, 256));
+            let (model, options) = (size(name), MemoryLayout::F32.options(8, 256));
             let free = (run_bytes(&model, &options) as f64 * share) as u64;
             let Err(TrainError::Memory { fits, .. }) = require_memory(&model, &options, free) else { panic!("{name} fits") };
             assert!(!fits.is_empty(), "{name} {share}");
             for fit in fits {
                 let batch =
                     fit.split("micro batch of ").nth(1).map_or(8, |b| b.split(' ').next().and_then(|b| b.parse().ok()).expect("count"));
-                let layout = fit.split(' ').next().and_then(Layout::named).unwrap_or(Layout::F32);
+                let layout = fit.split(' ').next().and_then(MemoryLayout::named).unwrap_or(MemoryLayout::F32);
                 let other = fit.split('`').nth(1).map_or_else(|| model.clone(), size);
                 let bytes = run_bytes(&other, &layout.options(batch, 256));
                 assert!(bytes <= free && fit.ends_with(&format!("({})", units::bytes(bytes))), "{fit} of {}", units::bytes(free));
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn the_error_says_by_how_much_and_the_hint_what_fits() {
-        let (model, options) = (size("7b"), Layout::F32.options(8, 256));
+        let (model, options) = (size("7b"), MemoryLayout::F32.options(8, 256));
         let error = require_memory(&model, &options, 4_000_000_000).expect_err("too little");
         let missing = units::bytes(run_bytes(&model, &options) - 4_000_000_000);
         assert!(error.to_string().contains(&missing) && error.to_string().contains("4.0 GB"), "{error}");
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn bf16_takes_less_where_rows_outweigh_parameters() {
         let model = size("tiny");
-        let bytes = Layout::ALL.map(|l| run_bytes(&model, &l.options(8, 256)));
+        let bytes = MemoryLayout::ALL.map(|l| run_bytes(&model, &l.options(8, 256)));
         assert!(bytes[1] < bytes[0], "{bytes:?}");
     }
 }

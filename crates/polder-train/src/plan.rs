@@ -6,7 +6,7 @@
 use polder_model::ModelConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::memory::{Layout, run_bytes};
+use crate::memory::{MemoryLayout, run_bytes};
 use crate::{TrainConfig, TrainError};
 
 /// Tokens a parameter at which a fixed amount of computing gives the least loss (Hoffmann et al. 2022).
@@ -64,11 +64,11 @@ pub struct Candidate {
 }
 
 fn plain() -> String {
-    Layout::F32.name.to_owned()
+    MemoryLayout::F32.name.to_owned()
 }
 
 /// How long a step takes, in seconds.
-pub type Speed<'a> = dyn FnMut(&ModelConfig, &TrainConfig, Layout) -> Result<f64, TrainError> + 'a;
+pub type Speed<'a> = dyn FnMut(&ModelConfig, &TrainConfig, MemoryLayout) -> Result<f64, TrainError> + 'a;
 
 /// Sets sizes, smallest first, beside what there is. `speed` is asked while an answer takes little time, and never for a
 /// size that does not fit the memory; beyond, the speed of the size below is carried on by FLOP.
@@ -77,7 +77,7 @@ pub type Speed<'a> = dyn FnMut(&ModelConfig, &TrainConfig, Layout) -> Result<f64
 /// Those of `speed`.
 pub fn candidates(
     sizes: &[(String, ModelConfig)],
-    layout: Layout,
+    layout: MemoryLayout,
     settings: &TrainConfig,
     means: &Means,
     speed: &mut Speed<'_>,
@@ -192,10 +192,10 @@ mod tests {
     }
 
     /// A machine whose steps take as long as they have parameters, twice as long in one of the layouts.
-    fn planned(means: &Means, layouts: &[(Layout, f64)]) -> Vec<Candidate> {
+    fn planned(means: &Means, layouts: &[(MemoryLayout, f64)]) -> Vec<Candidate> {
         let mut all = Vec::new();
         for (layout, slower) in layouts {
-            let mut speed = |m: &ModelConfig, s: &TrainConfig, _: Layout| {
+            let mut speed = |m: &ModelConfig, s: &TrainConfig, _: MemoryLayout| {
                 Ok(m.n_params() as f64 * s.tokens_per_step() as f64 / TOKENS_A_SECOND_AND_PARAM * slower)
             };
             all.extend(candidates(&sizes(), *layout, &settings(), means, &mut speed).expect("candidates"));
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn time_data_and_memory_each_bound_a_choice_and_are_named() {
         let chosen = |means: &Means| {
-            let all = planned(means, &[(Layout::F32, 1.0)]);
+            let all = planned(means, &[(MemoryLayout::F32, 1.0)]);
             let choice = choose(&all, Aim::Near(TOKENS_PER_PARAM_BEST), &settings(), means).expect("a choice");
             (choice.candidate.clone(), choice.bound, choice.kept_out.map(|k| k.name.clone()))
         };
@@ -231,18 +231,18 @@ mod tests {
         assert_eq!((bound, kept_out), (Bound::Memory, Some(by_data.name)));
         assert!(smaller.n_params < by_data.n_params);
         let nothing = Means { free_bytes: Some(1000), ..means(10_000_000, 1.0) };
-        assert!(choose(&planned(&nothing, &[(Layout::F32, 1.0)]), Aim::Near(20.0), &settings(), &nothing).is_none());
+        assert!(choose(&planned(&nothing, &[(MemoryLayout::F32, 1.0)]), Aim::Near(20.0), &settings(), &nothing).is_none());
     }
 
     #[test]
     fn the_largest_that_sees_enough_is_chosen_else_the_smallest() {
         let m = means(u64::MAX / 8, 1.0);
-        let all = planned(&m, &[(Layout::F32, 1.0)]);
+        let all = planned(&m, &[(MemoryLayout::F32, 1.0)]);
         let choice = choose(&all, Aim::AtLeast(1.0), &settings(), &m).expect("a choice");
         let place = all.iter().position(|c| c == choice.candidate).expect("one of them");
         assert!(all[..=place].iter().all(|c| c.tokens_per_param >= 1.0) && all[place + 1..].iter().all(|c| c.tokens_per_param < 1.0));
         let short = means(u64::MAX / 8, 1e-6);
-        let all = planned(&short, &[(Layout::F32, 1.0)]);
+        let all = planned(&short, &[(MemoryLayout::F32, 1.0)]);
         assert_eq!(choose(&all, Aim::AtLeast(1.0), &settings(), &short).expect("a choice").candidate.name, "nano");
     }
 
@@ -250,11 +250,11 @@ mod tests {
     fn the_faster_layout_of_a_size_counts_unless_only_the_other_fits() {
         let m = means(u64::MAX / 8, 1.0);
         for (slower, expected) in [([1.0, 2.0], "f32"), ([2.0, 1.0], "bf16")] {
-            let all = planned(&m, &[(Layout::F32, slower[0]), (Layout::BF16, slower[1])]);
+            let all = planned(&m, &[(MemoryLayout::F32, slower[0]), (MemoryLayout::BF16, slower[1])]);
             let choice = choose(&all, Aim::Near(20.0), &settings(), &m).expect("a choice");
             assert_eq!(choice.candidate.layout, expected);
         }
-        let all = planned(&m, &[(Layout::F32, 1.0), (Layout::BF16, 1.1)]);
+        let all = planned(&m, &[(MemoryLayout::F32, 1.0), (MemoryLayout::BF16, 1.1)]);
         let wanted = choose(&all, Aim::Near(20.0), &settings(), &m).expect("a choice").candidate.clone();
         let half = all.iter().find(|c| c.name == wanted.name && c.layout == "bf16").expect("the other layout");
         assert!(half.memory_bytes < wanted.memory_bytes);
@@ -267,21 +267,22 @@ mod tests {
     fn speed_is_asked_while_steps_are_short_and_never_beyond_the_memory() {
         let mut asked = Vec::new();
         let m = Means { free_bytes: Some(1 << 40), ..means(1 << 40, 1.0) };
-        let mut speed = |model: &ModelConfig, _: &TrainConfig, _: Layout| {
+        let mut speed = |model: &ModelConfig, _: &TrainConfig, _: MemoryLayout| {
             asked.push(model.n_params());
             Ok(if asked.len() < 4 { 0.1 } else { 0.7 })
         };
-        let all = candidates(&sizes(), Layout::F32, &settings(), &m, &mut speed).expect("candidates");
+        let all = candidates(&sizes(), MemoryLayout::F32, &settings(), &m, &mut speed).expect("candidates");
         assert_eq!(asked.len(), 4);
         let (last, next) = (&all[3], &all[4]);
         assert!(last.is_measured && !next.is_measured);
         let flops = |i: usize| sizes()[i].1.flops_per_token(256) as f64;
         assert!((next.seconds_per_step - 0.7 * flops(4) / flops(3)).abs() < 1e-9);
         let fixed = Means { steps: Some(7), ..m };
-        let mut never = |_: &ModelConfig, _: &TrainConfig, _: Layout| -> Result<f64, TrainError> { panic!("given steps need no speed") };
-        let all = candidates(&sizes(), Layout::F32, &settings(), &fixed, &mut never).expect("candidates");
+        let mut never =
+            |_: &ModelConfig, _: &TrainConfig, _: MemoryLayout| -> Result<f64, TrainError> { panic!("given steps need no speed") };
+        let all = candidates(&sizes(), MemoryLayout::F32, &settings(), &fixed, &mut never).expect("candidates");
         assert!(all.iter().all(|c| c.steps == 7));
         let tight = Means { free_bytes: Some(1000), ..means(1 << 40, 1.0) };
-        candidates(&sizes(), Layout::F32, &settings(), &tight, &mut never).expect("nothing fits, so nothing is measured");
+        candidates(&sizes(), MemoryLayout::F32, &settings(), &tight, &mut never).expect("nothing fits, so nothing is measured");
     }
 }

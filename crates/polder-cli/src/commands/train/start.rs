@@ -14,7 +14,7 @@ pub struct Args {
     /// The token set; several with weights are mixed: `--tokens code=0.3 --tokens text=0.7`.
     #[arg(long, value_name = "NAME[=WEIGHT]", required = true)]
     tokens: Vec<String>,
-    /// A size of model (see `polder model plan`); by default what fits.
+    /// A size of model (see `polder model sizes`); by default what fits.
     #[arg(long, value_name = "SIZE")]
     model: Option<String>,
     /// Training steps; by default as many as fit the minutes.
@@ -36,7 +36,7 @@ pub fn run(world: &mut World, args: Args) -> anyhow::Result<()> {
     }
     let sets = stages::train::open_sets(world, &tokens)?;
     let details = sets[0].details();
-    let request = stages::train::PlanRequest {
+    let request = stages::plan::PlanRequest {
         n_tokens: sets.iter().filter_map(|set| set.details().n_tokens.get("train")).sum(),
         vocab_size: details.vocab_size,
         bos_id: details.bos_id.or(details.eos_id),
@@ -46,7 +46,7 @@ pub fn run(world: &mut World, args: Args) -> anyhow::Result<()> {
         preset: args.model,
         seed: args.seed,
     };
-    let plan = stages::train::plan_once(world, &request, &sets)?;
+    let plan = stages::plan::plan_once(world, &request, &sets)?;
     let request = stages::train::TrainRequest { name: args.name, tokens, model: plan.model, config: plan.train };
     output::note(&format!("run {} · {} · {} steps", stages::train::run_id(&request, &sets), plan.chosen, request.config.steps));
     finish(world, &request)

@@ -8,7 +8,7 @@ use crate::packages;
 use crate::program::{command, line, number, polder, quickstart, sql};
 
 /// Every command: what its help begins with is an example of it.
-const COMMANDS: [&str; 35] = [
+const COMMANDS: [&str; 38] = [
     "run",
     "init",
     "doctor",
@@ -31,8 +31,11 @@ const COMMANDS: [&str; 35] = [
     "tokens export",
     "tokens list",
     "tokens show",
-    "model list",
+    "model sizes",
     "model plan",
+    "model import",
+    "model export",
+    "model list",
     "model show",
     "train start",
     "train resume",
@@ -90,6 +93,7 @@ fn json_is_one_object_a_line_with_a_schema_name() {
         ("tokens show quickstart", "polder.tokens"),
         ("tokens list", "polder.token_set"),
         ("tokens check", "polder.tokens_check"),
+        ("model sizes", "polder.model_size"),
         ("model list", "polder.model"),
         ("model show models/quickstart", "polder.model"),
         ("train status", "polder.training"),

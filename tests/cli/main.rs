@@ -1,7 +1,8 @@
 //! The program as its users run it: what it prints, how it exits, and what stands in the lake afterwards.
 //!
 //! [`program`] runs it, [`packages`] writes the small source that all lakes are made from, [`finished`] is one whole
-//! quickstart that the tests share. What these tests cover: [`commands`], [`quickstart`], [`bad_input`], [`kills`], [`tokens`].
+//! quickstart that the tests share. What these tests cover: [`commands`], [`quickstart`], [`bad_input`], [`kills`],
+//! [`models`], [`tokenizers`], [`tokens`].
 
 #![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
@@ -9,6 +10,7 @@ mod bad_input;
 mod commands;
 mod finished;
 mod kills;
+mod models;
 mod packages;
 mod program;
 mod quickstart;

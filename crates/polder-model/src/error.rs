@@ -60,6 +60,12 @@ pub enum ModelError {
         /// What is wrong.
         reason: String,
     },
+    /// The weights are there only as a pickle, a program that opening would run.
+    #[error("`{path}` is a pickle, which runs whatever is in it when it is opened; weights are read from safetensors files")]
+    Pickle {
+        /// The file.
+        path: PathBuf,
+    },
     /// The weights do not belong to the configuration.
     #[error("the weights do not fit the configuration: {reason}")]
     Tensors {
@@ -89,17 +95,25 @@ pub enum ModelError {
 impl Advice for ModelError {
     fn hint(&self) -> Option<String> {
         match self {
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some("A model's folder holds config.json with model.safetensors, or with several such files and their index.".into())
+            }
             Self::Read { .. } => Some("Look at the models that are there with `polder model list`.".into()),
             Self::Parse { .. } | Self::Safetensors { .. } | Self::TensorFile { .. } | Self::Tensors { .. } => {
                 Some("Remove the model's folder and run the step that made it again, or copy it in whole.".into())
             }
-            Self::Unsupported { .. } | Self::Config { .. } => {
-                Some("Choose one of the model types that `polder model plan` prints, or a Llama, Qwen 2, Qwen 3, GPT-2, BERT or ModernBERT model.".into())
-            }
+            Self::Unsupported { .. } | Self::Config { .. } => Some(
+                "Choose one of the sizes that `polder model sizes` prints, or a Llama, Qwen 2, Qwen 3, GPT-2, BERT or ModernBERT model."
+                    .into(),
+            ),
             Self::WriteTensors { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Some("The disk is full. Free some space and run the same command again; nothing was lost.".into())
             }
             Self::WriteTensors { .. } => Some("Check who owns that folder and whether it can be written.".into()),
+            Self::Pickle { .. } => Some(
+                "Where you trust it, write it anew with transformers: AutoModel.from_pretrained(DIR).save_pretrained(NEW), then give NEW."
+                    .into(),
+            ),
             Self::Input { .. } => None,
             Self::Write(e) => e.hint(),
         }
@@ -107,7 +121,7 @@ impl Advice for ModelError {
 
     fn exit(&self) -> ExitKind {
         match self {
-            Self::Unsupported { .. } | Self::Config { .. } | Self::Input { .. } => ExitKind::Usage,
+            Self::Unsupported { .. } | Self::Config { .. } | Self::Pickle { .. } | Self::Input { .. } => ExitKind::Usage,
             _ => ExitKind::Failed,
         }
     }

@@ -1,10 +1,7 @@
 //! Named sizes of models, from about one million to seven thousand million parameters, in each family.
 
-use polder_compute::Dtype;
-
 use crate::ModelConfig;
 use crate::config::{Family, Head, Llama, ModernBert};
-use crate::network::{NetworkOptions, memory_bytes};
 
 /// A size of model without its vocabulary and context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,36 +101,10 @@ pub fn preset(name: &str, vocab_size: usize, context: usize) -> Option<ModelConf
     PRESETS.iter().find(|p| p.name == size).and_then(|p| p.config_of(family, vocab_size, context))
 }
 
-/// What a size costs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PresetRow {
-    /// Its name, as [`preset`] takes it.
-    pub name: String,
-    /// Parameters.
-    pub n_params: u64,
-    /// Bytes of training in f32 with AdamW, with `batch` sequences at once.
-    pub memory_bytes: u64,
-    /// The same with rows and matrices in bf16.
-    pub memory_bytes_bf16: u64,
-    /// Floating-point operations of forward and backward a token.
-    pub flops_per_token: u64,
-}
-
-/// The table of all sizes of all families, for a vocabulary, a context and a batch.
-pub fn preset_table(vocab_size: usize, context: usize, batch: usize) -> Vec<PresetRow> {
-    let named = FAMILIES.iter().flat_map(|family| PRESETS.iter().map(move |p| (family, p)));
-    let row = |(family, p): (&&str, &Preset)| {
-        let config = p.config_of(family, vocab_size, context)?;
-        let plain = NetworkOptions::new(batch, context);
-        Some(PresetRow {
-            name: if *family == FAMILIES[0] { p.name.to_owned() } else { format!("{family}-{}", p.name) },
-            n_params: config.n_params(),
-            memory_bytes: memory_bytes(&config, &plain),
-            memory_bytes_bf16: memory_bytes(&config, &NetworkOptions { dtype: Dtype::Bf16, ..plain }),
-            flops_per_token: config.flops_per_token(context),
-        })
-    };
-    named.filter_map(row).collect()
+/// The names of a family's sizes as [`preset`] takes them, smallest first; none of a family that is not there.
+pub fn sizes(family: &str) -> Vec<String> {
+    let named = |p: &Preset| if family == FAMILIES[0] { p.name.to_owned() } else { format!("{family}-{}", p.name) };
+    if FAMILIES.contains(&family) { PRESETS.iter().map(named).collect() } else { Vec::new() }
 }
 
 #[cfg(test)]
@@ -154,16 +125,14 @@ mod tests {
     }
 
     #[test]
-    fn the_table_names_sizes_as_they_are_found() {
-        let rows = preset_table(4096, 256, 8);
-        assert_eq!(rows.len(), 40);
-        for row in &rows {
-            let config = preset(&row.name, 4096, 256).expect("found");
-            assert_eq!(config.n_params(), row.n_params);
-            // Parameters, gradients and both moments alone.
-            assert!(row.memory_bytes > 16 * row.n_params && row.flops_per_token > 0, "{row:?}");
-            assert!(row.memory_bytes_bf16 < row.memory_bytes + 2 * row.n_params, "{row:?}");
+    fn every_size_is_found_by_its_name() {
+        for family in FAMILIES {
+            let names = sizes(family);
+            assert_eq!(names.len(), PRESETS.len());
+            for name in names {
+                assert_eq!(preset(&name, 64, 16).expect("found").family.name(), family, "{name}");
+            }
         }
-        assert!(preset("bert", 64, 16).is_none() && preset("t5-tiny", 64, 16).is_none());
+        assert!(sizes("t5").is_empty() && preset("bert", 64, 16).is_none() && preset("t5-tiny", 64, 16).is_none());
     }
 }

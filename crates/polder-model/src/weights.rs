@@ -11,6 +11,8 @@ use crate::{ModelConfig, ModelError, ParamTable};
 mod folder;
 mod tensor_file;
 
+pub use folder::ModelFolder;
+
 /// A model: its configuration, the places of its tensors, and their numbers in one flat buffer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {

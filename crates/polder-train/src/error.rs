@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use polder_base::{Advice, ClearanceError, ExitKind, ManifestError, WholeError};
+use polder_base::{Advice, ClearanceError, ExitKind, ManifestError, WholeError, units};
 use polder_compute::CollectiveError;
 use polder_model::ModelError;
 use polder_shard::{LoaderError, ShardError};
@@ -120,6 +120,21 @@ pub enum TrainError {
         path: PathBuf,
         /// What differs.
         what: &'static str,
+    },
+    /// There is not enough memory.
+    #[error(
+        "training takes {} of memory, {} more than the {} that are free",
+        units::bytes(*needed_bytes),
+        units::bytes(needed_bytes.saturating_sub(*free_bytes)),
+        units::bytes(*free_bytes)
+    )]
+    Memory {
+        /// What it takes.
+        needed_bytes: u64,
+        /// What there is.
+        free_bytes: u64,
+        /// What would fit, each with what it takes.
+        fits: Vec<String>,
     },
     /// The loss is no number any more.
     #[error("the loss of step {step} is {loss} and the norm of its gradients {grad_norm}: training has diverged")]
@@ -269,6 +284,12 @@ impl Advice for TrainError {
             Self::OtherTokens { .. } => Some("It was built again since; start a new run on it.".into()),
             Self::Vocabulary { .. } => Some("Plan the model for these tokens with `polder model plan`.".into()),
             Self::OtherRun { .. } => Some("Start it under another run name, or with the settings in its config.json.".into()),
+            Self::Memory { fits, .. } if fits.is_empty() => {
+                Some("Close other programs, then run the same command again; not even the smallest size fits.".into())
+            }
+            Self::Memory { fits, .. } => {
+                Some(format!("It fits with {}. See what each size takes with `polder model sizes`.", fits.join(", with ")))
+            }
             Self::Diverged { .. } => Some("Start a run with a smaller `lr` or a longer warm-up.".into()),
             Self::Unfinished { .. } => Some("Go on with `polder train resume`.".into()),
             Self::OtherTokenizer { .. } => Some("Build the tokens again with `polder tokens build`.".into()),
@@ -288,6 +309,7 @@ impl Advice for TrainError {
             Self::Position { .. } => ExitKind::Bug,
             Self::Rank { source, .. } => source.exit(),
             Self::NoSetting { .. } | Self::Setting { .. } | Self::NoMaskToken | Self::TokenizerNeeded => ExitKind::Usage,
+            Self::Memory { .. } => ExitKind::Refused,
             Self::OtherVocabulary { .. } | Self::OtherTokens { .. } | Self::Family { .. } => ExitKind::Usage,
             Self::Option { .. } | Self::TooFewTokens { .. } | Self::Vocabulary { .. } | Self::OtherRun { .. } => ExitKind::Usage,
             _ => ExitKind::Failed,

@@ -78,7 +78,7 @@ impl<B: Backend> TrainRun<B> {
         let best = judged().reduce(|best, other| if other.1 <= best.1 { other } else { best });
         match best.filter(|_| self.config.train.keep_best) {
             Some((step, loss)) => (step, Some(loss)),
-            None => (self.step, judged().last().map(|(_, loss)| loss)),
+            None => (self.step, judged().next_back().map(|(_, loss)| loss)),
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use polder_base::Random;
 use polder_compute::{Cpu, Dtype};
-use polder_model::{Batch, ModelConfig, Network, NetworkOptions, Weights};
+use polder_model::{Batch, Head, ModelConfig, Network, NetworkOptions, Weights};
 
 use crate::{TrainConfig, TrainError};
 
@@ -28,8 +28,9 @@ pub fn measure_in(model: &ModelConfig, config: &TrainConfig, dtype: Dtype) -> Re
     let mut random = Random::new(config.seed, "measure");
     let n = config.micro_batch_size * config.context;
     let tokens: Vec<u32> = (0..n).map(|_| random.below(model.vocab_size as u64) as u32).collect();
-    // Only hidden tokens pass an encoder's head.
-    let every = config.masking.as_ref().map_or(1, |m| (1.0 / m.rate).round().max(1.0) as usize);
+    // Only hidden tokens pass an encoder's masked-LM head.
+    let rate = if model.head == Head::MaskedLm { config.masking.clone().unwrap_or_default().rate } else { 1.0 };
+    let every = (1.0 / rate).round().max(1.0) as usize;
     let targets: Vec<i32> = tokens.iter().enumerate().map(|(i, t)| if i % every == 0 { *t as i32 } else { -1 }).collect();
     let mut seconds = Vec::new();
     // The first step touches memory for the first time and does not count.
@@ -48,4 +49,21 @@ pub fn measure_in(model: &ModelConfig, config: &TrainConfig, dtype: Dtype) -> Re
     seconds.remove(0);
     seconds.sort_by(f64::total_cmp);
     Ok(seconds[1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encoders_and_decoders_are_measured_in_every_type() {
+        let config = TrainConfig { batch_size: 2, micro_batch_size: 1, context: 16, ..TrainConfig::default() };
+        for name in ["nano", "gpt2-nano", "bert-nano", "modernbert-nano"] {
+            let model = polder_model::preset(name, 300, 16).expect("a size");
+            for dtype in [Dtype::F32, Dtype::Bf16] {
+                let seconds = measure_in(&model, &config, dtype).expect("seconds");
+                assert!(seconds > 0.0 && seconds.is_finite(), "{name} {dtype:?} {seconds}");
+            }
+        }
+    }
 }

@@ -2,12 +2,33 @@
 
 use serde_json::Value;
 
-use crate::{MaskedLm, Packing, SpikePolicy, TrainConfig, TrainError};
+use crate::{MaskedLm, Packing, Schedule, SpikePolicy, TrainConfig, TrainError};
 
 /// Parts of a run that are absent until one of their settings is named.
 const PARTS: [&str; 2] = ["masking", "spikes"];
 
 impl TrainConfig {
+    /// The settings of a run of some steps with lines of `name=value`; what follows from them and is not named follows.
+    ///
+    /// # Errors
+    /// Those of [`TrainConfig::set`], or settings that cannot be together.
+    pub fn of_settings<T: AsRef<str>>(steps: u64, seed: u64, lines: &[T]) -> Result<Self, TrainError> {
+        let mut config = Self::of_steps(steps.max(1), seed);
+        config.set_all(lines)?;
+        let is_named = |name: &str| lines.iter().any(|l| l.as_ref().split('=').next().is_some_and(|n| n.trim() == name));
+        if !is_named("micro_batch_size") && config.ranks > 0 {
+            config.micro_batch_size = config.micro_batch_size.min(config.batch_size / config.ranks);
+        }
+        if !is_named("min_lr") {
+            config.min_lr = config.lr / 10.0;
+        }
+        if config.schedule == Schedule::Wsd && !is_named("decay_steps") {
+            config.decay_steps = config.steps / 5;
+        }
+        config.check()?;
+        Ok(config)
+    }
+
     /// Changes a setting by name. Settings of a part stand behind a dot: `masking.rate`; the part's name alone with `on` takes
     /// its usual settings, with `off` removes it.
     ///
@@ -77,7 +98,7 @@ mod tests {
     use polder_model::Recompute;
 
     use super::*;
-    use crate::{Optimizer, Precision, Schedule, SpikeAction};
+    use crate::{Optimizer, Precision, SpikeAction};
 
     #[test]
     fn settings_are_changed_by_name() {
@@ -111,6 +132,17 @@ mod tests {
         assert_eq!(config, expected);
         config.set("masking", "off").expect("set");
         assert_eq!(config.masking, None);
+    }
+
+    #[test]
+    fn what_follows_from_settings_follows_unless_it_is_named() {
+        let of = |lines: &[&str]| TrainConfig::of_settings(100, 1, lines);
+        let config = of(&["lr=1e-4", "batch_size=4", "ranks=2", "schedule=wsd"]).expect("settings");
+        assert_eq!((config.min_lr, config.micro_batch_size, config.decay_steps), (1e-5, 2, 20));
+        let config = of(&["lr=1e-4", "min_lr=0", "batch_size=4", "micro_batch_size=1", "schedule=wsd", "decay_steps=7"]).expect("settings");
+        assert_eq!((config.min_lr, config.micro_batch_size, config.decay_steps), (0.0, 1, 7));
+        assert_eq!(of(&[]).expect("none"), TrainConfig::of_steps(100, 1));
+        assert!(matches!(of(&["ranks=3"]), Err(TrainError::Option { option: "ranks", .. })));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the help of each command begins with: a line or two that can be typed as they are.
 
 /// By command.
-const EXAMPLES: [(&str, &[&str]); 36] = [
+const EXAMPLES: [(&str, &[&str]); 39] = [
     ("run", &["polder run", "polder run quickstart --source ~/src --minutes 10", "polder run quickstart --sql-dir sql --dry-run"]),
     ("init", &["polder init", "polder init --lake ~/lake"]),
     ("doctor", &["polder doctor"]),
@@ -50,7 +50,16 @@ const EXAMPLES: [(&str, &[&str]); 36] = [
     ("tokens list", &["polder tokens list"]),
     ("tokens show", &["polder tokens show quickstart", "polder tokens show quickstart --shard train-00000 --doc 7"]),
     ("model list", &["polder model list"]),
-    ("model plan", &["polder model plan --pile pile.base@v1 --hours 2"]),
+    (
+        "model plan",
+        &[
+            "polder model plan --pile pile.base@v1 --hours 2",
+            "polder model plan --pile pile.base@v1 --hours 8 --use classifier --tokenizer quickstart",
+        ],
+    ),
+    ("model sizes", &["polder model sizes", "polder model sizes --family modernbert --vocab 32768 --context 1024"]),
+    ("model import", &["polder model import theirs ~/models/theirs"]),
+    ("model export", &["polder model export models/quickstart exported", "polder model export models/quickstart@1 exported"]),
     ("model show", &["polder model show models/quickstart"]),
     (
         "train start",

@@ -24,7 +24,7 @@ pub struct Args {
     /// Training steps, instead of as many as fit the minutes.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     steps: Option<u64>,
-    /// A size of model (see `polder model plan`), instead of what planning chooses.
+    /// A size of model (see `polder model sizes`), instead of what planning chooses.
     #[arg(long, value_name = "SIZE")]
     model: Option<String>,
     /// Vocabulary size.

@@ -10,7 +10,7 @@ use super::prepare::tagged;
 use super::{Context, NAME, outcome};
 use crate::failure::{Error, OrAdvise};
 use crate::output;
-use crate::stages::{self, train as stage};
+use crate::stages::{self, plan, train as stage};
 
 const STAGE: &str = "2 Train";
 /// Text that the tokenizer learns from; more adds minutes and changes little at this vocabulary.
@@ -111,7 +111,7 @@ impl<'a> Step<Context<'a>, Error> for Plan {
         let set = TokenSet::open(&stages::folder(context.world, &tokens())?).or_advise()?;
         let details = set.details();
         let s = &context.settings;
-        let request = stage::PlanRequest {
+        let request = plan::PlanRequest {
             n_tokens: details.n_tokens.get("train").copied().unwrap_or(0),
             vocab_size: details.vocab_size,
             bos_id: details.bos_id.or(details.eos_id),
@@ -120,10 +120,11 @@ impl<'a> Step<Context<'a>, Error> for Plan {
             steps: s.steps,
             preset: s.preset.clone(),
             seed: s.seed,
+            settings: Vec::new(),
         };
-        let plan = stage::plan(&request)?;
+        let plan = plan::plan(&request)?;
         if s.steps.is_none() {
-            output::note(&stage::plan_table(&plan));
+            output::note(&plan::plan_table(&plan));
         }
         let summary =
             format!("{} with {} parameters, {} steps: {}", plan.chosen, units::count(plan.model.n_params()), plan.train.steps, plan.why);

@@ -1,6 +1,8 @@
 //! What the commands and the workflow both do, one file a stage: the same code paths for both.
 
 pub mod deploy;
+pub mod models;
+pub mod plan;
 pub mod prepare;
 pub mod tokenizers;
 pub mod train;

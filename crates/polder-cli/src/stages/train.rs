@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use polder_base::{Digest, Event, Input, Manifest, Reference, digest_json, units};
 use polder_compute::Cpu;
 use polder_lake::Lake;
-use polder_model::{ModelConfig, PRESETS};
+use polder_model::ModelConfig;
 use polder_pipeline::{BuildTokens, Standing, TokensBuilt, TokensPhase, TokensProgress, TrainTokenizer};
 use polder_shard::{TokenSet, Weight};
 use polder_train::{Init, Metric, Mfu, Outcome, TokenFolders, TrainConfig, TrainRun};
 
-use crate::failure::{self, OrAdvise, usage};
-use crate::machine::Machine;
+use crate::failure::{self, OrAdvise};
 use crate::progress::{Bar, Unit};
 use crate::world::World;
 use crate::{output, stages};
@@ -124,202 +123,6 @@ pub fn tokens(world: &mut World, request: BuildTokens) -> anyhow::Result<TokensB
     Ok(built)
 }
 
-/// A size of model beside what the tokens, the time and the machine allow.
-#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
-pub struct Candidate {
-    /// The preset's name.
-    pub name: String,
-    /// Parameters.
-    pub n_params: u64,
-    /// Memory for training, in bytes: weights, gradients, two moments, activations.
-    pub memory_bytes: u64,
-    /// Seconds a step, measured here, or estimated from the size below by FLOP.
-    pub seconds_per_step: f64,
-    /// Whether that was measured.
-    pub is_measured: bool,
-    /// Steps that fit the time.
-    pub steps: u64,
-    /// Tokens seen for each parameter.
-    pub tokens_per_param: f64,
-    /// Times the training tokens are seen.
-    pub epochs: f64,
-}
-
-/// What planning came to.
-#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
-pub struct ModelPlan {
-    /// All sizes.
-    pub candidates: Vec<Candidate>,
-    /// The chosen one's name.
-    pub chosen: String,
-    /// Why.
-    pub why: String,
-    /// The resolved model.
-    pub model: ModelConfig,
-    /// The resolved training settings.
-    pub train: TrainConfig,
-}
-
-/// What planning is asked for.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct PlanRequest {
-    /// Training tokens there are.
-    pub n_tokens: u64,
-    /// Vocabulary size.
-    pub vocab_size: usize,
-    /// The token that a text begins after: the one that opens documents, else the one that closes them.
-    pub bos_id: Option<u32>,
-    /// The token that closes documents.
-    pub eos_id: Option<u32>,
-    /// Seconds to train.
-    pub seconds: f64,
-    /// Steps, where they are given.
-    pub steps: Option<u64>,
-    /// The size, where it is given.
-    pub preset: Option<String>,
-    /// Fixes initial weights and order.
-    pub seed: u64,
-}
-
-/// Tokens a parameter below which a smaller model learns more in the same time.
-/// Compute-optimal training sees about 20 (Hoffmann et al. 2022); a short run takes the largest model that sees at least one.
-const TOKENS_PER_PARAM_MIN: f64 = 1.0;
-/// Passes over the same tokens above which repetition stops paying (Muennighoff et al. 2023).
-const EPOCHS_MAX: f64 = 4.0;
-/// The time that evaluation and checkpoints during training take beside the steps.
-const STEP_SHARE: f64 = 0.92;
-
-/// Plans, or reads the plan that the same request on the same tokens made before: what a measurement decides is fixed once.
-///
-/// # Errors
-/// Those of planning, and of writing the plan down.
-pub fn plan_once(world: &World, request: &PlanRequest, sets: &[TokenSet]) -> anyhow::Result<ModelPlan> {
-    let fingerprints: Vec<Digest> = sets.iter().map(TokenSet::fingerprint).collect();
-    let name = format!("plan-{}", &digest_json(&(fingerprints, request)).hex()[..12]);
-    let path = world.layout().run(&name).join("plan.json");
-    if let Some(plan) = std::fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
-        return Ok(plan);
-    }
-    let plan = plan(request)?;
-    polder_base::write_whole(&path, &serde_json::to_vec_pretty(&plan)?).or_advise()?;
-    Ok(plan)
-}
-
-/// Chooses a model for a pile, a time and this machine.
-///
-/// # Errors
-/// There is no such size, or not even the smallest fits.
-pub fn plan(request: &PlanRequest) -> anyhow::Result<ModelPlan> {
-    let machine = Machine::look();
-    let settings = TrainConfig::of_steps(request.steps.unwrap_or(1000), request.seed);
-    let config = |name: &str| {
-        let found = polder_model::preset(name, request.vocab_size, settings.context);
-        let names: Vec<&str> = PRESETS.iter().map(|p| p.name).collect();
-        let missing = || usage(format!("there is no size of model called `{name}`"), format!("The sizes are {}.", names.join(", ")));
-        found.map(|c| ModelConfig { bos_token_id: request.bos_id, eos_token_id: request.eos_id, ..c }).ok_or_else(missing)
-    };
-    let mut candidates: Vec<Candidate> = Vec::new();
-    if request.steps.is_none() || request.preset.is_none() {
-        for preset in &PRESETS {
-            let model = config(preset.name)?;
-            candidates.push(candidate(preset.name, &model, &settings, request, &machine, candidates.last())?);
-        }
-    }
-    let fits = |c: &&Candidate| machine.memory_available_bytes == 0 || c.memory_bytes < machine.memory_available_bytes;
-    let (chosen, why) = match &request.preset {
-        Some(name) => (name.clone(), "it was asked for".to_owned()),
-        None => {
-            let enough = |c: &&Candidate| c.tokens_per_param >= TOKENS_PER_PARAM_MIN;
-            match candidates.iter().rfind(|c| fits(c) && enough(c)) {
-                Some(c) => {
-                    (c.name.clone(), format!("the largest that sees at least {TOKENS_PER_PARAM_MIN} token for each parameter in the time"))
-                }
-                None => match candidates.first().filter(fits) {
-                    Some(c) => (c.name.clone(), "the smallest; the time is short even for it".to_owned()),
-                    None => {
-                        return Err(failure::refused(
-                            "no size of model fits this machine's free memory",
-                            "Close other programs, then run the same command again.",
-                        ));
-                    }
-                },
-            }
-        }
-    };
-    let model = config(&chosen)?;
-    let steps = match request.steps {
-        Some(steps) => steps,
-        None => match candidates.iter().find(|c| c.name == chosen) {
-            Some(c) => c.steps,
-            None => candidate(&chosen, &model, &settings, request, &machine, None)?.steps,
-        },
-    };
-    Ok(ModelPlan { candidates, chosen, why, model, train: TrainConfig::of_steps(steps.max(1), request.seed) })
-}
-
-fn candidate(
-    name: &str,
-    model: &ModelConfig,
-    settings: &TrainConfig,
-    request: &PlanRequest,
-    machine: &Machine,
-    smaller: Option<&Candidate>,
-) -> anyhow::Result<Candidate> {
-    let n_params = model.n_params();
-    // Rows of activations a token: about 16 of C and 3 of F a layer, and the logits' chunk.
-    let row = (model.num_hidden_layers * (16 * model.hidden_size + 3 * model.intermediate_size)) as u64;
-    let memory_bytes = 16 * n_params + 4 * row * (settings.micro_batch_size * settings.context) as u64;
-    let flops = model.flops_per_token(settings.context) as f64 * settings.tokens_per_step() as f64;
-    // Where the size below already takes a second a step, its speed says enough.
-    let estimate = smaller.filter(|c| c.seconds_per_step > 0.6 || !c.is_measured);
-    let measured = estimate.is_none()
-        && request.steps.is_none()
-        && (machine.memory_available_bytes == 0 || memory_bytes < machine.memory_available_bytes / 2);
-    let seconds_per_step = if measured {
-        polder_train::measure(model, settings).or_advise()?
-    } else {
-        smaller.map_or(flops / 1e11, |c| {
-            let below = polder_model::preset(&c.name, request.vocab_size, settings.context);
-            c.seconds_per_step * flops
-                / below.map_or(flops, |b| b.flops_per_token(settings.context) as f64 * settings.tokens_per_step() as f64)
-        })
-    };
-    let by_time = (request.seconds * STEP_SHARE / seconds_per_step) as u64;
-    let by_tokens = (EPOCHS_MAX * request.n_tokens as f64 / settings.tokens_per_step() as f64) as u64;
-    let steps = request.steps.unwrap_or_else(|| by_time.min(by_tokens.max(1)));
-    let seen = (steps * settings.tokens_per_step()) as f64;
-    Ok(Candidate {
-        name: name.to_owned(),
-        n_params,
-        memory_bytes,
-        seconds_per_step,
-        is_measured: measured,
-        steps,
-        tokens_per_param: seen / n_params as f64,
-        epochs: seen / request.n_tokens.max(1) as f64,
-    })
-}
-
-/// Draws the table that was chosen from.
-pub fn plan_table(plan: &ModelPlan) -> String {
-    let cells: Vec<Vec<String>> = plan
-        .candidates
-        .iter()
-        .map(|c| {
-            vec![
-                if c.name == plan.chosen { format!("→ {}", c.name) } else { format!("  {}", c.name) },
-                units::count(c.n_params),
-                units::bytes(c.memory_bytes),
-                format!("{:.3} s{}", c.seconds_per_step, if c.is_measured { "" } else { " est." }),
-                units::count(c.steps),
-                format!("{:.2}", c.tokens_per_param),
-                format!("{:.2}", c.epochs),
-            ]
-        })
-        .collect();
-    output::table(&["  size", "parameters", "memory", "a step", "steps", "tokens/param", "epochs"], &cells, &[1, 2, 3, 4, 5, 6])
-}
-
 /// What weights a run begins with.
 #[derive(Clone, Debug)]
 pub enum Beginning {
@@ -417,7 +220,7 @@ pub fn train(world: &mut World, request: &TrainRequest) -> anyhow::Result<Traine
     if run.step() > 0 {
         output::note(&format!("    going on after step {} of {}", run.step(), request.config.steps));
     }
-    let mut tasks = stages::validate::TasksDuringTraining::open(world, &request.tasks, &tokenizer)?;
+    let tasks = stages::validate::TasksDuringTraining::open(world, &request.tasks, &tokenizer)?;
     let mfu = Mfu::measure(&mut Cpu::new(), run.config());
     let bar = Bar::new("training", request.config.steps, Unit::Count);
     let outcome = run

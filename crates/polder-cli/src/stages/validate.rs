@@ -171,7 +171,13 @@ impl TasksDuringTraining {
         let engine = Engine::new(weights, Tokenizer::open(&self.tokenizer)?)?;
         for (task, requests) in &self.tasks {
             let evaluation = polder_eval::evaluate(&engine, requests, &EvalOptions::default(), &mut |_| {}, &AtomicBool::new(false))?;
-            scores.extend(evaluation.scores.into_iter().filter(|s| s.group == polder_eval::ALL).map(|s| (format!("{task}/{}", s.metric), s.estimate.value)));
+            scores.extend(
+                evaluation
+                    .scores
+                    .into_iter()
+                    .filter(|s| s.group == "all")
+                    .map(|s| (format!("{task}/{}", s.metric), s.estimate.value)),
+            );
         }
         Ok(scores)
     }

@@ -1,10 +1,10 @@
 //! Weights as a Hugging Face folder: `config.json` and `model.safetensors`, or several such files and their index.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use polder_base::write_whole;
 use safetensors::Dtype;
@@ -38,27 +38,86 @@ impl ModelConfig {
     }
 }
 
-impl Weights {
-    /// Reads a Hugging Face folder: `config.json` and weights in f32, f16 or bf16, in one file or several with an index.
+/// A model's folder whose configuration and headers were read, and fit each other; its numbers were not looked at.
+#[derive(Debug)]
+pub struct ModelFolder {
+    config: ModelConfig,
+    table: ParamTable,
+    /// Names of the files that hold the numbers, and of their index.
+    names: Vec<String>,
+    files: Vec<TensorFile>,
+    /// For each tensor of the table, the file that holds it and its name there.
+    sources: Vec<(usize, String)>,
+}
+
+impl ModelFolder {
+    /// Looks at a folder.
     ///
     /// # Errors
-    /// A file that is missing or not what it should be; a tensor that is missing, superfluous or of another shape.
-    pub fn load(dir: &Path) -> Result<Self, ModelError> {
+    /// A file that is missing or not what it should be; a tensor that is missing, superfluous, of another shape or of a
+    /// kind of number that is not read.
+    pub fn open(dir: &Path) -> Result<Self, ModelError> {
         let config = ModelConfig::load(dir)?;
-        let mut files = open(dir)?;
+        let (names, files) = open(dir)?;
         let table = ParamTable::new(&config);
         let sources = sources(&config, &table, &files)?;
+        Ok(Self { config, table, names, files, sources })
+    }
+
+    /// The shape.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Names of the files that hold the model: its configuration, its numbers, and their index.
+    pub fn files(&self) -> Vec<String> {
+        std::iter::once(Weights::CONFIG_FILE.to_owned()).chain(self.names.iter().cloned()).collect()
+    }
+
+    /// How the numbers are stored, in order: `BF16`, or several kinds.
+    pub fn dtypes(&self) -> Vec<String> {
+        let of = |(file, name): &(usize, String)| self.files[*file].tensors().get(name).map(|t| format!("{:?}", t.dtype));
+        self.sources.iter().filter_map(of).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// Reads every number without keeping any. `on_numbers` gets how many were read so far, and stops the work with `false`.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or a number that is not finite.
+    pub fn check(&mut self, on_numbers: &mut dyn FnMut(u64) -> bool) -> Result<(), ModelError> {
+        let mut n = 0;
+        for (param, (file, name)) in self.table.iter().zip(&self.sources) {
+            self.files[*file].check(name)?;
+            n += param.len() as u64;
+            if !on_numbers(n) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn read(mut self) -> Result<Weights, ModelError> {
         // The shapes fit, so this asks for no more numbers than the files hold.
-        let mut data = vec![0f32; table.len()];
-        for (param, (file, name)) in table.iter().zip(&sources) {
+        let mut data = vec![0f32; self.table.len()];
+        for (param, (file, name)) in self.table.iter().zip(&self.sources) {
             let part = &mut data[param.offset..][..param.len()];
-            files[*file].read(name, part)?;
+            self.files[*file].read(name, part)?;
             if param.transposed {
                 let stored = part.to_vec();
                 transpose(part, &stored, param.shape[1], param.shape[0]);
             }
         }
-        Ok(Self { config, table, data })
+        Ok(Weights { config: self.config, table: self.table, data })
+    }
+}
+
+impl Weights {
+    /// Reads a Hugging Face folder: `config.json` and weights in f32, f16 or bf16, in one file or several with an index.
+    ///
+    /// # Errors
+    /// Those of [`ModelFolder::open`] and [`ModelFolder::check`].
+    pub fn load(dir: &Path) -> Result<Self, ModelError> {
+        ModelFolder::open(dir)?.read()
     }
 
     /// Writes `config.json` and the weights (f32), each file whole; for decoders `generation_config.json` too. Returns the
@@ -183,12 +242,15 @@ fn remove(path: &Path) -> Result<(), ModelError> {
     }
 }
 
-/// Opens the single file of a folder, or all that its index names.
-fn open(dir: &Path) -> Result<Vec<TensorFile>, ModelError> {
+/// Opens the single file of a folder, or all that its index names; with their names, the index's included.
+fn open(dir: &Path) -> Result<(Vec<String>, Vec<TensorFile>), ModelError> {
     let single = dir.join(Weights::TENSORS_FILE);
     let index_path = dir.join(Weights::INDEX_FILE);
     if single.exists() || !index_path.exists() {
-        return Ok(vec![TensorFile::open(&single)?]);
+        return match pickle(dir) {
+            Some(path) if !single.exists() => Err(ModelError::Pickle { path }),
+            _ => Ok((vec![Weights::TENSORS_FILE.to_owned()], vec![TensorFile::open(&single)?])),
+        };
     }
     let index = read_json(&index_path)?;
     let wrong = |reason: &str| tensors(format!("the index {reason}"));
@@ -209,12 +271,19 @@ fn open(dir: &Path) -> Result<Vec<TensorFile>, ModelError> {
             return Err(wrong(&format!("says that `{name}` holds `{tensor}`, which it does not")));
         }
     }
+    let names = files.keys().map(|n| (*n).to_owned()).chain([Weights::INDEX_FILE.to_owned()]).collect();
     let files: Vec<TensorFile> = files.into_values().flatten().collect();
     match files.iter().flat_map(|f| f.tensors().keys()).find(|name| !map.contains_key(*name)) {
         Some(name) => Err(wrong(&format!("does not name `{name}`, which a file holds"))),
         None if files.is_empty() => Err(wrong("names no file")),
-        None => Ok(files),
+        None => Ok((names, files)),
     }
+}
+
+/// The first file, by name, that holds weights as others' programs pickle them.
+fn pickle(dir: &Path) -> Option<PathBuf> {
+    let is_pickle = |p: &PathBuf| p.extension().is_some_and(|e| ["bin", "pt", "pth", "ckpt", "pkl"].iter().any(|k| e == *k));
+    fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path()).filter(is_pickle).min()
 }
 
 /// For each tensor of the table, the file that holds it and its name there; every shape is checked, and every tensor of
@@ -230,6 +299,9 @@ fn sources(config: &ModelConfig, table: &ParamTable, files: &[TensorFile]) -> Re
         let wanted = param.stored_shape();
         if entry.shape != wanted {
             return Err(tensors(format!("`{name}` has shape {:?}, not {wanted:?}", entry.shape)));
+        }
+        if !matches!(entry.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
+            return Err(tensors(format!("`{name}` holds {:?}, not f32, f16 or bf16", entry.dtype)));
         }
         used.push(name);
         found.push((file, name.clone()));

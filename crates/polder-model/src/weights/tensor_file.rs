@@ -99,24 +99,52 @@ impl TensorFile {
 
     /// Reads a tensor's numbers as f32, all of them finite.
     pub fn read(&mut self, name: &str, out: &mut [f32]) -> Result<(), ModelError> {
-        let wrong = |reason: String| ModelError::Tensors { reason: format!("`{name}` {reason}") };
-        let Some(entry) = self.tensors.get(name) else { return Err(wrong("is missing".into())) };
-        let size = match entry.dtype {
-            Dtype::F32 => 4,
-            Dtype::F16 | Dtype::BF16 => 2,
-            other => return Err(wrong(format!("holds {other:?}, not f32, f16 or bf16"))),
-        };
-        let unreadable = |source| ModelError::Read { path: self.path.clone(), source };
-        self.file.seek(SeekFrom::Start(entry.first)).map_err(unreadable)?;
-        let mut piece = vec![0u8; PIECE.min(out.len() * size)];
-        for part in out.chunks_mut(PIECE / size) {
-            let bytes = &mut piece[..part.len() * size];
-            self.file.read_exact(bytes).map_err(unreadable)?;
-            numbers_from(part, entry.dtype, bytes);
-            if part.iter().any(|x| !x.is_finite()) {
-                return Err(wrong("holds a number that is not finite".into()));
-            }
+        let mut numbers = self.numbers(name)?;
+        out.chunks_mut(PIECE / 4).try_for_each(|part| numbers.fill(part))
+    }
+
+    /// Reads a tensor's numbers for nothing but to see that all of them can be had.
+    pub fn check(&mut self, name: &str) -> Result<(), ModelError> {
+        let mut numbers = self.numbers(name)?;
+        let mut left = numbers.len;
+        let mut part = vec![0f32; left.min(PIECE / 4)];
+        while left > 0 {
+            let n = left.min(part.len());
+            numbers.fill(&mut part[..n])?;
+            left -= n;
         }
         Ok(())
+    }
+
+    fn numbers<'a>(&'a mut self, name: &'a str) -> Result<Numbers<'a>, ModelError> {
+        let Some(entry) = self.tensors.get(name) else { return Err(wrong_numbers(name, "is missing")) };
+        let unreadable = |source| ModelError::Read { path: self.path.clone(), source };
+        self.file.seek(SeekFrom::Start(entry.first)).map_err(unreadable)?;
+        let (dtype, len) = (entry.dtype, entry.shape.iter().product());
+        let bytes = vec![0; (PIECE / 4).min(len) * dtype.bitsize() / 8];
+        Ok(Numbers { path: &self.path, file: &mut self.file, name, dtype, len, bytes })
+    }
+}
+
+fn wrong_numbers(name: &str, what: &str) -> ModelError {
+    ModelError::Tensors { reason: format!("`{name}` {what}") }
+}
+
+/// A tensor's numbers, of which the next ones can be read.
+struct Numbers<'a> {
+    path: &'a Path,
+    file: &'a mut File,
+    name: &'a str,
+    dtype: Dtype,
+    len: usize,
+    bytes: Vec<u8>,
+}
+
+impl Numbers<'_> {
+    fn fill(&mut self, part: &mut [f32]) -> Result<(), ModelError> {
+        let bytes = &mut self.bytes[..part.len() * self.dtype.bitsize() / 8];
+        self.file.read_exact(bytes).map_err(|source| ModelError::Read { path: self.path.to_owned(), source })?;
+        numbers_from(part, self.dtype, bytes);
+        if part.iter().all(|x| x.is_finite()) { Ok(()) } else { Err(wrong_numbers(self.name, "holds a number that is not finite")) }
     }
 }

@@ -74,6 +74,56 @@ fn large_weights_go_to_several_files_with_an_index_and_come_back() {
 }
 
 #[test]
+fn a_folder_is_looked_at_and_checked_without_keeping_its_numbers() {
+    for weights in every_weights() {
+        let dir = tempfile::tempdir().expect("folder");
+        weights.save_split(dir.path(), 4096).expect("save");
+        let mut folder = ModelFolder::open(dir.path()).expect("open");
+        assert_eq!((folder.config(), folder.dtypes()), (&weights.config, vec!["F32".to_owned()]));
+        let needed = folder.files();
+        for entry in fs::read_dir(dir.path()).expect("list") {
+            let name = entry.expect("entry").file_name().into_string().expect("name");
+            assert!(needed.contains(&name) || name == Weights::GENERATION_FILE, "{name} of {needed:?}");
+        }
+        let mut n = 0;
+        folder
+            .check(&mut |read| {
+                n = read;
+                true
+            })
+            .expect("sound");
+        assert_eq!(n, weights.config.n_params());
+        folder
+            .check(&mut |read| {
+                n = read;
+                false
+            })
+            .expect("stopped");
+        assert!(n < weights.config.n_params(), "it stops when it is told to");
+    }
+    let dir = tempfile::tempdir().expect("folder");
+    nano().save(dir.path()).expect("save");
+    let path = dir.path().join(Weights::TENSORS_FILE);
+    let mut bytes = fs::read(&path).expect("read");
+    let end = bytes.len();
+    bytes[end - 4..].copy_from_slice(&f32::INFINITY.to_le_bytes());
+    fs::write(&path, bytes).expect("write");
+    let error = ModelFolder::open(dir.path()).expect("headers are sound").check(&mut |_| true).expect_err("infinite").to_string();
+    assert!(error.contains("holds a number that is not finite"), "{error}");
+}
+
+#[test]
+fn pickles_are_never_opened() {
+    let dir = tempfile::tempdir().expect("folder");
+    nano().save(dir.path()).expect("save");
+    fs::write(dir.path().join("pytorch_model.bin"), b"\x80\x02").expect("write");
+    assert!(Weights::load(dir.path()).is_ok(), "beside safetensors they are passed over");
+    fs::remove_file(dir.path().join(Weights::TENSORS_FILE)).expect("remove");
+    let error = Weights::load(dir.path()).expect_err("a pickle");
+    assert!(matches!(&error, ModelError::Pickle { path } if path.ends_with("pytorch_model.bin")), "{error}");
+}
+
+#[test]
 fn indices_that_lie_are_refused() {
     let dir = tempfile::tempdir().expect("folder");
     nano().save_split(dir.path(), 100_000).expect("save");

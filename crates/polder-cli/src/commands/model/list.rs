@@ -21,8 +21,10 @@ pub fn run(world: &mut World) -> anyhow::Result<()> {
             objects.push(
                 json!({ "model": reference, "created_at": manifest.created_at, "bytes": bytes, "from": from, "details": manifest.details }),
             );
-            cells.push(vec![reference.to_string(), manifest.created_at.to_string(), units::bytes(bytes), from.join(" ")]);
+            let kind = manifest.details["model"]["model_type"].as_str().unwrap_or("–").to_owned();
+            let n_params = manifest.details["n_params"].as_u64().map_or("–".into(), units::count);
+            cells.push(vec![reference.to_string(), kind, n_params, manifest.created_at.to_string(), units::bytes(bytes), from.join(" ")]);
         }
     }
-    output::rows(world.json, "polder.model", &objects, &["model", "made at", "size", "from"], &cells, &[2])
+    output::rows(world.json, "polder.model", &objects, &["model", "kind", "parameters", "made at", "size", "from"], &cells, &[2, 4])
 }

@@ -1,6 +1,7 @@
 //! `polder model show MODEL`.
 
 use polder_base::{Reference, units};
+use polder_model::ModelConfig;
 
 use crate::failure::OrAdvise;
 use crate::world::World;
@@ -12,13 +13,19 @@ pub fn run(world: &mut World, model: &str) -> anyhow::Result<()> {
     if world.json {
         return output::object("polder.model", &serde_json::to_value(&manifest)?);
     }
-    let config = polder_model::Weights::load(&stages::folder(world, &reference)?).or_advise()?.config;
+    let config = ModelConfig::load(&stages::folder(world, &reference)?).or_advise()?;
     let lake = world.lake()?;
     let scores = world.block_on(async { polder_govern::scores(&lake).await.or_advise() })?;
     let from: Vec<String> = manifest.inputs.iter().map(|i| i.reference.to_string()).collect();
     output::data(&format!("{reference}, made at {} from {}", manifest.created_at, from.join(" and ")))?;
+    if let Some(dtypes) = manifest.details["dtypes"].as_array() {
+        let dtypes: Vec<&str> = dtypes.iter().filter_map(|d| d.as_str()).collect();
+        let license = manifest.details["license"].as_str().unwrap_or("not named");
+        output::data(&output::printable(&format!("a model of others, stored as {} · licence {license}", dtypes.join(" and "))))?;
+    }
     output::data(&format!(
-        "{} parameters · {} layers of {} · {} heads · vocabulary {} · context {} · {} FLOP a token\n",
+        "{} · {} parameters · {} layers of {} · {} heads · vocabulary {} · context {} · {} FLOP a token\n",
+        config.family.name(),
         units::count(config.n_params()),
         config.num_hidden_layers,
         config.hidden_size,

@@ -6,6 +6,8 @@ mod export;
 mod list;
 mod show;
 
+pub use list::names;
+
 use crate::world::World;
 
 #[derive(Debug, clap::Subcommand)]

@@ -4,6 +4,8 @@ use polder_base::Reference;
 use polder_shard::Weight;
 
 use crate::failure::{OrAdvise, usage};
+use crate::stages::plan::PlanRequest;
+use crate::stages::train::{Beginning, TrainRequest};
 use crate::world::World;
 use crate::{output, stages};
 
@@ -14,7 +16,7 @@ pub struct Args {
     /// The token set; several with weights are mixed: `--tokens code=0.3 --tokens text=0.7`.
     #[arg(long, value_name = "NAME[=WEIGHT]", required = true)]
     tokens: Vec<String>,
-    /// A size of model (see `polder model plan`); by default what fits.
+    /// A size of model (see `polder model sizes`); by default what fits.
     #[arg(long, value_name = "SIZE")]
     model: Option<String>,
     /// Training steps; by default as many as fit the minutes.
@@ -26,6 +28,16 @@ pub struct Args {
     /// Fixes initial weights and order.
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
+    /// Goes on from the weights of a model, on tokens of its own tokenizer: models/NAME[@VERSION].
+    #[arg(long, value_name = "MODEL", conflicts_with = "model")]
+    from: Option<String>,
+    /// A setting of the run, for example lr=1e-3, precision=bf16, optimizer=muon, recompute=layers, packing=best_fit, spikes=on; may be
+    /// given several times. A wrong name is answered with all names.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    settings: Vec<String>,
+    /// Scores requests/NAME whenever the validation samples are judged; may be given several times.
+    #[arg(long = "eval", value_name = "NAME")]
+    tasks: Vec<String>,
 }
 
 pub fn run(world: &mut World, args: Args) -> anyhow::Result<()> {
@@ -36,7 +48,7 @@ pub fn run(world: &mut World, args: Args) -> anyhow::Result<()> {
     }
     let sets = stages::train::open_sets(world, &tokens)?;
     let details = sets[0].details();
-    let request = stages::train::PlanRequest {
+    let request = PlanRequest {
         n_tokens: sets.iter().filter_map(|set| set.details().n_tokens.get("train")).sum(),
         vocab_size: details.vocab_size,
         bos_id: details.bos_id.or(details.eos_id),
@@ -45,10 +57,21 @@ pub fn run(world: &mut World, args: Args) -> anyhow::Result<()> {
         steps: args.steps,
         preset: args.model,
         seed: args.seed,
+        settings: args.settings,
     };
-    let plan = stages::train::plan_once(world, &request, &sets)?;
-    let request = stages::train::TrainRequest { name: args.name, tokens, model: plan.model, config: plan.train };
-    output::note(&format!("run {} · {} · {} steps", stages::train::run_id(&request, &sets), plan.chosen, request.config.steps));
+    let (begins, what, config) = match args.from {
+        Some(from) => {
+            let model = stages::newest(world, &stages::named("models", &from).or_advise()?);
+            let config = stages::plan::plan_from(world, &request, &model, &sets)?;
+            (Beginning::Model(model.clone()), model.to_string(), config)
+        }
+        None => {
+            let plan = stages::plan::plan_once(world, &request, &sets)?;
+            (Beginning::Shape(Box::new(plan.model)), plan.chosen, plan.train)
+        }
+    };
+    let request = TrainRequest { name: args.name, tokens, begins, config, tasks: args.tasks };
+    output::note(&format!("run {} · {what} · {} steps", stages::train::run_id(world, &request, &sets)?, request.config.steps));
     finish(world, &request)
 }
 

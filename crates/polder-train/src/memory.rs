@@ -1,0 +1,160 @@
+//! What a run takes in memory, in every way that it can be laid out, and what would fit where it does not.
+//!
+//! Arithmetic over values: how much is free is the caller's to say.
+
+use polder_base::units;
+use polder_model::{ModelConfig, NetworkOptions, memory_bytes, sizes};
+
+use crate::{Precision, Recompute, TrainError};
+
+/// A way of keeping a network that learns in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryLayout {
+    /// What it is called.
+    pub name: &'static str,
+    /// The settings that ask for it, as [`TrainConfig::set_all`](crate::TrainConfig::set_all) takes them.
+    pub settings: &'static [&'static str],
+    /// How rows between products, and the matrices they meet, are stored.
+    pub precision: Precision,
+    /// What the backward pass computes again.
+    pub recompute: Recompute,
+}
+
+impl MemoryLayout {
+    /// Plain f32.
+    pub const F32: Self = Self { name: "f32", settings: &[], precision: Precision::F32, recompute: Recompute::None };
+    /// Rows and matrices in bf16 beside f32 masters.
+    pub const BF16: Self = Self { name: "bf16", settings: &["precision=bf16"], precision: Precision::Bf16, recompute: Recompute::None };
+    /// Those that keep all rows: what is planned with.
+    pub const ALL: [Self; 2] = [Self::F32, Self::BF16];
+    /// Those and what they take at least, by computing layers a second time.
+    pub const EVERY: [Self; 4] = [
+        Self::F32,
+        Self { name: "f32, layers again", settings: &["recompute=layers"], precision: Precision::F32, recompute: Recompute::Layers },
+        Self::BF16,
+        Self {
+            name: "bf16, layers again",
+            settings: &["precision=bf16", "recompute=layers"],
+            precision: Precision::Bf16,
+            recompute: Recompute::Layers,
+        },
+    ];
+
+    /// The options of a network for `batch` sequences of `time` tokens.
+    pub fn options(self, batch: usize, time: usize) -> NetworkOptions {
+        self.applied(NetworkOptions::new(batch, time))
+    }
+
+    fn applied(self, options: NetworkOptions) -> NetworkOptions {
+        NetworkOptions { dtype: self.precision.dtype(), recompute: self.recompute, ..options }
+    }
+}
+
+/// Bytes a parameter that a checkpoint holds beside the network while it is written: parameters and both moments.
+const CHECKPOINT_BYTES_PER_PARAM: u64 = 12;
+
+/// Counts the bytes that a run takes at most.
+pub fn run_bytes(model: &ModelConfig, options: &NetworkOptions) -> u64 {
+    memory_bytes(model, options) + CHECKPOINT_BYTES_PER_PARAM * model.n_params()
+}
+
+/// Checks that a run fits the memory that is free.
+///
+/// # Errors
+/// It does not: by how much, and what would fit.
+pub fn require_memory(model: &ModelConfig, options: &NetworkOptions, free_bytes: u64) -> Result<(), TrainError> {
+    let needed_bytes = run_bytes(model, options);
+    if needed_bytes <= free_bytes {
+        return Ok(());
+    }
+    Err(TrainError::Memory { needed_bytes, free_bytes, fits: what_fits(model, options, free_bytes) })
+}
+
+/// Changes that each make a run fit, in words with what it takes then: another layout, fewer sequences at once, both, a smaller size.
+fn what_fits(model: &ModelConfig, options: &NetworkOptions, free_bytes: u64) -> Vec<String> {
+    let bytes = |model: &ModelConfig, options: &NetworkOptions| Some(run_bytes(model, options)).filter(|b| *b <= free_bytes);
+    let said = |what: String, bytes: u64| format!("{what} ({})", units::bytes(bytes));
+    // The most sequences, halved again and again, that fit a layout.
+    let fewer = |layout: MemoryLayout| {
+        let halves = std::iter::successors(Some(options.batch / 2), |b| Some(b / 2)).take_while(|b| *b > 0);
+        halves.into_iter().find_map(|batch| bytes(model, &NetworkOptions { batch, ..layout.applied(*options) }).map(|b| (batch, b)))
+    };
+    let mut found = Vec::new();
+    for layout in MemoryLayout::EVERY {
+        let changed = layout.applied(*options);
+        let is_same = changed == *options;
+        let settings = layout.settings.join(" ");
+        if !is_same && let Some(b) = bytes(model, &changed) {
+            // Plain f32 is what a run has without a setting.
+            found.push(said(if settings.is_empty() { "precision=f32".to_owned() } else { settings }, b));
+        } else if let Some((batch, b)) = fewer(layout) {
+            found.push(said(format!("micro_batch_size={batch} {settings}").trim_end().to_owned(), b));
+        }
+    }
+    let smaller = sizes(model.family.name()).into_iter().rev().find_map(|name| {
+        let config = polder_model::preset(&name, model.vocab_size, model.max_position_embeddings)?;
+        let config = ModelConfig { head: model.head.clone(), ..config };
+        (config.n_params() < model.n_params()).then_some(())?;
+        bytes(&config, options).map(|b| said(format!("the size `{name}`"), b))
+    });
+    found.extend(smaller);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use polder_base::Advice;
+
+    use super::*;
+    use crate::TrainConfig;
+
+    fn size(name: &str) -> ModelConfig {
+        polder_model::preset(name, 4096, 256).expect("preset")
+    }
+
+    #[test]
+    fn what_fits_is_let_through_and_one_byte_less_is_not() {
+        let (model, options) = (size("tiny"), MemoryLayout::F32.options(8, 256));
+        let needed = run_bytes(&model, &options);
+        assert!(require_memory(&model, &options, needed).is_ok());
+        let error = require_memory(&model, &options, needed - 1).expect_err("one byte too little");
+        assert!(matches!(error, TrainError::Memory { needed_bytes, free_bytes, .. } if needed_bytes == free_bytes + 1));
+    }
+
+    #[test]
+    fn every_change_that_is_named_makes_the_run_fit() {
+        for (name, share) in [("tiny", 0.9), ("tiny", 0.5), ("base", 0.9), ("base", 0.35), ("modernbert-small", 0.6), ("gpt2-mini", 0.7)] {
+            let (model, options) = (size(name), MemoryLayout::F32.options(8, 256));
+            let free = (run_bytes(&model, &options) as f64 * share) as u64;
+            let Err(TrainError::Memory { fits, .. }) = require_memory(&model, &options, free) else { panic!("{name} fits") };
+            assert!(!fits.is_empty(), "{name} {share}");
+            for fit in fits {
+                let mut config = TrainConfig { micro_batch_size: 8, batch_size: 8, ..TrainConfig::default() };
+                let settings: Vec<&str> = fit.split(' ').filter(|word| word.contains('=')).collect();
+                config.set_all(&settings).expect("settings that a run takes");
+                let other = fit.split('`').nth(1).map_or_else(|| model.clone(), size);
+                let bytes = run_bytes(&other, &config.network_options());
+                assert!(bytes <= free && fit.ends_with(&format!("({})", units::bytes(bytes))), "{fit} of {}", units::bytes(free));
+            }
+        }
+    }
+
+    #[test]
+    fn the_error_says_by_how_much_and_the_hint_what_fits() {
+        let (model, options) = (size("7b"), MemoryLayout::F32.options(8, 256));
+        let error = require_memory(&model, &options, 4_000_000_000).expect_err("too little");
+        let missing = units::bytes(run_bytes(&model, &options) - 4_000_000_000);
+        assert!(error.to_string().contains(&missing) && error.to_string().contains("4.0 GB"), "{error}");
+        let hint = error.hint().expect("hint");
+        assert!(hint.contains("the size `base`") && hint.contains("polder model sizes"), "{hint}");
+        let nothing = require_memory(&size("nano"), &options, 1000).expect_err("too little");
+        assert!(nothing.hint().expect("hint").contains("Close other programs"), "{:?}", nothing.hint());
+    }
+
+    #[test]
+    fn bf16_and_computing_again_take_less_where_rows_outweigh_parameters() {
+        let model = size("tiny");
+        let [f32, f32_again, bf16, bf16_again] = MemoryLayout::EVERY.map(|l| run_bytes(&model, &l.options(8, 256)));
+        assert!(bf16 < f32 && f32_again < f32 && bf16_again < bf16, "{f32} {f32_again} {bf16} {bf16_again}");
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! [`program`] runs it, [`packages`] writes the small source that all lakes are made from, [`finished`] is one whole
 //! quickstart that the tests share. What these tests cover: [`commands`], [`quickstart`], [`bad_input`], [`kills`],
-//! [`models`], [`tokenizers`], [`tokens`].
+//! [`models`], [`tokenizers`], [`tokens`], [`training`].
 
 #![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
@@ -16,6 +16,7 @@ mod program;
 mod quickstart;
 mod tokenizers;
 mod tokens;
+mod training;
 
 #[test]
 fn every_file_beside_this_one_is_a_module_of_it() {

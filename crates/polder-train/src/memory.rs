@@ -5,7 +5,7 @@
 use polder_base::units;
 use polder_model::{ModelConfig, NetworkOptions, memory_bytes, sizes};
 
-use crate::{Precision, Recompute, TrainError};
+use crate::{Precision, Recompute, TrainConfig, TrainError};
 
 /// A way of keeping a network that learns in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,26 +53,40 @@ impl MemoryLayout {
 /// Bytes a parameter that a checkpoint holds beside the network while it is written: parameters and both moments.
 const CHECKPOINT_BYTES_PER_PARAM: u64 = 12;
 
-/// Counts the bytes that a run takes at most.
+/// Counts the bytes that a run of one rank takes at most.
 pub fn run_bytes(model: &ModelConfig, options: &NetworkOptions) -> u64 {
     memory_bytes(model, options) + CHECKPOINT_BYTES_PER_PARAM * model.n_params()
+}
+
+/// Bytes a parameter that each further rank in the process takes beside its network: what it gives to the others, less the
+/// moments, of which all together have one pair.
+const RANK_BYTES_PER_PARAM: u64 = 4;
+const MOMENTS_BYTES_PER_PARAM: u64 = 8;
+
+/// Counts the bytes that all ranks of a run take in one process.
+fn ranks_bytes(model: &ModelConfig, options: &NetworkOptions, ranks: usize) -> u64 {
+    let others = ranks as u64 - 1;
+    let another = memory_bytes(model, options) - MOMENTS_BYTES_PER_PARAM * model.n_params();
+    let given = if ranks > 1 { RANK_BYTES_PER_PARAM * model.n_params() * ranks as u64 } else { 0 };
+    run_bytes(model, options) + others * another + given
 }
 
 /// Checks that a run fits the memory that is free.
 ///
 /// # Errors
 /// It does not: by how much, and what would fit.
-pub fn require_memory(model: &ModelConfig, options: &NetworkOptions, free_bytes: u64) -> Result<(), TrainError> {
-    let needed_bytes = run_bytes(model, options);
+pub fn require_memory(model: &ModelConfig, settings: &TrainConfig, free_bytes: u64) -> Result<(), TrainError> {
+    let options = settings.network_options();
+    let needed_bytes = ranks_bytes(model, &options, settings.ranks.max(1));
     if needed_bytes <= free_bytes {
         return Ok(());
     }
-    Err(TrainError::Memory { needed_bytes, free_bytes, fits: what_fits(model, options, free_bytes) })
+    Err(TrainError::Memory { needed_bytes, free_bytes, fits: what_fits(model, &options, settings.ranks.max(1), free_bytes) })
 }
 
 /// Changes that each make a run fit, in words with what it takes then: another layout, fewer sequences at once, both, a smaller size.
-fn what_fits(model: &ModelConfig, options: &NetworkOptions, free_bytes: u64) -> Vec<String> {
-    let bytes = |model: &ModelConfig, options: &NetworkOptions| Some(run_bytes(model, options)).filter(|b| *b <= free_bytes);
+fn what_fits(model: &ModelConfig, options: &NetworkOptions, ranks: usize, free_bytes: u64) -> Vec<String> {
+    let bytes = |model: &ModelConfig, options: &NetworkOptions| Some(ranks_bytes(model, options, ranks)).filter(|b| *b <= free_bytes);
     let said = |what: String, bytes: u64| format!("{what} ({})", units::bytes(bytes));
     // The most sequences, halved again and again, that fit a layout.
     let fewer = |layout: MemoryLayout| {
@@ -80,6 +94,10 @@ fn what_fits(model: &ModelConfig, options: &NetworkOptions, free_bytes: u64) -> 
         halves.into_iter().find_map(|batch| bytes(model, &NetworkOptions { batch, ..layout.applied(*options) }).map(|b| (batch, b)))
     };
     let mut found = Vec::new();
+    let alone = run_bytes(model, options);
+    if ranks > 1 && alone <= free_bytes {
+        found.push(said("ranks=1".to_owned(), alone));
+    }
     for layout in MemoryLayout::EVERY {
         let changed = layout.applied(*options);
         let is_same = changed == *options;
@@ -106,34 +124,41 @@ mod tests {
     use polder_base::Advice;
 
     use super::*;
-    use crate::TrainConfig;
 
     fn size(name: &str) -> ModelConfig {
         polder_model::preset(name, 4096, 256).expect("preset")
     }
 
+    fn settings(ranks: usize) -> TrainConfig {
+        TrainConfig { batch_size: 8 * ranks, micro_batch_size: 8, ranks, ..TrainConfig::default() }
+    }
+
     #[test]
     fn what_fits_is_let_through_and_one_byte_less_is_not() {
-        let (model, options) = (size("tiny"), MemoryLayout::F32.options(8, 256));
-        let needed = run_bytes(&model, &options);
-        assert!(require_memory(&model, &options, needed).is_ok());
-        let error = require_memory(&model, &options, needed - 1).expect_err("one byte too little");
+        let model = size("tiny");
+        let needed = run_bytes(&model, &settings(1).network_options());
+        assert!(require_memory(&model, &settings(1), needed).is_ok());
+        let error = require_memory(&model, &settings(1), needed - 1).expect_err("one byte too little");
         assert!(matches!(error, TrainError::Memory { needed_bytes, free_bytes, .. } if needed_bytes == free_bytes + 1));
+        let Err(TrainError::Memory { needed_bytes, fits, .. }) = require_memory(&model, &settings(3), needed) else { panic!("three fit") };
+        assert!(needed_bytes > 2 * needed && fits[0].starts_with("ranks=1 "), "{needed_bytes} {fits:?}");
     }
 
     #[test]
     fn every_change_that_is_named_makes_the_run_fit() {
-        for (name, share) in [("tiny", 0.9), ("tiny", 0.5), ("base", 0.9), ("base", 0.35), ("modernbert-small", 0.6), ("gpt2-mini", 0.7)] {
-            let (model, options) = (size(name), MemoryLayout::F32.options(8, 256));
-            let free = (run_bytes(&model, &options) as f64 * share) as u64;
-            let Err(TrainError::Memory { fits, .. }) = require_memory(&model, &options, free) else { panic!("{name} fits") };
+        for (name, share, ranks) in
+            [("tiny", 0.9, 1), ("tiny", 0.5, 2), ("base", 0.9, 1), ("base", 0.35, 1), ("modernbert-small", 0.6, 3), ("gpt2-mini", 0.7, 1)]
+        {
+            let (model, settings) = (size(name), settings(ranks));
+            let free = (ranks_bytes(&model, &settings.network_options(), ranks) as f64 * share) as u64;
+            let Err(TrainError::Memory { fits, .. }) = require_memory(&model, &settings, free) else { panic!("{name} fits") };
             assert!(!fits.is_empty(), "{name} {share}");
             for fit in fits {
-                let mut config = TrainConfig { micro_batch_size: 8, batch_size: 8, ..TrainConfig::default() };
-                let settings: Vec<&str> = fit.split(' ').filter(|word| word.contains('=')).collect();
-                config.set_all(&settings).expect("settings that a run takes");
+                let mut changed = settings.clone();
+                let lines: Vec<&str> = fit.split(' ').filter(|word| word.contains('=')).collect();
+                changed.set_all(&lines).expect("settings that a run takes");
                 let other = fit.split('`').nth(1).map_or_else(|| model.clone(), size);
-                let bytes = run_bytes(&other, &config.network_options());
+                let bytes = ranks_bytes(&other, &changed.network_options(), changed.ranks);
                 assert!(bytes <= free && fit.ends_with(&format!("({})", units::bytes(bytes))), "{fit} of {}", units::bytes(free));
             }
         }
@@ -141,13 +166,13 @@ mod tests {
 
     #[test]
     fn the_error_says_by_how_much_and_the_hint_what_fits() {
-        let (model, options) = (size("7b"), MemoryLayout::F32.options(8, 256));
-        let error = require_memory(&model, &options, 4_000_000_000).expect_err("too little");
-        let missing = units::bytes(run_bytes(&model, &options) - 4_000_000_000);
+        let model = size("7b");
+        let error = require_memory(&model, &settings(1), 4_000_000_000).expect_err("too little");
+        let missing = units::bytes(run_bytes(&model, &settings(1).network_options()) - 4_000_000_000);
         assert!(error.to_string().contains(&missing) && error.to_string().contains("4.0 GB"), "{error}");
         let hint = error.hint().expect("hint");
         assert!(hint.contains("the size `base`") && hint.contains("polder model sizes"), "{hint}");
-        let nothing = require_memory(&size("nano"), &options, 1000).expect_err("too little");
+        let nothing = require_memory(&size("nano"), &settings(1), 1000).expect_err("too little");
         assert!(nothing.hint().expect("hint").contains("Close other programs"), "{:?}", nothing.hint());
     }
 

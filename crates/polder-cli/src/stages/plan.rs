@@ -120,7 +120,7 @@ pub fn plan_from(world: &World, request: &PlanRequest, model: &Reference, sets: 
     let request = PlanRequest { settings: lines, preset: None, ..request.clone() };
     let settings = request.train(request.steps.unwrap_or(1000))?;
     let means = means(request.n_tokens, request.seconds, request.steps);
-    require(&shape, &settings, &means)?;
+    require(&shape, &settings)?;
     let steps = match request.steps {
         Some(steps) => steps,
         None => measured(&[(model.to_string(), shape)], request.layout()?, &settings, &means)?[0].steps,
@@ -140,7 +140,7 @@ pub fn plan(request: &PlanRequest) -> anyhow::Result<ModelPlan> {
     let means = means(request.n_tokens, request.seconds, request.steps);
     let config = |name: &str| size(name, request.vocab_size, &settings, request.bos_id, request.eos_id);
     if let Some(name) = &request.preset {
-        require(&config(name)?, &settings, &means)?;
+        require(&config(name)?, &settings)?;
     }
     let mut found = Vec::new();
     if request.steps.is_none() || request.preset.is_none() {
@@ -169,9 +169,13 @@ pub fn plan(request: &PlanRequest) -> anyhow::Result<ModelPlan> {
 }
 
 /// Checks that a run fits this machine before anything is asked of it.
-fn require(model: &ModelConfig, settings: &TrainConfig, means: &Means) -> anyhow::Result<()> {
-    let Some(free) = means.free_bytes else { return Ok(()) };
-    require_memory(model, &settings.network_options(), free).or_advise()
+///
+/// # Errors
+/// It does not: by how much, and what would fit.
+pub fn require(model: &ModelConfig, settings: &TrainConfig) -> anyhow::Result<()> {
+    let free = Machine::look().memory_available_bytes;
+    // 0 stands for a machine that does not say.
+    if free == 0 { Ok(()) } else { require_memory(model, settings, free).or_advise() }
 }
 
 /// What there is to train with on this machine, as it is now.

@@ -204,10 +204,14 @@ pub fn train(world: &mut World, request: &TrainRequest) -> anyhow::Result<Traine
     let folders = TokenFolders::try_new(folders).or_advise()?.with_tokenizer(&tokenizer);
     let run_id = run_id(world, request, &sets)?;
     let run_dir = world.layout().run(&run_id);
-    let init = match &request.begins {
-        Beginning::Shape(model) => Init::Fresh((**model).clone()),
-        Beginning::Model(model) => Init::Weights(stages::folder(world, model)?),
+    let (shape, init) = match &request.begins {
+        Beginning::Shape(model) => ((**model).clone(), Init::Fresh((**model).clone())),
+        Beginning::Model(model) => {
+            let folder = stages::folder(world, model)?;
+            (ModelConfig::load(&folder).or_advise()?, Init::Weights(folder))
+        }
     };
+    stages::plan::require(&shape, &request.config)?;
     let mut run = TrainRun::start_or_resume(&run_dir, folders, &request.config, &init).or_advise()?;
     let reference = stages::version_for(world, "models", &request.name, &run.inputs_digest());
     let model_dir = stages::folder(world, &reference)?;

@@ -172,11 +172,7 @@ impl TasksDuringTraining {
         for (task, requests) in &self.tasks {
             let evaluation = polder_eval::evaluate(&engine, requests, &EvalOptions::default(), &mut |_| {}, &AtomicBool::new(false))?;
             scores.extend(
-                evaluation
-                    .scores
-                    .into_iter()
-                    .filter(|s| s.group == "all")
-                    .map(|s| (format!("{task}/{}", s.metric), s.estimate.value)),
+                evaluation.scores.into_iter().filter(|s| s.group == "all").map(|s| (format!("{task}/{}", s.metric), s.estimate.value)),
             );
         }
         Ok(scores)

@@ -14,11 +14,8 @@ pub struct LocalRank {
 
 /// Makes the ranks of one process, one for each thread.
 pub fn local_ranks(n_ranks: usize) -> Vec<LocalRank> {
-    let meeting = Arc::new(Meeting {
-        n_ranks,
-        table: Mutex::new(Table { given: vec![Vec::new(); n_ranks], ..Table::default() }),
-        turn: Condvar::new(),
-    });
+    let table = Table { views: vec![Vec::new(); n_ranks], values: vec![Vec::new(); n_ranks], ..Table::default() };
+    let meeting = Arc::new(Meeting { n_ranks, table: Mutex::new(table), turn: Condvar::new() });
     (0..n_ranks).map(|rank| LocalRank { rank, meeting: meeting.clone() }).collect()
 }
 
@@ -31,8 +28,9 @@ struct Meeting {
 
 #[derive(Default)]
 struct Table {
-    /// What each rank has put down; f32 goes in and out of f64 as it is.
-    given: Vec<Vec<f64>>,
+    /// What each rank has put down of its views, and of its host's numbers.
+    views: Vec<Vec<f32>>,
+    values: Vec<Vec<f64>>,
     n_arrived: usize,
     n_meetings: u64,
     has_left: bool,
@@ -63,12 +61,12 @@ impl Meeting {
         Ok(())
     }
 
-    /// Each rank gives numbers; each looks at what all gave.
-    fn exchange(&self, rank: usize, given: Vec<f64>, look: &mut dyn FnMut(&[Vec<f64>])) -> Result<(), CollectiveError> {
-        self.table().given[rank] = given;
+    /// Each rank puts something on the table; each looks at what all have put there.
+    fn exchange(&self, put: impl FnOnce(&mut Table), look: impl FnOnce(&Table)) -> Result<(), CollectiveError> {
+        put(&mut self.table());
         self.wait()?;
-        look(&self.table().given);
-        // Nobody gives anew before all have looked.
+        look(&self.table());
+        // Nobody puts anew before all have looked.
         self.wait()
     }
 }
@@ -85,42 +83,47 @@ impl<B: Backend> Collective<B> for LocalRank {
     fn sum_to_owners(&mut self, backend: &mut B, data: View, owners: &[Range<usize>]) -> Result<(), CollectiveError> {
         let own = owners[self.rank].clone();
         let mut sums = vec![0f32; own.len()];
-        self.meeting.exchange(self.rank, numbers(backend, data), &mut |given| {
+        let (rank, given) = (self.rank, numbers(backend, data));
+        let sum = |table: &Table| {
             // In order of ranks, in f32 as a GPU does it.
-            for numbers in given {
-                sums.iter_mut().zip(&numbers[own.clone()]).for_each(|(sum, x)| *sum += *x as f32);
+            for numbers in &table.views {
+                sums.iter_mut().zip(&numbers[own.clone()]).for_each(|(sum, x)| *sum += x);
             }
-        })?;
+        };
+        self.meeting.exchange(|table| table.views[rank] = given, sum)?;
         backend.upload(data.part(own.start, own.len()), &sums);
         Ok(())
     }
 
     fn share_from_owners(&mut self, backend: &mut B, data: View, owners: &[Range<usize>]) -> Result<(), CollectiveError> {
         let own = owners[self.rank].clone();
-        let given = numbers(backend, data.part(own.start, own.len()));
+        let (rank, given) = (self.rank, numbers(backend, data.part(own.start, own.len())));
         let mut parts = vec![0f32; data.len];
-        self.meeting.exchange(self.rank, given, &mut |given| {
-            for (numbers, owned) in given.iter().zip(owners) {
-                parts[owned.clone()].iter_mut().zip(numbers).for_each(|(part, x)| *part = *x as f32);
+        let gather = |table: &Table| {
+            for (numbers, owned) in table.views.iter().zip(owners) {
+                parts[owned.clone()].copy_from_slice(numbers);
             }
-        })?;
+        };
+        self.meeting.exchange(|table| table.views[rank] = given, gather)?;
         backend.upload(data, &parts);
         Ok(())
     }
 
     fn sum(&mut self, values: &mut [f64]) -> Result<(), CollectiveError> {
-        self.meeting.exchange(self.rank, values.to_vec(), &mut |given| {
+        let (rank, given) = (self.rank, values.to_vec());
+        let sum = |table: &Table| {
             for (i, value) in values.iter_mut().enumerate() {
-                *value = given.iter().map(|numbers| numbers[i]).sum();
+                *value = table.values.iter().map(|numbers| numbers[i]).sum();
             }
-        })
+        };
+        self.meeting.exchange(|table| table.values[rank] = given, sum)
     }
 }
 
-fn numbers<B: Backend>(backend: &mut B, view: View) -> Vec<f64> {
+fn numbers<B: Backend>(backend: &mut B, view: View) -> Vec<f32> {
     let mut out = vec![0f32; view.len];
     backend.download(view, &mut out);
-    out.into_iter().map(f64::from).collect()
+    out
 }
 
 impl Drop for LocalRank {

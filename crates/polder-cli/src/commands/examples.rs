@@ -66,6 +66,8 @@ const EXAMPLES: [(&str, &[&str]); 39] = [
         &[
             "polder train start mine --tokens quickstart",
             "polder train start mine --tokens text=0.7 --tokens code=0.3 --model tiny --steps 500",
+            "polder train start mine --tokens quickstart --set precision=bf16 --set optimizer=muon --set spikes=on --eval next_line",
+            "polder train start more --tokens quickstart --from quickstart --set lr=3e-4",
         ],
     ),
     ("train resume", &["polder train resume train-0123456789ab"]),

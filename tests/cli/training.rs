@@ -53,7 +53,7 @@ fn a_setting_that_is_none_or_cannot_be_is_answered_with_what_there_is() {
     let said = start("--set masking=on");
     said.fails(2, "a llama model learns from next tokens");
     start("--set batch_size=8 --set ranks=3").fails(2, "ranks");
-    start("--eval nothing").fails(1, "requests/nothing");
+    start("--eval nothing").fails(2, "requests/nothing");
     assert!(!lake.join("models/set").exists(), "nothing is left of what was refused");
 }
 
@@ -72,7 +72,7 @@ fn a_model_is_trained_on_from_and_its_lineage_names_it() {
     assert!(said.out.contains("models/quickstart"), "{}", said.out);
     let resumed = &line(&lake, &format!("--json train resume {run} --name more")).well().objects()[0];
     assert_eq!(resumed["reference"], "models/more@1", "a finished run stays as it is");
-    line(&lake, "train start x --tokens quickstart --from nobody --steps 2").fails(1, "nobody");
+    line(&lake, "train start x --tokens quickstart --from nobody --steps 2").fails(2, "models/nobody");
 }
 
 #[test]

@@ -262,7 +262,7 @@ impl Advice for TrainError {
             Self::Loader(e) => e.hint(),
             Self::Tokenizer { source } => source.hint(),
             Self::NoSetting { name, known } => Some(near(name, known)),
-            Self::Setting { .. } => None,
+            Self::Setting { .. } => Some("A setting is a name and a value, for example lr=1e-3, precision=bf16, spikes.action=rewind.".into()),
             Self::Family { from, .. } if from.contains("hidden") => {
                 Some("Set how many tokens are hidden: masking=on, or masking.rate=0.3.".into())
             }
@@ -296,7 +296,8 @@ impl Advice for TrainError {
             Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Some("The disk is full. Free some space and run the same command again; the last checkpoint is whole.".into())
             }
-            Self::Option { .. } | Self::File { .. } | Self::Parse { .. } | Self::Position { .. } => None,
+            Self::Option { .. } => Some("Give it another value with `--set NAME=VALUE`, or leave it out.".into()),
+            Self::File { .. } | Self::Parse { .. } | Self::Position { .. } => None,
         }
     }
 

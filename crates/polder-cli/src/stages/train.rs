@@ -221,7 +221,7 @@ pub fn train(world: &mut World, request: &TrainRequest) -> anyhow::Result<Traine
         record(world, "train", &manifest)?;
         return Ok(Trained { manifest, metrics });
     }
-    if run.step() > 0 {
+    if (1..request.config.steps).contains(&run.step()) {
         output::note(&format!("    going on after step {} of {}", run.step(), request.config.steps));
     }
     let tasks = stages::validate::TasksDuringTraining::open(world, &request.tasks, &tokenizer)?;

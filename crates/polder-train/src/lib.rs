@@ -18,6 +18,6 @@ pub use error::TrainError;
 pub use measure::{measure, measure_in};
 pub use memory::{MemoryLayout, require_memory, run_bytes};
 pub use metrics::{METRICS_FILE, Metric, read_metrics};
-pub use plan::{Aim, Bound, Candidate, Choice, EPOCHS_MAX, Means, Speed, TOKENS_PER_PARAM_BEST, candidates, choose};
+pub use plan::{Aim, Bound, Candidate, Choice, EPOCHS_MAX, Means, Speed, TOKENS_PER_PARAM_BEST, TOKENS_PER_PARAM_MIN, candidates, choose};
 pub use run::{Init, Outcome, RunConfig, StepReport, TrainRun};
 pub use tokens::{MixedTokens, TokenFolders, loader};

@@ -5,7 +5,7 @@
 use polder_base::{Digest, digest_json, units};
 use polder_model::{FAMILIES, ModelConfig, PRESETS};
 use polder_shard::TokenSet;
-use polder_train::{Aim, Candidate, Means, MemoryLayout, TrainConfig, candidates, choose, require_memory};
+use polder_train::{Aim, Candidate, Means, MemoryLayout, TOKENS_PER_PARAM_MIN, TrainConfig, candidates, choose, require_memory};
 
 use crate::failure::{self, OrAdvise, usage};
 use crate::machine::Machine;
@@ -49,10 +49,6 @@ pub struct PlanRequest {
     pub seed: u64,
 }
 
-/// Tokens a parameter below which a smaller model learns more in the same time. A short run takes the largest model that
-/// sees at least one; compute-optimal training sees [`polder_train::TOKENS_PER_PARAM_BEST`].
-const TOKENS_PER_PARAM_MIN: f64 = 1.0;
-
 /// Plans, or reads the plan that the same request on the same tokens made before: what a measurement decides is fixed once.
 ///
 /// # Errors
@@ -69,7 +65,8 @@ pub fn plan_once(world: &World, request: &PlanRequest, sets: &[TokenSet]) -> any
     Ok(plan)
 }
 
-/// Chooses a model for a pile, a time and this machine.
+/// Chooses a model for tokens, a time and this machine: compute-optimal training sees about 20 tokens for each parameter, a short
+/// run takes the largest model that sees at least one.
 ///
 /// # Errors
 /// There is no such size, or the one that is asked for or not even the smallest fits the memory.

@@ -106,7 +106,7 @@ fn a_plan_for_an_encoder_estimates_the_tokens_with_a_tokenizer() {
     }
     assert!(said.err.contains("polder train start base --tokens base --model modernbert-"), "{}", said.err);
     line(&lake, "model plan --pile raw.docs --tokens quickstart").fails(2, "tokens/quickstart was not built from raw.docs");
-    line(&lake, "model plan --pile pile.base@v1 --tokens nothing").fails(1, "tokens/nothing");
+    line(&lake, "model plan --pile pile.base@v1 --tokens nothing").fails(2, "tokens/nothing");
     line(&lake, "model plan --pile pile.nothing").fails(2, "pile.nothing");
 }
 

@@ -262,7 +262,9 @@ impl Advice for TrainError {
             Self::Loader(e) => e.hint(),
             Self::Tokenizer { source } => source.hint(),
             Self::NoSetting { name, known } => Some(near(name, known)),
-            Self::Setting { .. } => Some("A setting is a name and a value, for example lr=1e-3, precision=bf16, spikes.action=rewind.".into()),
+            Self::Setting { .. } => {
+                Some("A setting is a name and a value, for example lr=1e-3, precision=bf16, spikes.action=rewind.".into())
+            }
             Self::Family { from, .. } if from.contains("hidden") => {
                 Some("Set how many tokens are hidden: masking=on, or masking.rate=0.3.".into())
             }

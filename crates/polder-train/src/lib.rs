@@ -25,7 +25,7 @@ pub use measure::{measure, measure_in};
 pub use memory::{MemoryLayout, require_memory, run_bytes};
 pub use metrics::{METRICS_FILE, Metric, read_metrics};
 pub use mfu::Mfu;
-pub use plan::{Aim, Bound, Candidate, Choice, EPOCHS_MAX, Means, Speed, TOKENS_PER_PARAM_BEST, candidates, choose};
+pub use plan::{Aim, Bound, Candidate, Choice, EPOCHS_MAX, Means, Speed, TOKENS_PER_PARAM_BEST, TOKENS_PER_PARAM_MIN, candidates, choose};
 pub use polder_model::Recompute;
 pub use polder_shard::Packing;
 pub use run::{Init, Outcome, RunConfig, SPIKES_FILE, SpikeReport, StepReport, Tasks, TrainRun};

@@ -11,6 +11,8 @@ use crate::{TrainConfig, TrainError};
 
 /// Tokens a parameter at which a fixed amount of computing gives the least loss (Hoffmann et al. 2022).
 pub const TOKENS_PER_PARAM_BEST: f64 = 20.0;
+/// Tokens a parameter below which a smaller model learns more in the same time.
+pub const TOKENS_PER_PARAM_MIN: f64 = 1.0;
 /// Passes over the same tokens above which repetition stops paying (Muennighoff et al. 2023).
 pub const EPOCHS_MAX: f64 = 4.0;
 /// The time that evaluation and checkpoints during training take beside the steps.
@@ -70,8 +72,8 @@ fn plain() -> String {
 /// How long a step takes, in seconds.
 pub type Speed<'a> = dyn FnMut(&ModelConfig, &TrainConfig, MemoryLayout) -> Result<f64, TrainError> + 'a;
 
-/// Sets sizes, smallest first, beside what there is. `speed` is asked while an answer takes little time, and never for a
-/// size that does not fit the memory; beyond, the speed of the size below is carried on by FLOP.
+/// Sets sizes, smallest first, beside what there is. `speed` is asked while an answer takes little time and may matter, and
+/// never for a size that does not fit the memory; beyond, the speed of the size below is carried on by FLOP.
 ///
 /// # Errors
 /// Those of `speed`.
@@ -88,8 +90,10 @@ pub fn candidates(
     for (name, model) in sizes {
         let (n_params, flops) = (model.n_params(), model.flops_per_token(settings.context) as f64 * tokens_per_step);
         let memory_bytes = run_bytes(model, &layout.options(settings.micro_batch_size, settings.context));
-        let is_quick = found.last().is_none_or(|below| below.is_measured && below.seconds_per_step <= SECONDS_MEASURED_MAX);
-        let is_measured = is_quick && means.steps.is_none() && means.fits(memory_bytes);
+        let is_worth_it = |below: &Candidate| {
+            below.is_measured && below.seconds_per_step <= SECONDS_MEASURED_MAX && below.tokens_per_param >= TOKENS_PER_PARAM_MIN
+        };
+        let is_measured = found.last().is_none_or(is_worth_it) && means.steps.is_none() && means.fits(memory_bytes);
         let seconds_per_step = if is_measured { speed(model, settings, layout)? } else { flops / flops_per_second };
         flops_per_second = flops / seconds_per_step;
         let by_time = (means.seconds * STEP_SHARE / seconds_per_step) as u64;
@@ -273,6 +277,13 @@ mod tests {
         };
         let all = candidates(&sizes(), MemoryLayout::F32, &settings(), &m, &mut speed).expect("candidates");
         assert_eq!(asked.len(), 4);
+        let mut n_asked = 0;
+        let mut counted = |_: &ModelConfig, _: &TrainConfig, _: MemoryLayout| {
+            n_asked += 1;
+            Ok(0.1)
+        };
+        candidates(&sizes(), MemoryLayout::F32, &settings(), &Means { seconds: 1.0, ..m }, &mut counted).expect("candidates");
+        assert_eq!(n_asked, 1, "where even the smallest sees too little, larger ones need no speed");
         let (last, next) = (&all[3], &all[4]);
         assert!(last.is_measured && !next.is_measured);
         let flops = |i: usize| sizes()[i].1.flops_per_token(256) as f64;

@@ -5,7 +5,7 @@
 use polder_base::{Digest, Reference, digest_json, units};
 use polder_model::{FAMILIES, ModelConfig, PRESETS};
 use polder_shard::TokenSet;
-use polder_train::{Aim, Candidate, Means, MemoryLayout, TrainConfig, candidates, choose, require_memory};
+use polder_train::{Aim, Candidate, Means, MemoryLayout, TOKENS_PER_PARAM_MIN, TrainConfig, candidates, choose, require_memory};
 
 use crate::failure::{self, OrAdvise, usage};
 use crate::machine::Machine;
@@ -77,10 +77,6 @@ pub fn is_decoder(size: &str) -> bool {
     polder_model::preset(size, 512, 16).is_none_or(|model| model.is_decoder())
 }
 
-/// Tokens a parameter below which a smaller model learns more in the same time. A short run takes the largest model that
-/// sees at least one; compute-optimal training sees [`polder_train::TOKENS_PER_PARAM_BEST`].
-const TOKENS_PER_PARAM_MIN: f64 = 1.0;
-
 /// Plans, or reads the plan that the same request on the same tokens made before: what a measurement decides is fixed once.
 ///
 /// # Errors
@@ -130,7 +126,8 @@ pub fn plan_from(world: &World, request: &PlanRequest, model: &Reference, sets: 
     Ok(config)
 }
 
-/// Chooses a model for a pile, a time and this machine.
+/// Chooses a model for tokens, a time and this machine: compute-optimal training sees about 20 tokens for each parameter, a short
+/// run takes the largest model that sees at least one.
 ///
 /// # Errors
 /// There is no such size, or the one that is asked for or not even the smallest fits the memory.

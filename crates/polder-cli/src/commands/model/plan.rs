@@ -163,12 +163,13 @@ fn why(choice: &Choice<'_>, means: &Means, all: &[Candidate], hours: f64) -> Vec
     let seen = |c: &Candidate| units::count((c.tokens_per_param * c.n_params as f64) as u64);
     let duration = |seconds: f64| units::duration(Duration::from_secs_f64(seconds.min(SECONDS_SHOWN_MAX)));
     let (time, whole) = (duration(c.seconds_per_step * c.steps as f64), duration(hours * 3600.0));
-    let mut said = vec![format!(
-        "`{}` sees {:.1} tokens for each of its {} parameters, of the sizes that fit the nearest to {TOKENS_PER_PARAM_BEST}, where a fixed amount of computing gives the least loss (Hoffmann et al. 2022).",
-        c.name,
-        c.tokens_per_param,
-        units::count(c.n_params),
-    )];
+    let ratio = format!("{:.2} tokens for each of its {} parameters", c.tokens_per_param, units::count(c.n_params));
+    let is_short = c.tokens_per_param < TOKENS_PER_PARAM_BEST / 2.0 && all.iter().all(|o| o.n_params >= c.n_params);
+    let best = format!("{TOKENS_PER_PARAM_BEST} for each, where a fixed amount of computing gives the least loss (Hoffmann et al. 2022)");
+    let mut said = vec![match is_short {
+        true => format!("Even `{}`, the smallest size, sees only {ratio}, far from {best}.", c.name),
+        false => format!("`{}` sees {ratio}: of the sizes that fit, the nearest to {best}.", c.name),
+    }];
     said.push(match (choice.bound, choice.kept_out) {
         (Bound::Memory, Some(k)) => format!(
             "Memory bounds it: `{}` would be nearer, and takes {} where {} are free.",

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use polder_model::{Weights, preset};
 use serde_json::{Value, json};
 
 use crate::finished::{copy, finished, folder};
+use crate::packages::Draw;
 use crate::program::{Said, command, finish, line, polder};
 
 /// Every file below a folder, with its bytes.
@@ -179,6 +181,53 @@ fn several_files_an_index_and_a_licence_come_in_and_an_attempt_that_was_broken_o
     assert_eq!(import(&lake, "theirs", &theirs).well().objects()[0]["reference"], "models/theirs@2");
     let said = polder(&lake, &["model", "import", "plain", &theirs.display().to_string()]).well();
     assert!(said.out.is_empty() && said.err.contains("no tokenizer.json"), "{}", said.err);
+}
+
+#[test]
+fn a_model_that_was_killed_on_its_way_in_or_out_is_whole_or_not_there_and_goes_again() {
+    let (lake, theirs) = (empty_lake("killed_model"), folder("killed_model_files").join("theirs"));
+    let weights = Weights::init(&preset("small", 300, 64).expect("a size"), 1).expect("weights");
+    weights.save(&theirs).expect("save");
+    let (from, to) = (theirs.display().to_string(), folder("killed_model_out").join("out"));
+    let out = to.display().to_string();
+    let draw = &mut Draw::new(1);
+    let killed_at = |words: [&str; 4], longest_us: u64, draw: &mut Draw| {
+        let mut child = command(&lake).args(words).spawn().expect("starts");
+        let moment = Duration::from_micros(draw.below(longest_us));
+        std::thread::sleep(moment);
+        let _ = child.kill();
+        child.wait().expect("ends");
+        moment
+    };
+    let start = Instant::now();
+    import(&lake, "whole", &theirs).well();
+    let longest_us = start.elapsed().as_micros() as u64;
+    let whole = files(&theirs);
+    for round in 0..8 {
+        let moment = killed_at(["model", "import", "theirs", &from], longest_us, draw);
+        let versions = lake.join("models/theirs");
+        let there = fs::read_dir(&versions).into_iter().flatten().flatten().any(|e| e.file_name() == "1");
+        let mut found = if there { files(&versions.join("1")) } else { whole.clone() };
+        found.remove("manifest.json");
+        assert!(found == whole, "round {round}, killed after {moment:?}: {:?}", found.keys());
+        let listed = line(&lake, "--json model list").well().objects().iter().any(|m| m["model"] == "models/theirs@1");
+        assert_eq!(listed, there, "round {round}, killed after {moment:?}");
+        if there {
+            fs::remove_dir_all(&versions).expect("begin anew");
+        }
+    }
+    import(&lake, "theirs", &theirs).well();
+    for round in 0..8 {
+        let moment = killed_at(["model", "export", "theirs", &out], longest_us, draw);
+        if to.exists() {
+            assert!(files(&to) == whole, "round {round}, killed after {moment:?}: {:?}", files(&to).keys());
+            fs::remove_dir_all(&to).expect("begin anew");
+        }
+    }
+    export(&lake, "theirs", &to).well();
+    assert!(files(&to) == whole);
+    let beside = fs::read_dir(to.parent().expect("a folder")).expect("a folder").count();
+    assert_eq!((beside, fs::read_dir(lake.join("models/theirs")).expect("a folder").count()), (1, 1), "nothing is left over");
 }
 
 #[test]

@@ -36,8 +36,8 @@ pub fn run(world: &mut World, args: &Args) -> anyhow::Result<()> {
         format!("next: polder model show {reference}")
     };
     output::note(&format!(
-        "{reference} is a {} of {} parameters, {} · {next}",
-        details["family"].as_str().unwrap_or_default(),
+        "{reference} is of the kind {} with {} parameters, {} · {next}",
+        details["model"]["model_type"].as_str().unwrap_or_default(),
         units::count(n_params),
         units::bytes(bytes)
     ));

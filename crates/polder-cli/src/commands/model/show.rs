@@ -25,7 +25,7 @@ pub fn run(world: &mut World, model: &str) -> anyhow::Result<()> {
     }
     output::data(&format!(
         "{} · {} parameters · {} layers of {} · {} heads · vocabulary {} · context {} · {} FLOP a token\n",
-        config.family.name(),
+        config.to_hugging_face()["model_type"].as_str().unwrap_or_default(),
         units::count(config.n_params()),
         config.num_hidden_layers,
         config.hidden_size,

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::{Collective, CollectiveError};
+use super::{Collective, CollectiveError, add, sum_of_ranks};
 use crate::{Backend, View};
 
 /// A thread that is a rank. Dropping it tells the others that it will not answer.
@@ -86,10 +86,7 @@ impl<B: Backend> Collective<B> for LocalRank {
         let own = owners[self.rank].clone();
         let mut sums = vec![0f32; own.len()];
         self.meeting.exchange(self.rank, numbers(backend, data), &mut |given| {
-            // In order of ranks, in f32 as a GPU does it.
-            for numbers in given {
-                sums.iter_mut().zip(&numbers[own.clone()]).for_each(|(sum, x)| *sum += *x as f32);
-            }
+            given.iter().for_each(|numbers| add(&mut sums, numbers[own.clone()].iter().map(|x| *x as f32)));
         })?;
         backend.upload(data.part(own.start, own.len()), &sums);
         Ok(())
@@ -109,11 +106,7 @@ impl<B: Backend> Collective<B> for LocalRank {
     }
 
     fn sum(&mut self, values: &mut [f64]) -> Result<(), CollectiveError> {
-        self.meeting.exchange(self.rank, values.to_vec(), &mut |given| {
-            for (i, value) in values.iter_mut().enumerate() {
-                *value = given.iter().map(|numbers| numbers[i]).sum();
-            }
-        })
+        self.meeting.exchange(self.rank, values.to_vec(), &mut |given| sum_of_ranks(given, values))
     }
 }
 

@@ -2,11 +2,13 @@
 #![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
-fn polder_gpu(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_polder-gpu")).args(args).output().expect("polder-gpu runs")
-}
+use program::polder_gpu;
+
+mod program;
+mod ranks;
+mod training;
 
 fn train(dir: &Path, steps: &str) -> Output {
     let at = |name: &str| dir.join(name).to_string_lossy().into_owned();

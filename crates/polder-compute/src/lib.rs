@@ -1,6 +1,6 @@
 //! The numeric operations of Polder's models: the [`Backend`] trait, its fast CPU half, and the naive f64 reference.
 //!
-//! It knows no model, no file and no network. Start with [`Backend`]; then read one operation across
+//! It knows no model and no file, and of the network only how ranks meet (`collective/`). Start with [`Backend`]; then read one operation across
 //! `cpu/<op>.rs`, `reference/<op>.rs` and `tests/kernels/<op>.rs`, which share their names.
 
 mod backend;
@@ -15,7 +15,7 @@ pub use backend::{
     Activation, AdamW, Attention, Backend, Buffer, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, Muon, Norm, NormKind, Rope, RopeScaling,
     View,
 };
-pub use collective::{Alone, Collective, CollectiveError, LocalRank, local_ranks};
+pub use collective::{Alone, Collective, CollectiveError, LocalRank, Patience, RankPlace, RendezvousError, TcpRank, local_ranks};
 pub use cpu::Cpu;
 pub use number::{Bf16, Number};
 pub use reference::Reference;

@@ -1,4 +1,4 @@
-//! What it does: look at the devices, train, evaluate, tune.
+//! What it does: look at the devices, train (`train.rs`), evaluate, tune.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -8,15 +8,16 @@ use polder_base::{Advice, Advised, Clearance, ExitKind, Input, Manifest, Referen
 use polder_compute::cuda::Probe;
 use polder_eval::{EvalOptions, Scores};
 use polder_infer::Engine;
-use polder_model::{ModelConfig, PRESETS};
-use polder_train::{Init, Outcome, TrainConfig, TrainRun};
 use polder_tune::{TuneOptions, TuneProgress, TuningData};
 
 use crate::note;
+use crate::train::{self, Train};
 
 const EXAMPLES: &str = "Examples:
   polder-gpu devices
   polder-gpu train tokens/base --run runs/r1 --model tiny --steps 1000 --tokenizer tokenizers/base/tokenizer.json --out models/base/1
+  polder-gpu train tokens/base --run runs/r2 --from models/base/1 --steps 200 --set lr=1e-4 --tokenizer … --out models/base/2
+  polder-gpu train tokens/base --run runs/r3 --model small --steps 1000 --gpus 2 --tokenizer … --out models/small/1
   polder-gpu eval models/base/1 requests/bits_per_byte --out runs/e1";
 
 /// The model side alone: files in, files out, no lake.
@@ -55,31 +56,9 @@ enum Command {
     },
 }
 
-#[derive(Debug, clap::Args)]
-struct Train {
-    /// The token set's folder.
-    tokens: PathBuf,
-    /// The run's folder: settings, metrics, checkpoints.
-    #[arg(long, value_name = "DIR")]
-    run: PathBuf,
-    /// The size of model.
-    #[arg(long, value_name = "SIZE")]
-    model: String,
-    /// Training steps.
-    #[arg(long, value_name = "N")]
-    steps: u64,
-    /// The tokenizer that the tokens were made with.
-    #[arg(long, value_name = "FILE")]
-    tokenizer: PathBuf,
-    /// Where the model goes; its last two parts are its name and version.
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// Fixes initial weights and order.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-}
-
-trait OrAdvise<T> {
+/// Carries an error's advice to where it is printed.
+pub trait OrAdvise<T> {
+    /// Takes the advice out of the error.
     fn or_advise(self) -> anyhow::Result<T>;
 }
 
@@ -89,7 +68,8 @@ impl<T, E: Advice + Send + Sync + 'static> OrAdvise<T> for Result<T, E> {
     }
 }
 
-fn usage(message: String, hint: String) -> anyhow::Error {
+/// A request that is wrong.
+pub fn usage(message: String, hint: String) -> anyhow::Error {
     anyhow::Error::new(Advised::new(message, hint, ExitKind::Usage))
 }
 
@@ -109,60 +89,17 @@ pub fn execute(cli: Cli) -> anyhow::Result<()> {
             }
             Ok(())
         }
-        Command::Train(args) => train(&args),
+        Command::Train(args) => train::train(&args),
         Command::Eval { model, requests, out } => eval(&model, &requests, &out),
         Command::Tune { model, data, out } => tune(&model, &data, &out),
     }
 }
 
 /// Names an artefact by the last parts of its folder: `models/base/1` is `models/base@1`.
-fn reference(kind: &str, folder: &Path) -> anyhow::Result<Reference> {
+pub fn reference(kind: &str, folder: &Path) -> anyhow::Result<Reference> {
     let part = |path: Option<&Path>| path.and_then(|p| p.file_name()).map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let text = format!("{kind}/{}@{}", part(folder.parent()), part(Some(folder)));
     text.parse::<Reference>().or_advise()
-}
-
-fn train(args: &Train) -> anyhow::Result<()> {
-    let set = token_manifest(&args.tokens)?;
-    let config = TrainConfig::of_steps(args.steps, args.seed);
-    let details = &set.details;
-    let id = |name: &str| details[name].as_u64().and_then(|i| u32::try_from(i).ok());
-    let (vocab_size, eos) = (details["vocab_size"].as_u64().unwrap_or(0) as usize, id("eos_id"));
-    let names: Vec<&str> = PRESETS.iter().map(|p| p.name).collect();
-    let shape = polder_model::preset(&args.model, vocab_size, config.context);
-    let shape = shape.ok_or_else(|| {
-        usage(format!("there is no size of model called `{}`", args.model), format!("The sizes are {}.", names.join(", ")))
-    })?;
-    let shape = ModelConfig { bos_token_id: id("bos_id").or(eos), eos_token_id: eos, ..shape };
-    let mut run = TrainRun::start_or_resume(&args.run, &args.tokens, &config, &Init::Fresh(shape)).or_advise()?;
-    // Checkpoints make a kill harmless, so no signal needs to be caught here.
-    let outcome = run.run(&AtomicBool::new(false), &mut |r| {
-        if r.checkpointed || r.metric.step == 1 {
-            note(&format!(
-                "step {}/{} loss {:.4} · {} tokens/s",
-                r.metric.step,
-                r.steps,
-                r.metric.loss,
-                units::count(r.metric.tokens_per_second as u64)
-            ));
-        }
-    });
-    if let Outcome::Interrupted { step } = outcome.or_advise()? {
-        return Err(anyhow::Error::new(Advised::new(
-            format!("stopped after step {step}"),
-            "Run the same command again to go on.",
-            ExitKind::Interrupted,
-        )));
-    }
-    let reference = reference("models", &args.out)?;
-    let manifest = run.finish(&args.out, &args.tokenizer, reference, Timestamp::now(), None).or_advise()?;
-    note(&format!("{} stands in {} · next: bring it back to the lake, where its policy clears it", manifest.reference, args.out.display()));
-    Ok(())
-}
-
-/// The manifest of a token set.
-fn token_manifest(folder: &Path) -> anyhow::Result<Manifest> {
-    Manifest::read(folder).or_advise()
 }
 
 fn input(manifest: &Manifest) -> Input {

@@ -5,6 +5,9 @@
 //! the processor, and says so.
 
 mod commands;
+mod ranks;
+mod stop;
+mod train;
 
 use std::io::Write;
 use std::process::ExitCode;

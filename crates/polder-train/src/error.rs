@@ -169,6 +169,12 @@ pub enum TrainError {
     /// The ranks do not go on together.
     #[error(transparent)]
     Collective(#[from] CollectiveError),
+    /// Ranks have not opened the same run.
+    #[error("the ranks do not have the same {what}")]
+    RanksDiffer {
+        /// What differs.
+        what: &'static str,
+    },
     /// Another rank's work has failed.
     #[error("rank {rank} has failed")]
     Rank {
@@ -280,7 +286,12 @@ impl Advice for TrainError {
             }
             Self::NoCheckpoint { .. } => Some("Start a run anew, with a larger keep_last or with spikes.action=skip.".into()),
             Self::Rank { source, .. } => source.hint(),
-            Self::Collective(_) | Self::Tasks { .. } => None,
+            Self::Collective(e) => e.hint(),
+            Self::RanksDiffer { .. } => Some(
+                "Start every rank with the same settings, tokens and run folder; several hosts need a file system that all of them see."
+                    .into(),
+            ),
+            Self::Tasks { .. } => None,
             Self::TooFewTokens { .. } => Some("Build a larger token set with `polder tokens build`, or choose a shorter context.".into()),
             Self::OtherVocabulary { .. } => Some("Build both with one tokenizer: `polder tokens build --tokenizer NAME`.".into()),
             Self::OtherTokens { .. } => Some("It was built again since; start a new run on it.".into()),
@@ -310,8 +321,11 @@ impl Advice for TrainError {
             Self::Model(e) => e.exit(),
             Self::Loader(e) => e.exit(),
             Self::Position { .. } => ExitKind::Bug,
+            Self::Collective(e) => e.exit(),
             Self::Rank { source, .. } => source.exit(),
-            Self::NoSetting { .. } | Self::Setting { .. } | Self::NoMaskToken | Self::TokenizerNeeded => ExitKind::Usage,
+            Self::RanksDiffer { .. } | Self::NoSetting { .. } | Self::Setting { .. } | Self::NoMaskToken | Self::TokenizerNeeded => {
+                ExitKind::Usage
+            }
             Self::Memory { .. } => ExitKind::Refused,
             Self::OtherVocabulary { .. } | Self::OtherTokens { .. } | Self::Family { .. } => ExitKind::Usage,
             Self::Option { .. } | Self::TooFewTokens { .. } | Self::Vocabulary { .. } | Self::OtherRun { .. } => ExitKind::Usage,

@@ -158,19 +158,19 @@ impl TrainRun<Cpu> {
         on_step: &mut dyn FnMut(&StepReport),
     ) -> Result<Outcome, TrainError> {
         let n_ranks = self.config.train.ranks;
-        if n_ranks == 1 {
-            return self.steps(stop, tasks, on_step);
+        if n_ranks == self.ranks.n_ranks() {
+            return self.run_rank(stop, tasks, on_step);
         }
         let (run_dir, folders, config, init) = (self.run_dir.clone(), self.folders.clone(), self.config.train.clone(), self.init.clone());
         let follow = |rank: LocalRank| {
             let mut run = Self::open(Cpu::new(), Box::new(rank), &run_dir, &folders, &config, &init)?;
-            run.steps(&AtomicBool::new(false), &mut no_tasks, &mut |_| {})
+            run.run_rank(&AtomicBool::new(false), &mut no_tasks, &mut |_| {})
         };
         std::thread::scope(|scope| {
             let mut ranks = local_ranks(n_ranks).into_iter();
             self.ranks = ranks.next().map_or_else(|| Box::new(Alone) as Box<dyn Collective<Cpu>>, |rank| Box::new(rank));
             let others: Vec<_> = ranks.map(|rank| scope.spawn(|| follow(rank))).collect();
-            let outcome = self.steps(stop, tasks, on_step);
+            let outcome = self.run_rank(stop, tasks, on_step);
             // Whoever still waits for this rank learns that it has left.
             self.ranks = Box::new(Alone);
             let results = others.into_iter().enumerate().map(|(i, thread)| (i + 1, thread.join()));
@@ -200,6 +200,50 @@ impl<B: Backend> TrainRun<B> {
         init: &Init,
     ) -> Result<Self, TrainError> {
         Self::open(backend, Box::new(Alone), run_dir, &tokens.into(), config, init)
+    }
+
+    /// The same as one rank of several that have met, each in its process with its backend. All of them open the same run with the same settings,
+    /// and call [`TrainRun::run_rank`]. Only the first one writes; the others read the run's folder, which with several hosts lies on a file
+    /// system that all of them see.
+    ///
+    /// # Errors
+    /// Those of [`TrainRun::start_or_resume`]; settings for another number of ranks; another rank has left.
+    pub fn start_or_resume_rank(
+        backend: B,
+        mut ranks: Box<dyn Collective<B>>,
+        run_dir: &Path,
+        tokens: impl Into<TokenFolders>,
+        config: &TrainConfig,
+        init: &Init,
+    ) -> Result<Self, TrainError> {
+        if config.ranks != ranks.n_ranks() {
+            return Err(TrainError::Option { option: "ranks", value: format!("{} where there are {}", config.ranks, ranks.n_ranks()) });
+        }
+        // The others read the folder once the first one has claimed it and tidied it up.
+        let leads = ranks.rank() == 0;
+        if !leads {
+            ranks.sum(&mut [0.0])?;
+        }
+        let mut run = Self::open(backend, ranks, run_dir, &tokens.into(), config, init)?;
+        if leads {
+            run.ranks.sum(&mut [0.0])?;
+        }
+        Ok(run)
+    }
+
+    /// Makes the steps that are left as one rank of the collective it was opened with. When `stop` becomes true on any rank, all give the step
+    /// under way up and the first one writes a checkpoint. Tasks are scored on the first rank.
+    ///
+    /// # Errors
+    /// Those of [`TrainRun::run_with`]; ranks that have not opened the same run; another rank has left.
+    pub fn run_rank(
+        &mut self,
+        stop: &AtomicBool,
+        tasks: &mut Tasks<'_>,
+        on_step: &mut dyn FnMut(&StepReport),
+    ) -> Result<Outcome, TrainError> {
+        self.compare()?;
+        self.steps(stop, tasks, on_step)
     }
 
     fn open(
@@ -369,6 +413,24 @@ impl<B: Backend> TrainRun<B> {
         let mut votes = [f64::from(u8::from(yes))];
         self.ranks.sum(&mut votes)?;
         Ok(votes[0] > 0.0)
+    }
+
+    /// Makes sure that all ranks have the same settings and stand at the same step.
+    fn compare(&mut self) -> Result<(), TrainError> {
+        let digest = digest_json(&self.config);
+        let own: Vec<f64> = std::iter::once(self.step as f64).chain(digest.bytes().iter().copied().map(f64::from)).collect();
+        let mut sums = own.clone();
+        self.ranks.sum(&mut sums)?;
+        let n_ranks = self.ranks.n_ranks() as f64;
+        let differ = |places: Range<usize>| own[places.clone()].iter().zip(&sums[places]).any(|(own, sum)| own * n_ranks != *sum);
+        // Where two ranks differ, a third may stand between them; what anyone sees, all are told.
+        let (settings, step) = (differ(1..own.len()), differ(0..1));
+        for (differ, what) in [(settings, "settings, tokens and beginning"), (step, "checkpoint")] {
+            if self.agree(differ)? {
+                return Err(TrainError::RanksDiffer { what });
+            }
+        }
+        Ok(())
     }
 
     /// Writes a checkpoint of this step, unless there is one. One before the first step is written on demand only.

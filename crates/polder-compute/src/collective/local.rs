@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::{Collective, CollectiveError};
+use super::{Collective, CollectiveError, add, sum_of_ranks};
 use crate::{Backend, View};
 
 /// A thread that is a rank. Dropping it tells the others that it will not answer.
@@ -84,12 +84,7 @@ impl<B: Backend> Collective<B> for LocalRank {
         let own = owners[self.rank].clone();
         let mut sums = vec![0f32; own.len()];
         let (rank, given) = (self.rank, numbers(backend, data));
-        let sum = |table: &Table| {
-            // In order of ranks, in f32 as a GPU does it.
-            for numbers in &table.views {
-                sums.iter_mut().zip(&numbers[own.clone()]).for_each(|(sum, x)| *sum += x);
-            }
-        };
+        let sum = |table: &Table| table.views.iter().for_each(|numbers| add(&mut sums, numbers[own.clone()].iter().copied()));
         self.meeting.exchange(|table| table.views[rank] = given, sum)?;
         backend.upload(data.part(own.start, own.len()), &sums);
         Ok(())
@@ -111,12 +106,7 @@ impl<B: Backend> Collective<B> for LocalRank {
 
     fn sum(&mut self, values: &mut [f64]) -> Result<(), CollectiveError> {
         let (rank, given) = (self.rank, values.to_vec());
-        let sum = |table: &Table| {
-            for (i, value) in values.iter_mut().enumerate() {
-                *value = table.values.iter().map(|numbers| numbers[i]).sum();
-            }
-        };
-        self.meeting.exchange(|table| table.values[rank] = given, sum)
+        self.meeting.exchange(|table| table.values[rank] = given, |table| sum_of_ranks(&table.values, values))
     }
 }
 

@@ -1,6 +1,10 @@
-//! What NVIDIA GPUs are there. Their kernels live in `kernels/*.cu`; this half says so far only what it could run on.
+//! What NVIDIA GPUs are there, and how ranks that have one each work together. Their kernels live in `kernels/*.cu`.
+
+mod nccl;
 
 use cudarc::driver::{result, sys};
+
+pub use nccl::{NcclRank, NcclUnavailable, gpu_of};
 
 /// A GPU.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ pub fn polder_gpu(args: &[&str]) -> Output {
 }
 
 /// Settings of small runs.
-pub const SMALL: [&str; 4] = ["context=32", "batch_size=4", "warmup_steps=5", "checkpoint_every=0"];
+pub const SMALL: [&str; 4] = ["context=32", "batch_size=4", "warmup_steps=1", "checkpoint_every=0"];
 
 /// A command that trains a model of the name of its run on the tokens below a folder; `more` may name settings and the rest.
 pub fn train(dir: &Path, run: &str, steps: u64, more: &[&str]) -> Command {

@@ -52,7 +52,7 @@ fn the_program_starts_the_ranks_of_a_host_itself_and_a_signal_stops_all_of_them(
 fn a_rank_that_is_killed_ends_the_other_which_says_so_and_the_run_goes_on_from_its_checkpoint() {
     let dir = tempfile::tempdir().expect("temporary folder");
     polder_testkit::token_set(dir.path(), true);
-    let (steps, every) = (400, ["--set", "checkpoint_every=2"]);
+    let (steps, every) = (200, ["--set", "checkpoint_every=2"]);
     said(train(dir.path(), "threads", steps, &["--set", "ranks=2"]).args(every)).well();
     for killed in [1, 0] {
         let port = port();

@@ -59,7 +59,7 @@ fn a_run_that_is_asked_to_stop_leaves_a_checkpoint_and_ends_later_in_the_same_we
 fn settings_that_are_none_are_usage_errors_and_too_little_memory_is_refused_before_anything_is_written() {
     let dir = tempfile::tempdir().expect("temporary folder");
     polder_testkit::token_set(dir.path(), true);
-    let cases = [("learning_rate=1", "Did you mean `lr`"), ("optimizer=sgd", "adamw"), ("steps", "NAME=VALUE"), ("ranks=3", "`ranks`")];
+    let cases = [("warmup=1", "Did you mean `warmup_steps`"), ("optimizer=sgd", "adamw"), ("steps", "NAME=VALUE"), ("ranks=3", "`ranks`")];
     for (setting, expected) in cases {
         let said = said(&mut train(dir.path(), "run", 2, &["--set", setting]));
         assert_eq!(said.code, Some(2), "{}", said.err);

@@ -647,7 +647,7 @@ fn connected_ranks_that_have_not_opened_the_same_run_are_refused_all_of_them() {
     let (config, init) = settings();
     let config = TrainConfig { batch_size: 6, micro_batch_size: 1, ranks: 3, ..config };
     let ends = tcp_ranks(3, |ranks| {
-        let config = TrainConfig { lr: if ranks.rank() == 2 { 1e-4 } else { 1e-3 }, ..config.clone() };
+        let config = TrainConfig { weight_decay: if ranks.rank() == 2 { 0.2 } else { 0.1 }, ..config.clone() };
         let mut run =
             TrainRun::start_or_resume_rank(Cpu::new(), Box::new(ranks), &dir.path().join("run"), &tokens, &config, &init).expect("open");
         run.run_rank(&AtomicBool::new(false), &mut no_tasks, &mut |_| {}).expect_err("refused")

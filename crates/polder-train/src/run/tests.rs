@@ -1,8 +1,12 @@
 //! Runs that are stopped, killed and moved between thread counts, against runs that are not.
 
+use std::fs;
+use std::sync::atomic::Ordering;
+
 use polder_base::{Manifest, Reference, Timestamp};
 use polder_compute::{CollectiveError, Patience, RankPlace, TcpRank};
 use polder_model::preset;
+use polder_shard::Batch;
 use polder_testkit::{token_set, tokenizer};
 use polder_tokenizer::{END_OF_TEXT, Tokenizer, TrainOptions, WordCounts, train};
 

@@ -122,7 +122,7 @@ fn plan(args: &Train, n_processes: Option<usize>) -> anyhow::Result<(TrainConfig
         Some(shape) => shape.is_decoder(),
         None => size(TrainConfig::default().context)?.is_decoder(),
     };
-    // What follows from the model and the processes; what is named after it goes before it.
+    // What follows from the model and the processes stands first, so that what is named wins.
     let mut lines = Vec::new();
     lines.extend((!is_decoder).then(|| "masking=on".to_owned()));
     let longest = found.as_ref().map(|shape| shape.max_position_embeddings);

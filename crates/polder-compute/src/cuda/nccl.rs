@@ -133,6 +133,7 @@ impl NcclRank {
 
     /// Makes the buffer long enough, and copies numbers into it.
     fn stage(&mut self, numbers: &[f32]) -> Result<(), DriverError> {
+        self.stream.context().bind_to_thread()?;
         if self.staged.len() < numbers.len() {
             self.staged = self.stream.alloc_zeros(numbers.len())?;
         }

@@ -64,6 +64,8 @@ pub fn train(args: &Train) -> anyhow::Result<()> {
 }
 
 fn train_rank(args: &Train, ranks: Option<&Ranks>, stop: &AtomicBool) -> anyhow::Result<()> {
+    // What cannot be named is told before the work.
+    let reference = reference("models", &args.out)?;
     let (config, shape) = plan(args, ranks.map(|r| r.place.n_ranks))?;
     // Ranks are processes of this host, or all in this one.
     let (n_processes, in_this_one) = ranks.map_or((1, config.ranks), |r| (r.place.n_local_ranks, 1));
@@ -98,7 +100,6 @@ fn train_rank(args: &Train, ranks: Option<&Ranks>, stop: &AtomicBool) -> anyhow:
     if ranks.is_some_and(|r| r.place.rank > 0) {
         return Ok(());
     }
-    let reference = reference("models", &args.out)?;
     let manifest = run.finish(&args.out, &args.tokenizer, reference, Timestamp::now(), None).or_advise()?;
     note(&format!("{} stands in {} · next: bring it back to the lake, where its policy clears it", manifest.reference, args.out.display()));
     Ok(())

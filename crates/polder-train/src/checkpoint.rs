@@ -148,29 +148,33 @@ fn write_files(temporary: &Path, checkpoint: &Checkpoint) -> Result<(), TrainErr
 
 /// Of checkpoints, newest first, those that need not be kept.
 fn superfluous(all: &[(u64, PathBuf)], keep: Keep) -> Vec<(u64, PathBuf)> {
-    let regular = all.iter().map(|(step, _)| *step).find(|step| keep.every.is_some_and(|every| step.is_multiple_of(every)));
-    let best = if keep.best { best_of(all) } else { None };
-    let kept = |step: u64| regular == Some(step) || best == Some(step);
+    let regular = all.iter().position(|(step, _)| keep.every.is_some_and(|every| step.is_multiple_of(every)));
+    // A run that goes back forgets what was best since.
+    let best =
+        keep.best.then(|| [best_of(all), regular.and_then(|at| best_of(&all[at..]))].into_iter().flatten().map(|(step, _)| step).collect());
+    let best: Vec<u64> = best.unwrap_or_default();
+    let kept = |step: u64| regular.is_some_and(|at| all[at].0 == step) || best.contains(&step);
     all.iter().skip(keep.last).filter(|(step, _)| !kept(*step)).cloned().collect()
 }
 
-/// The step with the least validation loss; of equal ones the newest.
-fn best_of(all: &[(u64, PathBuf)]) -> Option<u64> {
-    let loss = |path: &Path| read_state(path).and_then(|s| s.progress.validation_loss);
+/// The step with the least validation loss, and that loss; of equal ones the newest.
+fn best_of(all: &[(u64, PathBuf)]) -> Option<(u64, f64)> {
+    let loss = |path: &Path| read_state(path).ok().flatten().and_then(|s| s.progress.validation_loss);
     let judged = all.iter().filter_map(|(step, path)| Some((*step, loss(path)?)));
-    judged.reduce(|best, other| if other.1 < best.1 { other } else { best }).map(|(step, _)| step)
+    judged.reduce(|best, other| if other.1 < best.1 { other } else { best })
 }
 
-/// Reads the checkpoint with the least validation loss; `None` where none was judged.
-pub(crate) fn read_best(run_dir: &Path, n_params: usize) -> Result<Option<Checkpoint>, TrainError> {
-    let all = list(run_dir)?;
-    let best = best_of(&all);
-    Ok(all.iter().find(|(step, _)| Some(*step) == best).and_then(|(step, path)| read(path, *step, n_params)))
+/// The kept checkpoint with the least validation loss: its step, and that loss.
+pub(crate) fn best(run_dir: &Path) -> Result<Option<(u64, f64)>, TrainError> {
+    Ok(best_of(&list(run_dir)?))
 }
 
-/// Reads the checkpoint of a step.
+/// Reads the checkpoint of a step; `None` where it is not there or not whole.
 pub(crate) fn read_step(run_dir: &Path, step: u64, n_params: usize) -> Result<Option<Checkpoint>, TrainError> {
-    Ok(list(run_dir)?.iter().find(|(s, _)| *s == step).and_then(|(_, path)| read(path, step, n_params)))
+    match list(run_dir)?.iter().find(|(s, _)| *s == step) {
+        Some((_, path)) => read(path, step, n_params),
+        None => Ok(None),
+    }
 }
 
 /// Removes the checkpoints after a step.
@@ -197,12 +201,17 @@ pub(crate) fn clean(run_dir: &Path) -> Result<(), TrainError> {
 
 /// Reads the newest checkpoint that is whole.
 pub(crate) fn read_newest(run_dir: &Path, n_params: usize) -> Result<Option<Checkpoint>, TrainError> {
-    for (step, path) in list(run_dir)? {
-        if let Some(checkpoint) = read(&path, step, n_params) {
+    let all = list(run_dir)?;
+    for (step, path) in &all {
+        if let Some(checkpoint) = read(path, *step, n_params)? {
             return Ok(Some(checkpoint));
         }
     }
-    Ok(None)
+    match all.first() {
+        // A run that began anew would forget what it has measured.
+        Some((step, _)) => Err(TrainError::NoCheckpoint { step: *step, path: run_dir.to_owned() }),
+        None => Ok(None),
+    }
 }
 
 /// Checkpoints, newest first.
@@ -225,28 +234,50 @@ fn list(run_dir: &Path) -> Result<Vec<(u64, PathBuf)>, TrainError> {
     Ok(found)
 }
 
-fn read_state(path: &Path) -> Option<State> {
-    serde_json::from_slice(&fs::read(path.join(STATE_FILE)).ok()?).ok()
+/// The bytes of a checkpoint's file; `None` where it has no such file.
+fn read_file(path: &Path) -> Result<Option<Vec<u8>>, TrainError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(TrainError::file("read", path)(source)),
+    }
 }
 
-/// `None` for a checkpoint that is not whole, whatever is wrong with it: the one before it will do.
-fn read(path: &Path, step: u64, n_params: usize) -> Option<Checkpoint> {
-    let state = read_state(path)?;
-    if (state.format, state.step, state.n_params) != (FORMAT, step, n_params) {
-        return None;
+/// `None` for a state that is no whole JSON; one that says other things than this program knows is another program's.
+fn read_state(path: &Path) -> Result<Option<State>, TrainError> {
+    let path = path.join(STATE_FILE);
+    let Some(bytes) = read_file(&path)? else { return Ok(None) };
+    let Ok(value) = serde_json::from_slice::<serde_json::Value>(&bytes) else { return Ok(None) };
+    let state: State = serde_json::from_value(value).map_err(|source| TrainError::Parse { path: path.clone(), source })?;
+    if state.format != FORMAT {
+        return Err(TrainError::Format { path, found: state.format, known: FORMAT });
     }
-    let mut file = File::open(path.join(NUMBERS_FILE)).ok()?;
-    if file.metadata().ok()?.len() != 12 * n_params as u64 {
-        return None;
+    Ok(Some(state))
+}
+
+/// `None` for a checkpoint that is not whole: the one before it will do.
+fn read(path: &Path, step: u64, n_params: usize) -> Result<Option<Checkpoint>, TrainError> {
+    let Some(state) = read_state(path)? else { return Ok(None) };
+    let numbers_path = path.join(NUMBERS_FILE);
+    let unreadable = |source| TrainError::file("read", &numbers_path)(source);
+    let mut file = match File::open(&numbers_path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(unreadable(source)),
+    };
+    let is_of_this = (state.step, state.n_params) == (step, n_params);
+    if !is_of_this || file.metadata().map_err(unreadable)?.len() != 12 * n_params as u64 {
+        return Ok(None);
     }
     let mut hasher = Hasher::new();
     let mut numbers = [vec![0f32; n_params], vec![0f32; n_params], vec![0f32; n_params]];
     for part in &mut numbers {
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(part);
-        file.read_exact(bytes).ok()?;
+        file.read_exact(bytes).map_err(unreadable)?;
         hasher.update(bytes);
     }
-    (hasher.finish() == state.digest).then_some(Checkpoint { step, loader: state.loader, progress: state.progress, numbers })
+    let is_whole = hasher.finish() == state.digest;
+    Ok(is_whole.then_some(Checkpoint { step, loader: state.loader, progress: state.progress, numbers }))
 }
 
 #[cfg(test)]
@@ -272,7 +303,7 @@ mod tests {
         assert_eq!(steps(dir.path()), [40, 30]);
         let newest = read_newest(dir.path(), 5).expect("read").expect("some");
         assert_eq!((newest.step, &newest.numbers), (40, &checkpoint(40).numbers));
-        assert!(read_newest(dir.path(), 6).expect("read").is_none());
+        assert!(matches!(read_newest(dir.path(), 6), Err(TrainError::NoCheckpoint { step: 40, .. })), "of another model");
     }
 
     #[test]
@@ -284,10 +315,37 @@ mod tests {
             write(dir.path(), &Checkpoint { progress, ..checkpoint(step) }, keep).expect("write");
         }
         assert_eq!(steps(dir.path()), [23, 20, 10]);
-        assert_eq!(read_best(dir.path(), 5).expect("read").expect("some").step, 10);
+        assert_eq!(best(dir.path()).expect("best"), Some((10, 2.0)));
         assert_eq!(read_step(dir.path(), 20, 5).expect("read").expect("some").step, 20);
         remove_after(dir.path(), 20).expect("remove");
         assert_eq!(steps(dir.path()), [20, 10]);
+    }
+
+    #[test]
+    fn what_is_best_at_the_one_to_go_back_to_is_kept_beside_what_is_best_of_all() {
+        let dir = tempfile::tempdir().expect("folder");
+        let keep = Keep { last: 1, best: true, every: Some(10) };
+        for (step, loss) in [(7, Some(3.0)), (10, None), (14, Some(2.0)), (18, None)] {
+            let progress = Progress { validation_loss: loss, ..Progress::default() };
+            write(dir.path(), &Checkpoint { progress, ..checkpoint(step) }, keep).expect("write");
+        }
+        assert_eq!(steps(dir.path()), [18, 14, 10, 7]);
+        remove_after(dir.path(), 10).expect("back");
+        assert_eq!(best(dir.path()).expect("best"), Some((7, 3.0)));
+    }
+
+    #[test]
+    fn a_checkpoint_of_another_program_is_no_damaged_one() {
+        let dir = tempfile::tempdir().expect("folder");
+        (1..=2).for_each(|step| write(dir.path(), &checkpoint(step), KEEP).expect("write"));
+        let path = dir.path().join("checkpoints/step-00000002").join(STATE_FILE);
+        let text = fs::read_to_string(&path).expect("read");
+        fs::write(&path, text.replace("\"format\":1", "\"format\":9")).expect("write");
+        assert!(matches!(read_newest(dir.path(), 5), Err(TrainError::Format { found: 9, .. })));
+        fs::write(&path, text.replace("\"format\"", "\"colour\":1,\"format\"")).expect("write");
+        assert!(matches!(read_newest(dir.path(), 5), Err(TrainError::Parse { .. })));
+        fs::write(&path, &text[..20]).expect("write");
+        assert_eq!(read_newest(dir.path(), 5).expect("the one before").expect("some").step, 1);
     }
 
     #[test]

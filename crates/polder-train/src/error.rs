@@ -146,6 +146,44 @@ pub enum TrainError {
         /// The norm of its gradients.
         grad_norm: f64,
     },
+    /// Another program writes to the run.
+    #[error("another program is at work on the run at `{path}`")]
+    Busy {
+        /// The run's folder.
+        path: PathBuf,
+    },
+    /// A checkpoint of a format that this program does not know.
+    #[error("`{path}` has format {found}, and this program knows {known}")]
+    Format {
+        /// The checkpoint's state.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The one that is known.
+        known: u32,
+    },
+    /// The run's metrics do not reach its checkpoint.
+    #[error("the metrics of the run at `{path}` have {n_steps} steps up to its checkpoint of step {step}")]
+    Metrics {
+        /// The run's folder.
+        path: PathBuf,
+        /// Lines up to the step.
+        n_steps: usize,
+        /// The checkpoint's step.
+        step: u64,
+    },
+    /// Where the model should go, something else stands.
+    #[error("`{path}` is not empty, and no version of this model")]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another rank ended without a word.
+    #[error("rank {rank} has ended unexpectedly")]
+    RankEnded {
+        /// Which.
+        rank: usize,
+    },
     /// Steps stood out more often than the run puts up with.
     #[error("step {step} stands out as {n_spikes} before it did: loss {loss}, norm of the gradients {grad_norm}")]
     Spikes {
@@ -159,7 +197,7 @@ pub enum TrainError {
         grad_norm: f64,
     },
     /// There is nothing to go back to.
-    #[error("the checkpoint of step {step} in `{path}` is gone or damaged, and the run has to go back to it")]
+    #[error("the checkpoint of step {step} in `{path}` is gone or damaged, and no other will do")]
     NoCheckpoint {
         /// The step.
         step: u64,
@@ -284,7 +322,16 @@ impl Advice for TrainError {
             Self::Spikes { .. } => {
                 Some("Look at the documents in the run's spikes.jsonl, or start a run with a smaller `lr` or a longer warm-up.".into())
             }
-            Self::NoCheckpoint { .. } => Some("Start a run anew, with a larger keep_last or with spikes.action=skip.".into()),
+            Self::NoCheckpoint { path, .. } => {
+                Some(format!("To start anew, remove the run's folder `{}`; what it holds is lost then.", path.display()))
+            }
+            Self::Busy { .. } => Some("Wait until it has ended, or end it; then run the same command again.".into()),
+            Self::Format { .. } => Some("Go on with the version of the program that began the run, or start it anew.".into()),
+            Self::Metrics { .. } => Some("Put its metrics.jsonl back, or start the run anew.".into()),
+            Self::Occupied { .. } => {
+                Some("Name a folder that is not there yet; its last two parts are the model's name and version.".into())
+            }
+            Self::RankEnded { .. } => None,
             Self::Rank { source, .. } => source.hint(),
             Self::Collective(e) => e.hint(),
             Self::RanksDiffer { .. } => Some(
@@ -323,6 +370,8 @@ impl Advice for TrainError {
             Self::Position { .. } => ExitKind::Bug,
             Self::Collective(e) => e.exit(),
             Self::Rank { source, .. } => source.exit(),
+            Self::RankEnded { .. } => ExitKind::Bug,
+            Self::Occupied { .. } => ExitKind::Usage,
             Self::RanksDiffer { .. } | Self::NoSetting { .. } | Self::Setting { .. } | Self::NoMaskToken | Self::TokenizerNeeded => {
                 ExitKind::Usage
             }

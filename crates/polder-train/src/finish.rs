@@ -6,10 +6,10 @@ use std::path::Path;
 use polder_base::{Clearance, Digest, Input, Manifest, Reference, Timestamp, digest_json, publish_dir, write_whole};
 use polder_compute::Backend;
 use polder_model::Weights;
-use polder_tokenizer::{END_OF_TEXT, Tokenizer};
+use polder_tokenizer::Tokenizer;
 use serde_json::{Value, json};
 
-use crate::checkpoint::{self, Checkpoint};
+use crate::checkpoint;
 use crate::masked::mask_token;
 use crate::{MixedTokens, TrainError, TrainRun};
 
@@ -43,7 +43,8 @@ impl<B: Backend> TrainRun<B> {
             "steps": self.step,
             "weights_of_step": step,
             "tokens": self.step * c.tokens_per_step(),
-            "flops": self.config.model.flops_per_token(c.context) * self.step * c.tokens_per_step(),
+            // More than what 64 bits count, soon.
+            "flops": self.config.model.flops_per_token(c.context) as f64 * (self.step * c.tokens_per_step()) as f64,
             "loss": loss,
             "validation_loss": validation_loss,
             "unigram_entropy_nats": self.unigram_entropy_nats(),
@@ -61,24 +62,24 @@ impl<B: Backend> TrainRun<B> {
         sum / total
     }
 
-    /// The weights that the model gets: those of the last step, or of the best one where that is kept.
+    /// The weights that the model gets.
     fn result(&mut self) -> Result<Weights, TrainError> {
         let mut weights = self.network.weights();
-        if self.config.train.keep_best
-            && let Some(Checkpoint { numbers: [params, ..], .. }) = checkpoint::read_best(&self.run_dir, weights.data.len())?
-        {
+        let (step, _) = self.result_step();
+        if step != self.step {
+            let found = checkpoint::read_step(&self.run_dir, step, weights.data.len())?;
+            let [params, ..] = found.ok_or_else(|| TrainError::NoCheckpoint { step, path: self.run_dir.clone() })?.numbers;
             weights.data = params;
         }
         Ok(weights)
     }
 
-    /// The step that the model's weights are of, and its loss on validation.
+    /// The step that the model's weights are of, and its loss on validation: the last one, or the best where that is kept.
     fn result_step(&self) -> (u64, Option<f64>) {
-        let judged = || self.metrics.lines.iter().filter_map(|m| Some((m.step, m.validation_loss?)));
-        let best = judged().reduce(|best, other| if other.1 <= best.1 { other } else { best });
-        match best.filter(|_| self.config.train.keep_best) {
+        let best = if self.config.train.keep_best { checkpoint::best(&self.run_dir).ok().flatten() } else { None };
+        match best {
             Some((step, loss)) => (step, Some(loss)),
-            None => (self.step, judged().next_back().map(|(_, loss)| loss)),
+            None => (self.step, self.metrics.lines.iter().rev().find_map(|m| m.validation_loss)),
         }
     }
 
@@ -102,6 +103,11 @@ impl<B: Backend> TrainRun<B> {
         if opened.digest() != self.tokens[0].details().tokenizer_digest {
             return Err(TrainError::OtherTokenizer { path: tokenizer.to_owned() });
         }
+        // A folder with something else in it is somebody's.
+        let is_free = !model_dir.exists() || Manifest::read(model_dir).is_ok_and(|m| m.reference == reference);
+        if !is_free {
+            return Err(TrainError::Occupied { path: model_dir.to_owned() });
+        }
         let name = model_dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let temporary = model_dir.with_file_name(format!(".{name}.tmp"));
         if temporary.exists() {
@@ -112,15 +118,21 @@ impl<B: Backend> TrainRun<B> {
         let text = fs::read(tokenizer).map_err(TrainError::file("read", tokenizer))?;
         write_whole(&temporary.join(TOKENIZER_FILE), &text)?;
         let mut tokenizer_config = json!({
-            "bos_token": END_OF_TEXT,
             "clean_up_tokenization_spaces": false,
-            "eos_token": END_OF_TEXT,
             "model_max_length": self.config.model.max_position_embeddings,
             "tokenizer_class": "PreTrainedTokenizerFast",
-            "unk_token": END_OF_TEXT,
         });
-        if let Some((_, mask)) = mask_token(&opened) {
-            tokenizer_config["mask_token"] = mask.into();
+        // A name that the tokenizer does not have would become a token that the model does not have.
+        let text = |id: Option<u32>| id.and_then(|id| Some(String::from_utf8_lossy(opened.token_bytes(id)?).into_owned()));
+        let (bos, eos) = (text(self.config.model.bos_token_id), text(self.config.model.eos_token_id));
+        let named = [
+            ("bos_token", bos),
+            ("eos_token", eos.clone()),
+            ("unk_token", eos),
+            ("mask_token", mask_token(&opened).map(|m| m.1.to_owned())),
+        ];
+        for (key, token) in named.into_iter().filter_map(|(key, token)| Some((key, token?))) {
+            tokenizer_config[key] = token.into();
         }
         write_whole(&temporary.join(TOKENIZER_CONFIG_FILE), format!("{tokenizer_config:#}\n").as_bytes())?;
         files.extend([TOKENIZER_FILE, TOKENIZER_CONFIG_FILE].map(str::to_owned));

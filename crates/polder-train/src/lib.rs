@@ -20,7 +20,7 @@ mod tokens;
 
 pub use config::{Optimizer, Precision, Schedule, TrainConfig};
 pub use error::TrainError;
-pub use masked::MaskedLm;
+pub use masked::{MaskedLm, mask_token};
 pub use measure::{measure, measure_in};
 pub use memory::{MemoryLayout, require_memory, run_bytes};
 pub use metrics::{METRICS_FILE, Metric, read_metrics};

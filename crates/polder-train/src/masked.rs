@@ -1,7 +1,7 @@
 //! What an encoder has to guess, in a vocabulary that has a token for hidden ones.
 
 use polder_shard::{Masking, TokenTable};
-use polder_tokenizer::Tokenizer;
+use polder_tokenizer::{Merging, Tokenizer};
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
@@ -26,7 +26,7 @@ impl Default for MaskedLm {
 const MASK_TOKENS: [&str; 3] = ["[MASK]", "<mask>", "<|mask|>"];
 
 /// The token for hidden ones, and its text.
-pub(crate) fn mask_token(tokenizer: &Tokenizer) -> Option<(u32, &'static str)> {
+pub fn mask_token(tokenizer: &Tokenizer) -> Option<(u32, &'static str)> {
     MASK_TOKENS.iter().find_map(|token| Some((tokenizer.special_id(token)?, *token)))
 }
 
@@ -36,18 +36,50 @@ impl MaskedLm {
         let (mask_id, _) = mask_token(tokenizer).ok_or(TrainError::NoMaskToken)?;
         let n = tokenizer.vocab_size();
         let special = TokenTable::new(n, |id| tokenizer.is_special(id));
-        let word_starts = self.whole_words.then(|| TokenTable::new(n, |id| tokenizer.token_bytes(id).is_some_and(begins_word)));
+        let words = Words::of(tokenizer);
+        let word_starts = self.whole_words.then(|| TokenTable::new(n, |id| tokenizer.token_bytes(id).is_some_and(|t| words.begin(t))));
         Ok(Masking { word_starts, ..Masking::of_rate(self.rate, mask_id, n, special) })
     }
 }
 
-/// A token begins a word unless it goes on with letters or digits; of WordPiece, those with `##` go on.
-fn begins_word(token: &[u8]) -> bool {
-    if token.starts_with(b"##") && token.len() > 2 {
-        return false;
+/// How tokens say where words begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Words {
+    /// Bytes of text as it is, spaces included.
+    Bytes,
+    /// Tokens that go on begin with `##`.
+    Pieces,
+    /// Tokens that begin a word begin with `▁`.
+    Metaspace,
+}
+
+impl Words {
+    fn of(tokenizer: &Tokenizer) -> Self {
+        match &tokenizer.definition().merging {
+            Merging::Characters(model) if model.kind() == "WordPiece" => Self::Pieces,
+            Merging::Characters(_) => Self::Metaspace,
+            Merging::Pairs(_) | Merging::Ranks => Self::Bytes,
+        }
     }
-    // A byte above ASCII may be in the middle of a letter: it goes on.
-    !token.first().is_some_and(|b| b.is_ascii_alphanumeric() || *b >= 0x80)
+
+    /// Whether a token begins a word.
+    fn begin(self, token: &[u8]) -> bool {
+        match self {
+            Self::Pieces => !token.starts_with(b"##"),
+            Self::Metaspace => token.starts_with("▁".as_bytes()) || first_char(token).is_some_and(is_unspaced),
+            // A token that begins in the middle of a letter goes on.
+            Self::Bytes => first_char(token).is_some_and(|c| !c.is_alphanumeric() || is_unspaced(c)),
+        }
+    }
+}
+
+fn first_char(token: &[u8]) -> Option<char> {
+    token.utf8_chunks().next().and_then(|chunk| chunk.valid().chars().next())
+}
+
+/// Letters of scripts that put no spaces between words: each may begin one.
+fn is_unspaced(c: char) -> bool {
+    matches!(c, '\u{E00}'..='\u{EFF}' | '\u{1000}'..='\u{109F}' | '\u{1780}'..='\u{17FF}' | '\u{3040}'..='\u{30FF}' | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{2FA1F}')
 }
 
 #[cfg(test)]
@@ -55,12 +87,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_begin_with_a_space_or_a_sign_and_go_on_with_letters() {
-        for (token, begins) in
-            [(" the", true), ("the", false), ("##ing", false), ("##", true), ("(", true), ("é", false), ("\n", true), ("7", false)]
-        {
-            assert_eq!(begins_word(token.as_bytes()), begins, "{token:?}");
+    fn words_begin_where_the_kind_of_tokenizer_says_so() {
+        let cases: [(Words, &[&str], &[&str]); 3] = [
+            (Words::Bytes, &[" the", "(", "\n", "。", "你好", "ไทย"], &["the", "é", "7"]),
+            (Words::Pieces, &["the", "(", "你"], &["##ing", "##s"]),
+            (Words::Metaspace, &["▁the", "▁", "你好"], &["the", "s", ","]),
+        ];
+        for (words, begin, go_on) in cases {
+            begin.iter().for_each(|token| assert!(words.begin(token.as_bytes()), "{words:?} {token:?}"));
+            go_on.iter().for_each(|token| assert!(!words.begin(token.as_bytes()), "{words:?} {token:?}"));
         }
+        assert!(!Words::Bytes.begin(&"日".as_bytes()[1..]), "the middle of a letter");
     }
 
     #[test]

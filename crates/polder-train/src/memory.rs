@@ -3,9 +3,10 @@
 //! Arithmetic over values: how much is free is the caller's to say.
 
 use polder_base::units;
-use polder_model::{ModelConfig, NetworkOptions, memory_bytes, sizes};
+use polder_compute::Muon;
+use polder_model::{Group, ModelConfig, NetworkOptions, ParamTable, memory_bytes, sizes};
 
-use crate::{Precision, Recompute, TrainConfig, TrainError};
+use crate::{Optimizer, Precision, Recompute, TrainConfig, TrainError};
 
 /// A way of keeping a network that learns in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,25 +51,36 @@ impl MemoryLayout {
     }
 }
 
-/// Bytes a parameter that a checkpoint holds beside the network while it is written: parameters and both moments.
-const CHECKPOINT_BYTES_PER_PARAM: u64 = 12;
+/// Bytes a parameter beside the network while a checkpoint is taken up or written: parameters and both moments, and the
+/// weights that the run began with or a task is scored with.
+const CHECKPOINT_BYTES_PER_PARAM: u64 = 16;
 
 /// Counts the bytes that a run of one rank takes at most.
 pub fn run_bytes(model: &ModelConfig, options: &NetworkOptions) -> u64 {
     memory_bytes(model, options) + CHECKPOINT_BYTES_PER_PARAM * model.n_params()
 }
 
-/// Bytes a parameter that each further rank in the process takes beside its network: what it gives to the others, less the
-/// moments, of which all together have one pair.
-const RANK_BYTES_PER_PARAM: u64 = 4;
+/// Bytes a parameter that each rank of several takes for what it gives to the others and gets from them.
+const RANK_BYTES_PER_PARAM: u64 = 8;
+/// Bytes a parameter of both moments, of which all ranks together have one pair.
 const MOMENTS_BYTES_PER_PARAM: u64 = 8;
 
 /// Counts the bytes that all ranks of a run take in one process.
-fn ranks_bytes(model: &ModelConfig, options: &NetworkOptions, ranks: usize) -> u64 {
+pub(crate) fn ranks_bytes(model: &ModelConfig, options: &NetworkOptions, ranks: usize) -> u64 {
     let others = ranks as u64 - 1;
-    let another = memory_bytes(model, options) - MOMENTS_BYTES_PER_PARAM * model.n_params();
+    // Each takes up the checkpoint that it goes on from.
+    let another = run_bytes(model, options) - MOMENTS_BYTES_PER_PARAM * model.n_params();
     let given = if ranks > 1 { RANK_BYTES_PER_PARAM * model.n_params() * ranks as u64 } else { 0 };
     run_bytes(model, options) + others * another + given
+}
+
+/// Counts the bytes that Muon computes in: those of its largest matrix, on each rank.
+fn muon_bytes(model: &ModelConfig, settings: &TrainConfig) -> u64 {
+    let table = ParamTable::new(model);
+    let scratch = |[rows, columns]: [usize; 2]| Muon { rows, columns, lr: 0.0, momentum: 0.0, weight_decay: 0.0, clip: 0.0 }.scratch_len();
+    let largest = table.iter().filter(|p| p.group == Group::Hidden).flat_map(|p| p.blocks()).map(|(_, sizes)| scratch(sizes)).max();
+    let ranks = if settings.optimizer == Optimizer::Muon { settings.ranks } else { 0 };
+    (4 * largest.unwrap_or(0) * ranks) as u64
 }
 
 /// Checks that a run fits the memory that is free.
@@ -77,7 +89,7 @@ fn ranks_bytes(model: &ModelConfig, options: &NetworkOptions, ranks: usize) -> u
 /// It does not: by how much, and what would fit.
 pub fn require_memory(model: &ModelConfig, settings: &TrainConfig, free_bytes: u64) -> Result<(), TrainError> {
     let options = settings.network_options();
-    let needed_bytes = ranks_bytes(model, &options, settings.ranks.max(1));
+    let needed_bytes = ranks_bytes(model, &options, settings.ranks.max(1)) + muon_bytes(model, settings);
     if needed_bytes <= free_bytes {
         return Ok(());
     }
@@ -96,7 +108,7 @@ fn what_fits(model: &ModelConfig, options: &NetworkOptions, ranks: usize, free_b
     let mut found = Vec::new();
     let alone = run_bytes(model, options);
     if ranks > 1 && alone <= free_bytes {
-        found.push(said("ranks=1".to_owned(), alone));
+        found.push(said(format!("ranks=1 micro_batch_size={}", options.batch), alone));
     }
     for layout in MemoryLayout::EVERY {
         let changed = layout.applied(*options);
@@ -154,9 +166,9 @@ mod tests {
             let Err(TrainError::Memory { fits, .. }) = require_memory(&model, &settings, free) else { panic!("{name} fits") };
             assert!(!fits.is_empty(), "{name} {share}");
             for fit in fits {
-                let mut changed = settings.clone();
-                let lines: Vec<&str> = fit.split(' ').filter(|word| word.contains('=')).collect();
-                changed.set_all(&lines).expect("settings that a run takes");
+                let named = [format!("batch_size={}", settings.batch_size), format!("ranks={ranks}"), "micro_batch_size=8".to_owned()];
+                let lines: Vec<&str> = named.iter().map(String::as_str).chain(fit.split(' ').filter(|word| word.contains('='))).collect();
+                let changed = TrainConfig::of_settings(100, 1, &lines).expect("settings that a run takes");
                 let other = fit.split('`').nth(1).map_or_else(|| model.clone(), size);
                 let bytes = ranks_bytes(&other, &changed.network_options(), changed.ranks);
                 assert!(bytes <= free && fit.ends_with(&format!("({})", units::bytes(bytes))), "{fit} of {}", units::bytes(free));

@@ -6,7 +6,7 @@
 use polder_model::ModelConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::memory::{MemoryLayout, run_bytes};
+use crate::memory::{MemoryLayout, ranks_bytes};
 use crate::{TrainConfig, TrainError};
 
 /// Tokens a parameter at which a fixed amount of computing gives the least loss (Hoffmann et al. 2022).
@@ -89,7 +89,7 @@ pub fn candidates(
     let mut flops_per_second = FLOPS_GUESSED;
     for (name, model) in sizes {
         let (n_params, flops) = (model.n_params(), model.flops_per_token(settings.context) as f64 * tokens_per_step);
-        let memory_bytes = run_bytes(model, &layout.options(settings.micro_batch_size, settings.context));
+        let memory_bytes = ranks_bytes(model, &layout.options(settings.micro_batch_size, settings.context), settings.ranks);
         let is_worth_it = |below: &Candidate| {
             below.is_measured && below.seconds_per_step <= SECONDS_MEASURED_MAX && below.tokens_per_param >= TOKENS_PER_PARAM_MIN
         };

@@ -4,6 +4,7 @@ mod beginning;
 mod steps;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -18,7 +19,7 @@ use crate::checkpoint::{self, Checkpoint, Keep, Progress, Writer};
 use crate::metrics::{Metric, Metrics};
 use crate::tokens::{MixedTokens, SeenDocument, TokenFolders, one_or_many, open_sets, train_loader, validation_loader};
 use crate::{Spike, SpikeAction, TrainConfig, TrainError};
-use beginning::{Beginning, check_head, claim, initial};
+use beginning::{Beginning, check_head, claim, initial, lock};
 
 /// Where a run's weights begin.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,10 +78,6 @@ pub enum Outcome {
 /// Scores the weights of a step on tasks, by name: what the leaf that knows how to evaluate brings in.
 pub type Tasks<'a> = dyn FnMut(Weights) -> Result<BTreeMap<String, f64>, Box<dyn std::error::Error + Send + Sync>> + 'a;
 
-fn no_tasks(_: Weights) -> Result<BTreeMap<String, f64>, Box<dyn std::error::Error + Send + Sync>> {
-    Ok(BTreeMap::new())
-}
-
 /// A line of a run's `spikes.jsonl`: a step that stood out, and the documents it saw.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SpikeReport {
@@ -118,6 +115,8 @@ pub struct TrainRun<B: Backend = Cpu> {
     validation: Option<Loader>,
     folders: TokenFolders,
     init: Init,
+    /// Held by the rank that writes.
+    _lock: Option<File>,
 }
 
 impl TrainRun<Cpu> {
@@ -135,7 +134,7 @@ impl TrainRun<Cpu> {
     /// # Errors
     /// Tokens that cannot be read, files that cannot be written, or a loss that is no number.
     pub fn run(&mut self, stop: &AtomicBool, on_step: &mut dyn FnMut(&StepReport)) -> Result<Outcome, TrainError> {
-        self.run_with(stop, &mut no_tasks, on_step)
+        self.run_with(stop, None, on_step)
     }
 
     /// The same, with tasks that are scored whenever the validation samples are.
@@ -145,7 +144,7 @@ impl TrainRun<Cpu> {
     pub fn run_with(
         &mut self,
         stop: &AtomicBool,
-        tasks: &mut Tasks<'_>,
+        tasks: Option<&mut Tasks<'_>>,
         on_step: &mut dyn FnMut(&StepReport),
     ) -> Result<Outcome, TrainError> {
         let n_ranks = self.config.train.ranks;
@@ -155,26 +154,34 @@ impl TrainRun<Cpu> {
         let (run_dir, folders, config, init) = (self.run_dir.clone(), self.folders.clone(), self.config.train.clone(), self.init.clone());
         let follow = |rank: LocalRank| {
             let mut run = Self::open(Cpu::new(), Box::new(rank), &run_dir, &folders, &config, &init)?;
-            run.run_rank(&AtomicBool::new(false), &mut no_tasks, &mut |_| {})
+            run.run_rank(&AtomicBool::new(false), None, &mut |_| {})
         };
         std::thread::scope(|scope| {
             let mut ranks = local_ranks(n_ranks).into_iter();
             self.ranks = ranks.next().map_or_else(|| Box::new(Alone) as Box<dyn Collective<Cpu>>, |rank| Box::new(rank));
             let others: Vec<_> = ranks.map(|rank| scope.spawn(|| follow(rank))).collect();
-            let outcome = self.run_rank(stop, tasks, on_step);
-            // Whoever still waits for this rank learns that it has left.
-            self.ranks = Box::new(Alone);
-            let results = others.into_iter().enumerate().map(|(i, thread)| (i + 1, thread.join()));
-            let failed: Vec<(usize, TrainError)> = results.filter_map(|(rank, result)| Some((rank, result.ok()?.err()?))).collect();
-            match outcome {
+            // Whoever still waits for this rank learns that it has left, even where it panics.
+            let outcome = Leaving(self).0.run_rank(stop, tasks, on_step);
+            let failed = others.into_iter().enumerate().filter_map(|(i, thread)| match thread.join() {
+                Ok(result) => Some((i + 1, result.err()?)),
+                Err(_) => Some((i + 1, TrainError::RankEnded { rank: i + 1 })),
+            });
+            let cause = failed.filter(|(_, e)| !matches!(e, TrainError::Collective(_))).reduce(|first, _| first);
+            match (outcome, cause) {
                 // What ended another rank is the reason why this one waited in vain.
-                Err(TrainError::Collective(_)) => {
-                    let cause = failed.into_iter().find(|(_, e)| !matches!(e, TrainError::Collective(_)));
-                    outcome.map_err(|e| cause.map_or(e, |(rank, source)| TrainError::Rank { rank, source: Box::new(source) }))
-                }
-                outcome => outcome,
+                (Err(TrainError::Collective(_)), Some((rank, source))) => Err(TrainError::Rank { rank, source: Box::new(source) }),
+                (outcome, _) => outcome,
             }
         })
+    }
+}
+
+/// Leaves the other ranks of the process when it is dropped.
+struct Leaving<'a>(&'a mut TrainRun<Cpu>);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.ranks = Box::new(Alone);
     }
 }
 
@@ -230,7 +237,7 @@ impl<B: Backend> TrainRun<B> {
     pub fn run_rank(
         &mut self,
         stop: &AtomicBool,
-        tasks: &mut Tasks<'_>,
+        tasks: Option<&mut Tasks<'_>>,
         on_step: &mut dyn FnMut(&StepReport),
     ) -> Result<Outcome, TrainError> {
         self.compare()?;
@@ -250,12 +257,11 @@ impl<B: Backend> TrainRun<B> {
         for manifest in tokens.iter().map(TokenSet::manifest) {
             Clearance::require(manifest.clearance.as_ref(), &manifest.reference.to_string(), &manifest.inputs_digest())?;
         }
+        let Beginning { weights, digest, model } = initial(init, settings.seed, tokens[0].details())?;
+        check_head(&weights.config, settings)?;
         let masking = folders.masking(&tokens, settings)?;
         let train = Arc::new(train_loader(&tokens, &mixed, settings, masking.clone())?);
         let validation = validation_loader(&tokens, &mixed, settings, masking)?;
-
-        let Beginning { weights, digest, model } = initial(init, settings.seed, tokens[0].details())?;
-        check_head(&weights.config, settings)?;
         let train_config = settings.clone();
         let config = RunConfig {
             format: 1,
@@ -266,6 +272,7 @@ impl<B: Backend> TrainRun<B> {
             tokens: mixed,
         };
         let leads = ranks.rank() == 0;
+        let held = if leads { Some(lock(run_dir)?) } else { None };
         if leads {
             claim(run_dir, &config)?;
             checkpoint::clean(run_dir)?;
@@ -289,11 +296,20 @@ impl<B: Backend> TrainRun<B> {
             validation,
             folders: folders.clone(),
             init: init.clone(),
+            _lock: held,
         };
         if let Some(found) = checkpoint::read_newest(run_dir, weights.data.len())? {
             run.take_up(found)?;
+            if leads {
+                // What is newer is damaged, or it would have been taken up.
+                checkpoint::remove_after(run_dir, run.step)?;
+            }
         }
         run.metrics = if leads { Metrics::open(run_dir, run.step)? } else { Metrics::read(run_dir, run.step)? };
+        let n_steps = run.metrics.lines.len();
+        if n_steps as u64 != run.step {
+            return Err(TrainError::Metrics { path: run_dir.to_owned(), n_steps, step: run.step });
+        }
         Ok(run)
     }
 

@@ -13,13 +13,21 @@ impl TrainConfig {
     /// # Errors
     /// Those of [`TrainConfig::set`], or settings that cannot be together.
     pub fn of_settings<T: AsRef<str>>(steps: u64, seed: u64, lines: &[T]) -> Result<Self, TrainError> {
+        let value = |name: &str| {
+            lines.iter().rev().find_map(|l| l.as_ref().split_once('=').filter(|(n, _)| n.trim() == name)).map(|(_, v)| v.trim())
+        };
+        let is_named = |name: &str| value(name).is_some();
+        let steps = value("steps").and_then(|v| v.parse().ok()).unwrap_or(steps);
         let mut config = Self::of_steps(steps.max(1), seed);
         config.set_all(lines)?;
-        let is_named = |name: &str| lines.iter().any(|l| l.as_ref().split('=').next().is_some_and(|n| n.trim() == name));
+        // Its windows depend on the context, wherever that was named.
+        if value("packing") == Some("best_fit") {
+            config.packing = Packing::best_fit(config.context);
+        }
         if !is_named("micro_batch_size") && config.ranks > 0 {
             config.micro_batch_size = config.micro_batch_size.min(config.batch_size / config.ranks);
         }
-        if !is_named("min_lr") {
+        if is_named("lr") && !is_named("min_lr") {
             config.min_lr = config.lr / 10.0;
         }
         if config.schedule == Schedule::Wsd && !is_named("decay_steps") {
@@ -142,6 +150,8 @@ mod tests {
         let config = of(&["lr=1e-4", "min_lr=0", "batch_size=4", "micro_batch_size=1", "schedule=wsd", "decay_steps=7"]).expect("settings");
         assert_eq!((config.min_lr, config.micro_batch_size, config.decay_steps), (0.0, 1, 7));
         assert_eq!(of(&[]).expect("none"), TrainConfig::of_steps(100, 1));
+        assert_eq!(of(&["steps=10"]).expect("fewer"), TrainConfig::of_steps(10, 1));
+        assert_eq!(of(&["packing=best_fit", "context=512"]).expect("settings").packing, Packing::best_fit(512));
         assert!(matches!(of(&["ranks=3"]), Err(TrainError::Option { option: "ranks", .. })));
     }
 

@@ -146,6 +146,7 @@ fn planned(context: &Context<'_>) -> anyhow::Result<stage::TrainRequest> {
         begins: stage::Beginning::Shape(serde_json::from_value(details["model"].clone())?),
         config: serde_json::from_value(details["train"].clone())?,
         tasks: Vec::new(),
+        run: None,
     })
 }
 

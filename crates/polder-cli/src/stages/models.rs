@@ -53,6 +53,7 @@ pub fn import(world: &mut World, name: &str, path: &Path) -> anyhow::Result<Mani
     let mut names = looked.files();
     names.extend(BESIDE.iter().filter(|n| source.join(n).is_file()).map(|n| (*n).to_owned()));
     names.sort();
+    names.iter().try_for_each(|name| stays_inside(&source, name))?;
 
     let bar = Bar::new("reading", bytes_of(&source, &names)?, Unit::Bytes);
     let mut through = Through { world, bar: &bar, done: 0 };
@@ -127,6 +128,19 @@ fn tokenizer_of(source: &Path, config: &ModelConfig) -> anyhow::Result<Option<To
         return Err(usage(format!("the tokenizer makes {makes} tokens, and the model knows {knows}"), hint));
     }
     Ok(Some(tokenizer))
+}
+
+/// Refuses a file that is a link to somewhere else: what lies outside a model's folder is not the model's. In the cache of
+/// Hugging Face's programs, files are links to the `blobs` beside the snapshots.
+fn stays_inside(source: &Path, name: &str) -> anyhow::Result<()> {
+    let path = source.join(name);
+    let target = fs::canonicalize(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let blobs = source.parent().filter(|p| p.ends_with("snapshots")).and_then(Path::parent).map(|p| p.join("blobs"));
+    if target.starts_with(source) || blobs.is_some_and(|blobs| target.starts_with(blobs)) {
+        return Ok(());
+    }
+    let hint = "Put the file itself there, if it belongs to the model.";
+    Err(usage(format!("`{name}` is a link to `{}`, outside the model's folder", target.display()), hint))
 }
 
 /// The licence that a model's card names in its front matter.
@@ -249,7 +263,8 @@ pub fn export(world: &mut World, model: &Reference, to: &Path) -> anyhow::Result
             polder_base::digest_file(&folder.join(CARD_FILE)).with_context(|| format!("cannot read {CARD_FILE} of {model}"))?;
         files.push(ManifestFile { path: CARD_FILE.into(), bytes: bytes_of(&folder, &[CARD_FILE.to_owned()])?, digest });
     }
-    let temporary = temporary_for(&to)?;
+    // Beside somebody's folders, a name that nobody else gives.
+    let temporary = temporary_for(&to.with_file_name(format!("{}.polder-export", to.file_name().unwrap_or_default().to_string_lossy())))?;
     let placed = copy_files(world, &folder, &temporary, &files)
         // A folder that appeared there in the meantime is not replaced.
         .and_then(|()| fs::rename(&temporary, &to).with_context(|| format!("cannot rename into place `{}`", to.display())));

@@ -8,7 +8,7 @@ use polder_lake::Lake;
 use polder_model::ModelConfig;
 use polder_pipeline::{BuildTokens, Standing, TokensBuilt, TokensPhase, TokensProgress, TrainTokenizer};
 use polder_shard::{TokenSet, Weight};
-use polder_train::{Init, Metric, Mfu, Outcome, TokenFolders, TrainConfig, TrainRun};
+use polder_train::{Init, Metric, Mfu, Outcome, Tasks, TokenFolders, TrainConfig, TrainRun};
 
 use crate::failure::{self, OrAdvise};
 use crate::progress::{Bar, Unit};
@@ -145,6 +145,8 @@ pub struct TrainRequest {
     pub config: TrainConfig,
     /// Tasks that are scored during the run, by the names of their requests.
     pub tasks: Vec<String>,
+    /// The run that is gone on with, where it is known by its name.
+    pub run: Option<String>,
 }
 
 /// A trained model.
@@ -168,6 +170,9 @@ pub fn open_sets(world: &World, tokens: &[(Reference, Weight)]) -> anyhow::Resul
 /// # Errors
 /// The model it begins with is not there.
 pub fn run_id(world: &World, request: &TrainRequest, sets: &[TokenSet]) -> anyhow::Result<String> {
+    if let Some(run) = &request.run {
+        return Ok(run.clone());
+    }
     let mixed: Vec<(Digest, Weight)> = sets.iter().zip(&request.tokens).map(|(set, (_, weight))| (set.fingerprint(), *weight)).collect();
     let begins = match &request.begins {
         Beginning::Shape(model) => serde_json::to_value(model)?,
@@ -227,8 +232,11 @@ pub fn train(world: &mut World, request: &TrainRequest) -> anyhow::Result<Traine
     let tasks = stages::validate::TasksDuringTraining::open(world, &request.tasks, &tokenizer)?;
     let mfu = Mfu::measure(&mut Cpu::new(), run.config());
     let bar = Bar::new("training", request.config.steps, Unit::Count);
+    let stop = world.stop.clone();
+    let mut score = |weights| tasks.score(weights, stop.flag());
+    let score: Option<&mut Tasks<'_>> = if request.tasks.is_empty() { None } else { Some(&mut score) };
     let outcome = run
-        .run_with(world.stop.flag(), &mut |weights| tasks.score(weights), &mut |report| {
+        .run_with(world.stop.flag(), score, &mut |report| {
             let m = &report.metric;
             bar.at(m.step);
             let (speed, share) = (units::count(m.tokens_per_second as u64), 100.0 * mfu.at(m.tokens_per_second));
@@ -250,7 +258,8 @@ pub fn train(world: &mut World, request: &TrainRequest) -> anyhow::Result<Traine
         .or_advise()?;
     drop(bar);
     if let Outcome::Interrupted { step } = outcome {
-        output::note(&format!("    stopped after step {step} of {}; a checkpoint stands in runs/{run_id}", request.config.steps));
+        let stands = if step > 0 { format!("; a checkpoint stands in runs/{run_id}") } else { String::new() };
+        output::note(&format!("    stopped after step {step} of {}{stands}", request.config.steps));
         return Err(failure::interrupted());
     }
     show_mfu(run.metrics(), &mfu);

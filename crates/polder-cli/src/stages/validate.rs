@@ -163,14 +163,14 @@ impl TasksDuringTraining {
     ///
     /// # Errors
     /// A model that cannot be asked, or a request that it cannot answer.
-    pub fn score(&self, weights: Weights) -> Result<BTreeMap<String, f64>, Box<dyn std::error::Error + Send + Sync>> {
+    pub fn score(&self, weights: Weights, stop: &AtomicBool) -> Result<BTreeMap<String, f64>, Box<dyn std::error::Error + Send + Sync>> {
         let mut scores = BTreeMap::new();
         if self.tasks.is_empty() {
             return Ok(scores);
         }
         let engine = Engine::new(weights, Tokenizer::open(&self.tokenizer)?)?;
         for (task, requests) in &self.tasks {
-            let evaluation = polder_eval::evaluate(&engine, requests, &EvalOptions::default(), &mut |_| {}, &AtomicBool::new(false))?;
+            let evaluation = polder_eval::evaluate(&engine, requests, &EvalOptions::default(), &mut |_| {}, stop)?;
             scores.extend(
                 evaluation.scores.into_iter().filter(|s| s.group == "all").map(|s| (format!("{task}/{}", s.metric), s.estimate.value)),
             );

@@ -329,7 +329,7 @@ fn the_state_that_was_copied_out_goes_on_with_the_same_bits() {
             network.update_with_muon(adamw, MuonStep { lr: 1e-3, momentum: 0.95, weight_decay: 0.1 });
         };
         (1..=2).for_each(|i| step(&mut network, i));
-        let [params, m, v] = network.snapshot(&mut Alone).expect("alone");
+        let [params, m, v] = network.snapshot(&mut Alone).expect("alone").expect("the first rank");
         let mut other = Network::with_options(Cpu::new(), &first, options).expect("network");
         other.restore(&params, &m, &v);
         (3..=4).for_each(|i| {
@@ -363,7 +363,8 @@ fn learn_together(config: &ModelConfig, n_ranks: usize, dtype: Dtype, muon: Opti
             loss[0]
         };
         let losses: Vec<f64> = (1..=10).map(step).collect();
-        (losses, network.snapshot(&mut ranks).expect("snapshot"))
+        let params = network.params().to_vec();
+        (losses, network.snapshot(&mut ranks).expect("snapshot").unwrap_or([params, Vec::new(), Vec::new()]))
     };
     let seen: Vec<(Vec<f64>, [Vec<f32>; 3])> = std::thread::scope(|scope| {
         let threads: Vec<_> = local_ranks(n_ranks).into_iter().map(|ranks| scope.spawn(|| rank(ranks))).collect();
@@ -382,7 +383,9 @@ fn ranks_that_share_a_batch_learn_what_one_rank_learns() {
             let (losses, all) = learn_together(&config, n_ranks, dtype, muon);
             let worst = losses.iter().zip(&alone).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             assert!(worst < bound, "{dtype:?} {n_ranks} ranks: {losses:?} {alone:?}");
-            assert!(all.iter().all(|state| *state == all[0]), "ranks hold the same parameters and, together, the same state");
+            assert!(all.iter().all(|state| state[0] == all[0][0]), "ranks hold the same parameters");
+            let near = |i: usize| all[0][i].iter().zip(&states[0][i]).all(|(a, b)| f64::from((a - b).abs()) < 10.0 * bound);
+            assert!(near(1) && near(2), "and the first has the state of all");
             let far = all[0][0].iter().zip(&states[0][0]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(f64::from(far) < 200.0 * bound, "{far}");
         }

@@ -47,26 +47,29 @@ impl<B: Backend> Network<B> {
         self.backend.upload(v_view, &v[self.own.clone()]);
     }
 
-    /// Copies parameters and both moments out: all of them, those of other ranks too. Gradients are lost.
+    /// Copies parameters and both moments out: all of them, those of other ranks too. The first rank gets them; all call it.
+    /// Gradients are lost.
     ///
     /// # Errors
     /// Another rank does not answer.
-    pub fn snapshot(&mut self, ranks: &mut dyn Collective<B>) -> Result<[Vec<f32>; 3], CollectiveError> {
+    pub fn snapshot(&mut self, ranks: &mut dyn Collective<B>) -> Result<Option<[Vec<f32>; 3]>, CollectiveError> {
         let moments = self.moments();
-        let mut out = [self.params; 3].map(|view| vec![0f32; view.len]);
-        self.backend.download(self.params, &mut out[0]);
-        for (out, moment) in out[1..].iter_mut().zip(moments) {
-            if ranks.n_ranks() == 1 {
-                self.backend.download(moment, out);
-                continue;
+        let leads = ranks.rank() == 0;
+        let mut out = [const { Vec::new() }; 3];
+        for (i, (out, view)) in out.iter_mut().zip([self.params, moments[0], moments[1]]).enumerate() {
+            let mut all = view;
+            if i > 0 && ranks.n_ranks() > 1 {
+                // Between steps, gradients are room for what the others have.
+                all = self.grads_view();
+                self.backend.copy(all.part(self.own.start, self.own.len()), view);
+                ranks.share_from_owners(&mut self.backend, all, &self.owners)?;
             }
-            // Between steps, gradients are room for what the others have.
-            let all = self.grads_view();
-            self.backend.copy(all.part(self.own.start, self.own.len()), moment);
-            ranks.share_from_owners(&mut self.backend, all, &self.owners)?;
-            self.backend.download(all, out);
+            if leads {
+                *out = vec![0f32; all.len];
+                self.backend.download(all, out);
+            }
         }
-        Ok(out)
+        Ok(leads.then_some(out))
     }
 
     fn moments(&mut self) -> [View; 2] {

@@ -1,6 +1,6 @@
 //! What a run begins with: weights that fit the tokens and the settings, and a folder that is this run's.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::Path;
 
 use polder_base::{Clearance, Digest, Input, Manifest, digest_json, write_whole};
@@ -64,9 +64,26 @@ pub(super) fn initial(init: &Init, seed: u64, tokens: &TokenSetDetails) -> Resul
 
 /// What a model's folder says it is; it must be cleared to be built upon.
 fn model_of(dir: &Path) -> Result<Input, TrainError> {
-    let manifest = Manifest::read(dir)?;
+    let manifest = Manifest::verify(dir)?;
     Clearance::require(manifest.clearance.as_ref(), &manifest.reference.to_string(), &manifest.inputs_digest())?;
     Ok(Input { reference: manifest.reference.clone(), digest: manifest.content_digest() })
+}
+
+/// Keeps others from writing to a run until it is dropped, or this process has ended in whatever way.
+///
+/// # Errors
+/// Somebody has it; a file that cannot be made.
+pub(super) fn lock(run_dir: &Path) -> Result<File, TrainError> {
+    let path = run_dir.join("lock");
+    fs::create_dir_all(run_dir).map_err(TrainError::file("create folder", run_dir))?;
+    let file = File::options().create(true).append(true).open(&path).map_err(TrainError::file("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(TrainError::Busy { path: run_dir.to_owned() }),
+        // Where a file system has no locks, a run goes on without.
+        Err(TryLockError::Error(e)) if e.kind() == std::io::ErrorKind::Unsupported => Ok(file),
+        Err(TryLockError::Error(source)) => Err(TrainError::file("lock", &path)(source)),
+    }
 }
 
 /// Writes the run's settings, or checks that they are the ones that are there.

@@ -1,15 +1,15 @@
 //! The steps of a run: batches in, updates out, checkpoints between, and what is done about a step that stands out.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::{fs, io};
 
 use polder_base::{digest_json, write_whole};
 use polder_compute::Backend;
 use polder_model::{Head, Loss};
-use polder_shard::{Batch, BatchPlan, Batches, TokenSet};
+use polder_shard::{Batch, BatchPlan, Batches};
 
 use super::{Outcome, SPIKES_FILE, SpikeReport, StepReport, Tasks, TrainRun};
 use crate::checkpoint::{self, Checkpoint, Progress};
@@ -42,7 +42,7 @@ impl<B: Backend> TrainRun<B> {
     pub(super) fn steps(
         &mut self,
         stop: &AtomicBool,
-        tasks: &mut Tasks<'_>,
+        mut tasks: Option<&mut Tasks<'_>>,
         on_step: &mut dyn FnMut(&StepReport),
     ) -> Result<Outcome, TrainError> {
         let c = self.config.train.clone();
@@ -64,7 +64,7 @@ impl<B: Backend> TrainRun<B> {
                 Made::Step(metric) => metric,
                 Made::Nothing => {
                     self.save(false)?;
-                    self.writer.finish()?;
+                    self.end()?;
                     return Ok(Outcome::Interrupted { step: self.step });
                 }
                 Made::Back(metric) => {
@@ -76,7 +76,7 @@ impl<B: Backend> TrainRun<B> {
             };
             self.step += 1;
             self.progress.validation_loss = None;
-            let is_best = if due(c.eval_every, self.step) { self.evaluate(&mut metric, tasks)? } else { false };
+            let is_best = if due(c.eval_every, self.step) { self.evaluate(&mut metric, &mut tasks, stop)? } else { false };
             self.metrics.push(metric.clone())?;
             let checkpointed = due(c.checkpoint_every, self.step) || (c.keep_best && is_best);
             if checkpointed {
@@ -85,8 +85,14 @@ impl<B: Backend> TrainRun<B> {
             }
             on_step(&self.report(metric, checkpointed));
         }
-        self.writer.finish()?;
+        self.end()?;
         Ok(Outcome::Finished)
+    }
+
+    /// Waits until what is being written stands, and until all ranks have come so far: none leaves while another needs it.
+    fn end(&mut self) -> Result<(), TrainError> {
+        self.writer.finish()?;
+        self.agree(false).map(|_| ())
     }
 
     fn report(&self, metric: Metric, checkpointed: bool) -> StepReport {
@@ -123,8 +129,9 @@ impl<B: Backend> TrainRun<B> {
     fn save(&mut self, first: bool) -> Result<(), TrainError> {
         if self.saved < self.step || first {
             self.metrics.sync()?;
-            let numbers = self.network.snapshot(&mut *self.ranks)?;
-            if self.ranks.rank() == 0 {
+            // One copy of the numbers at a time.
+            self.writer.finish()?;
+            if let Some(numbers) = self.network.snapshot(&mut *self.ranks)? {
                 let loader = Some(self.train.state(self.position(self.step, self.progress.passed_over)));
                 self.writer.write(Checkpoint { step: self.step, loader, progress: self.progress.clone(), numbers })?;
             }
@@ -164,8 +171,8 @@ impl<B: Backend> TrainRun<B> {
             Metric { step, loss, lr: c.lr_at(step), grad_norm, spike, passed_over: self.progress.passed_over, ..Metric::default() };
         match (&c.spikes, spike) {
             (Some(policy), Some(spike)) => {
-                self.give_up_at(step, policy.spikes_max, policy.action, loss, grad_norm)?;
                 self.note_spike(&metric, spike, policy.action, samples)?;
+                self.give_up_at(step, policy.spikes_max, policy.action, loss, grad_norm)?;
                 if policy.action == SpikeAction::Rewind {
                     return Ok(Made::Back(metric));
                 }
@@ -200,7 +207,11 @@ impl<B: Backend> TrainRun<B> {
         let documents = seen_documents(&self.train, &self.tokens, samples)?;
         let report =
             SpikeReport { step: metric.step, loss: finite(metric.loss), grad_norm: finite(metric.grad_norm), spike, action, documents };
-        let mut text = fs::read(&path).unwrap_or_default();
+        let mut text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(source) => return Err(TrainError::file("read", &path)(source)),
+        };
         let mut line = serde_json::to_vec(&report).map_err(|source| TrainError::Parse { path: path.clone(), source })?;
         line.push(b'\n');
         // A run that was killed finds the same spike again.
@@ -237,13 +248,22 @@ impl<B: Backend> TrainRun<B> {
     }
 
     /// Judges this step's weights; returns whether none before were better.
-    fn evaluate(&mut self, metric: &mut Metric, tasks: &mut Tasks<'_>) -> Result<bool, TrainError> {
+    fn evaluate(&mut self, metric: &mut Metric, tasks: &mut Option<&mut Tasks<'_>>, stop: &AtomicBool) -> Result<bool, TrainError> {
         let leads = self.ranks.rank() == 0;
         if leads {
             metric.validation_loss = self.validation_loss()?;
             metric.validation_bits_per_byte = metric.validation_loss.and_then(|loss| self.bits_per_byte(loss));
-            let step = metric.step;
-            metric.tasks = tasks(self.network.weights()).map_err(|source| TrainError::Tasks { step, source })?;
+            if let Some(tasks) = tasks {
+                let step = metric.step;
+                metric.tasks = match tasks(self.network.weights()) {
+                    Ok(scores) => scores,
+                    // Who was asked to stop may have left them half done; the step counts without.
+                    Err(_) if stop.load(Ordering::Relaxed) => BTreeMap::new(),
+                    Err(source) => return Err(TrainError::Tasks { step, source }),
+                };
+                // A model that has diverged has no scores.
+                metric.tasks.retain(|_, score| score.is_finite());
+            }
         }
         let best = self.metrics.lines.iter().filter_map(|m| m.validation_loss).fold(f64::INFINITY, f64::min);
         self.progress.validation_loss = metric.validation_loss;
@@ -268,15 +288,14 @@ impl<B: Backend> TrainRun<B> {
         Ok((loss.count > 0).then(|| loss.mean()))
     }
 
-    /// Nats a token as bits a byte of the validation splits' text; `None` for what is no language model.
+    /// Nats a token as bits a byte of the validation split's text; `None` for what is no language model, and for a mixture,
+    /// whose sets have tokens of different lengths.
     fn bits_per_byte(&self, nats_per_token: f64) -> Option<f64> {
-        if self.config.model.head != Head::LanguageModel {
-            return None;
-        }
+        let [set] = &self.tokens[..] else { return None };
         let of = |counts: &BTreeMap<String, u64>| counts.get("validation").copied().unwrap_or(0);
-        let details = self.tokens.iter().map(TokenSet::details);
-        let (tokens, bytes) = details.fold((0, 0), |(t, b), d| (t + of(&d.n_tokens), b + of(&d.bytes)));
-        (bytes > 0).then(|| nats_per_token / std::f64::consts::LN_2 * tokens as f64 / bytes as f64)
+        let (tokens, bytes) = (of(&set.details().n_tokens), of(&set.details().bytes));
+        (bytes > 0 && self.config.model.head == Head::LanguageModel)
+            .then(|| nats_per_token / std::f64::consts::LN_2 * tokens as f64 / bytes as f64)
     }
 }
 

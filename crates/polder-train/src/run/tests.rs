@@ -101,7 +101,7 @@ fn a_run_with_any_settings_ends_with_the_same_bits_however_often_it_was_stopped(
     let (base, init) = settings();
     let base = TrainConfig { steps: 12, ..base };
     let kinds: [&[&str]; 6] = [
-        &["precision=bf16", "recompute=pointwise"],
+        &["precision=bf16", "recompute=pointwise", "optimizer=muon"],
         &["optimizer=muon", "recompute=layers", "z_loss=1e-4"],
         &["packing=contiguous", "schedule=wsd", "decay_steps=4"],
         &["packing=best_fit", "precision=bf16"],
@@ -164,6 +164,7 @@ fn a_run_that_is_stopped_in_the_middle_of_a_step_ends_with_the_same_bits() {
             }
             Outcome::Interrupted { .. } => n_stops += 1,
         }
+        drop(run);
         // A machine that is too slow for a step between two stops gets on without them.
         if n_stops == 200 {
             let end = with_stops(&dir.path().join("parts"), &TokenFolders::from(&tokens), &config, &init, &[]);
@@ -218,12 +219,16 @@ fn a_step_that_stands_out_is_passed_over_or_gone_back_from_and_its_documents_are
     let dir = tempfile::tempdir().expect("folder");
     let tokens = with_strange_samples(dir.path());
     let (base, init) = settings();
-    for action in ["skip", "rewind"] {
+    let ranks = ["ranks=2", "micro_batch_size=2"];
+    let best = ["keep_best=true", "eval_every=4"];
+    for (action, more) in [("skip", &[][..]), ("rewind", &[]), ("rewind", &ranks), ("rewind", &best)] {
         let mut config = TrainConfig { steps: 60, checkpoint_every: 10, ..base.clone() };
+        config.set_all(more).expect("settings");
         let lines =
             [format!("spikes.action={action}"), "spikes.window=8".to_owned(), "spikes.loss_z=8".to_owned(), "spikes.norm_z=0".to_owned()];
         config.set_all(&lines).expect("settings");
-        let (whole_dir, parts_dir) = (dir.path().join(format!("{action}-whole")), dir.path().join(format!("{action}-parts")));
+        let name = format!("{action}-{}", more.concat());
+        let (whole_dir, parts_dir) = (dir.path().join(format!("{name}-whole")), dir.path().join(format!("{name}-parts")));
         let whole = with_stops(&whole_dir, &tokens, &config, &init, &[]);
         let parts = with_stops(&parts_dir, &tokens, &config, &init, &[3, 24, 25, 26, 33, 51]);
         assert_eq!(parts, whole, "{action}");
@@ -270,6 +275,40 @@ fn weights_that_are_no_numbers_end_a_run_and_leave_the_last_checkpoint() {
 }
 
 #[test]
+fn a_run_that_somebody_works_on_is_not_taken_up_and_one_that_lacks_its_metrics_neither() {
+    let dir = tempfile::tempdir().expect("folder");
+    let tokens = token_set(dir.path(), true);
+    let (config, init) = settings();
+    let start = || TrainRun::start_or_resume(&dir.path().join("run"), &tokens, &config, &init);
+    let mut first = start().expect("start");
+    assert!(matches!(start(), Err(TrainError::Busy { .. })));
+    let stop = AtomicBool::new(false);
+    first.run(&stop, &mut |report| stop.store(report.metric.step == 6, Ordering::Relaxed)).expect("run");
+    drop(first);
+    assert_eq!(start().expect("free again").step(), 6);
+    let metrics = dir.path().join("run").join(crate::METRICS_FILE);
+    let text = fs::read_to_string(&metrics).expect("metrics");
+    fs::write(&metrics, text.lines().take(4).map(|l| format!("{l}\n")).collect::<String>()).expect("cut");
+    assert!(matches!(start(), Err(TrainError::Metrics { n_steps: 4, step: 6, .. })));
+}
+
+#[test]
+fn checkpoints_by_the_clock_lose_no_more_than_what_came_after_them() {
+    let dir = tempfile::tempdir().expect("folder");
+    let tokens = token_set(dir.path(), true);
+    let (config, init) = settings();
+    let config = TrainConfig { checkpoint_every: 0, checkpoint_minutes: 1e-9, ..config };
+    let start = || TrainRun::start_or_resume(&dir.path().join("run"), &tokens, &config, &init).expect("start");
+    let mut run = start();
+    let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        run.run(&AtomicBool::new(false), &mut |report| assert!(report.metric.step < 9, "killed"))
+    }));
+    assert!(killed.is_err());
+    drop(run);
+    assert_eq!(start().step(), 8, "each step begins with a checkpoint of the one before");
+}
+
+#[test]
 fn the_best_step_becomes_the_model_where_it_is_kept() {
     let dir = tempfile::tempdir().expect("folder");
     let tokens = token_set(dir.path(), true);
@@ -298,12 +337,12 @@ fn tasks_are_scored_with_the_weights_of_their_step() {
     let (config, init) = settings();
     let mut run = TrainRun::start_or_resume(&dir.path().join("run"), &tokens, &config, &init).expect("start");
     let mut first = |weights: Weights| Ok(BTreeMap::from([("first".to_owned(), f64::from(weights.data[0]))]));
-    run.run_with(&AtomicBool::new(false), &mut first, &mut |_| {}).expect("run");
+    run.run_with(&AtomicBool::new(false), Some(&mut first), &mut |_| {}).expect("run");
     let scored: Vec<u64> = run.metrics().iter().filter(|m| m.tasks.contains_key("first")).map(|m| m.step).collect();
     assert_eq!(scored, [10, 20, 30]);
     let mut broken = |_: Weights| Err("no model fits".into());
     let mut other = TrainRun::start_or_resume(&dir.path().join("other"), &tokens, &config, &init).expect("start");
-    assert!(matches!(other.run_with(&AtomicBool::new(false), &mut broken, &mut |_| {}), Err(TrainError::Tasks { step: 10, .. })));
+    assert!(matches!(other.run_with(&AtomicBool::new(false), Some(&mut broken), &mut |_| {}), Err(TrainError::Tasks { step: 10, .. })));
     assert_eq!(run.metrics()[29].tasks["first"], f64::from(run.network.params()[0]));
     assert!(run.metrics()[29].validation_bits_per_byte.is_some_and(|bits| bits > 0.0 && bits < 8.0));
 }
@@ -549,7 +588,7 @@ fn over_tcp(run_dir: &Path, tokens: &Path, config: &TrainConfig, init: &Init, st
             let (rank, stop) = (ranks.rank(), AtomicBool::new(false));
             let mut run = TrainRun::start_or_resume_rank(Cpu::new(), Box::new(ranks), run_dir, tokens, config, init).expect("open");
             let mut on_step = |report: &StepReport| stop.store(rank == asks && report.metric.step >= stop_at, Ordering::Relaxed);
-            let outcome = run.run_rank(&stop, &mut no_tasks, &mut on_step).expect("run");
+            let outcome = run.run_rank(&stop, None, &mut on_step).expect("run");
             let expected = if asks < config.ranks { Outcome::Interrupted { step: stop_at } } else { Outcome::Finished };
             assert_eq!(outcome, expected, "rank {rank}");
             (run.network.params().to_vec(), without_speed(run.metrics()))
@@ -597,12 +636,13 @@ fn ranks_that_are_connected_end_with_the_bits_of_ranks_in_one_process_however_of
         let mut run = TrainRun::start_or_resume(&at("mixed"), &tokens, &config, &init).expect("start");
         let stop = AtomicBool::new(false);
         run.run(&stop, &mut |report| stop.store(report.metric.step >= 3, Ordering::Relaxed)).expect("run");
+        drop(run);
         tcp_ranks(n_ranks, |ranks| {
             let (leads, stop) = (ranks.rank() == 0, AtomicBool::new(false));
             let mut run = TrainRun::start_or_resume_rank(Cpu::new(), Box::new(ranks), &at("mixed"), &tokens, &config, &init).expect("open");
             assert_eq!(run.step(), 3);
             let mut on_step = |report: &StepReport| stop.store(leads && report.metric.step >= 7, Ordering::Relaxed);
-            run.run_rank(&stop, &mut no_tasks, &mut on_step).expect("run");
+            run.run_rank(&stop, None, &mut on_step).expect("run");
         });
         assert_eq!(with_stops(&at("mixed"), &TokenFolders::from(&tokens), &config, &init, &[]), local);
     }
@@ -622,7 +662,7 @@ fn a_connected_rank_that_dies_ends_the_others_and_the_last_checkpoint_stays_good
             let mut run = TrainRun::start_or_resume_rank(Cpu::new(), Box::new(ranks), &run_dir, &tokens, &config, &init).expect("open");
             // Whatever happens in a step, its connections are closed as those of a process that is no more.
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
-                run.run_rank(&AtomicBool::new(false), &mut no_tasks, &mut |report| {
+                run.run_rank(&AtomicBool::new(false), None, &mut |report| {
                     assert!(rank != dies || report.metric.step < 6, "this rank dies");
                 })
             }))
@@ -654,7 +694,7 @@ fn connected_ranks_that_have_not_opened_the_same_run_are_refused_all_of_them() {
         let config = TrainConfig { weight_decay: if ranks.rank() == 2 { 0.2 } else { 0.1 }, ..config.clone() };
         let mut run =
             TrainRun::start_or_resume_rank(Cpu::new(), Box::new(ranks), &dir.path().join("run"), &tokens, &config, &init).expect("open");
-        run.run_rank(&AtomicBool::new(false), &mut no_tasks, &mut |_| {}).expect_err("refused")
+        run.run_rank(&AtomicBool::new(false), None, &mut |_| {}).expect_err("refused")
     });
     assert!(ends.iter().all(|e| matches!(e, TrainError::RanksDiffer { what } if what.contains("settings"))), "{ends:?}");
     let ends = tcp_ranks(2, |ranks| {

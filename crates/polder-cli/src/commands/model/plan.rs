@@ -10,7 +10,9 @@ use polder_base::{Reference, units};
 use polder_lake::{Lake, Snapshot};
 use polder_shard::TokenSet;
 use polder_tokenizer::Tokenizer;
-use polder_train::{Aim, Bound, Candidate, Choice, EPOCHS_MAX, Means, MemoryLayout, TOKENS_PER_PARAM_BEST, TrainConfig, choose};
+use polder_train::{
+    Aim, Bound, Candidate, Choice, EPOCHS_MAX, Means, MemoryLayout, TOKENS_PER_PARAM_BEST, TrainConfig, choose, mask_token,
+};
 use serde_json::json;
 
 use crate::commands::tokens::names;
@@ -87,6 +89,8 @@ struct Tokens {
     set: Option<String>,
     /// The tokenizer that makes them, where there is one.
     tokenizer: Option<String>,
+    /// That tokenizer has a token that hides others.
+    has_mask: bool,
     sentence: String,
 }
 
@@ -102,8 +106,7 @@ pub fn run(world: &mut World, args: &Args) -> anyhow::Result<()> {
     for layout in MemoryLayout::ALL {
         all.extend(measured(&sizes, layout, &settings, &means)?);
     }
-    let fastest = fastest(&all);
-    let choice = choose(&fastest, Aim::Near(TOKENS_PER_PARAM_BEST), &settings, &means).ok_or_else(nothing_fits)?;
+    let choice = choose(&all, Aim::Near(TOKENS_PER_PARAM_BEST), &settings, &means).ok_or_else(nothing_fits)?;
     let chosen = choice.candidate;
     let mut sentences = vec![args.what_for.sentence().to_owned(), tokens.sentence.clone()];
     sentences.extend(why(&choice, &means, &all, args.hours));
@@ -118,26 +121,13 @@ pub fn run(world: &mut World, args: &Args) -> anyhow::Result<()> {
         });
         return output::object("polder.model_plan", &object);
     }
-    output::data(&table(&all, &fastest, chosen))?;
+    output::data(&table(&all, chosen))?;
     output::note(&format!("\n{}\n\nnext:\n  {}", sentences.join("\n"), next.join("\n  ")));
     Ok(())
 }
 
-/// Of each size the layout in which it makes the most steps; of equal ones the first.
-fn fastest(all: &[Candidate]) -> Vec<Candidate> {
-    let mut found: Vec<Candidate> = Vec::new();
-    for c in all {
-        match found.iter_mut().find(|f| f.name == c.name) {
-            Some(f) if c.is_measured && c.seconds_per_step < f.seconds_per_step => *f = c.clone(),
-            Some(_) => {}
-            None => found.push(c.clone()),
-        }
-    }
-    found
-}
-
-/// A row a size: what it takes in each layout, and what it would see in the fastest.
-fn table(all: &[Candidate], fastest: &[Candidate], chosen: &Candidate) -> String {
+/// A row a size: what it takes in each layout, and what it would see in the chosen one.
+fn table(all: &[Candidate], chosen: &Candidate) -> String {
     let of = |name: &str, layout: MemoryLayout| all.iter().find(|c| c.name == name && c.layout == layout.name);
     let mut headings = vec!["  size".to_owned(), "parameters".to_owned()];
     headings.extend(MemoryLayout::ALL.map(|l| format!("memory in {}", l.name)));
@@ -152,7 +142,7 @@ fn table(all: &[Candidate], fastest: &[Candidate], chosen: &Candidate) -> String
         cells.extend([units::count(c.steps), format!("{:.2}", c.tokens_per_param), format!("{:.2}", c.epochs)]);
         cells
     };
-    let cells: Vec<Vec<String>> = fastest.iter().map(row).collect();
+    let cells: Vec<Vec<String>> = all.iter().filter(|c| c.layout == chosen.layout).map(row).collect();
     let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
     output::table(&headings, &cells, &(1..headings.len()).collect::<Vec<_>>())
 }
@@ -197,11 +187,13 @@ fn why(choice: &Choice<'_>, means: &Means, all: &[Candidate], hours: f64) -> Vec
 fn next(args: &Args, tokens: &Tokens, chosen: &Candidate) -> Vec<String> {
     let pile = args.pile.split('@').next().and_then(|p| p.split_once('.')).map_or("base", |(_, name)| name);
     let mut commands = Vec::new();
-    let set = tokens.set.as_deref().unwrap_or(pile);
-    if tokens.set.is_none() {
-        let tokenizer = tokens.tokenizer.as_deref().unwrap_or(pile);
-        if tokens.tokenizer.is_none() {
-            // An encoder needs a token that hides others.
+    // An encoder needs a token that hides others; what was made without one does not serve it.
+    let serves = args.what_for == Use::Chatbot || tokens.has_mask;
+    let name = if serves || tokens.tokenizer.is_none() { pile.to_owned() } else { format!("{pile}-masked") };
+    let set = tokens.set.as_deref().filter(|_| serves).unwrap_or(&name);
+    if tokens.set.is_none() || !serves {
+        let tokenizer = tokens.tokenizer.as_deref().filter(|_| serves).unwrap_or(&name);
+        if tokens.tokenizer.is_none() || !serves {
             let special = if args.what_for == Use::Chatbot { "" } else { " --special '[MASK]'" };
             commands.push(format!("polder tokenizer train {tokenizer} --from {} --vocab {}{special}", args.pile, tokens.vocab_size));
         }
@@ -231,7 +223,7 @@ fn tokens(world: &mut World, args: &Args) -> anyhow::Result<Tokens> {
             let hint = format!("Build it from there: polder tokens build {} --from {} --tokenizer NAME.", name_of(&reference), args.pile);
             return Err(failure::usage(format!("{reference} was not built from {}", args.pile), hint));
         }
-        return Ok(counted(&set, &args.pile));
+        return counted(world, &set, &args.pile);
     }
     if args.vocab.is_none() {
         let sets = names(world).into_iter().filter_map(|name| TokenSet::open(&world.layout().kind("tokens").join(name)).ok());
@@ -239,7 +231,7 @@ fn tokens(world: &mut World, args: &Args) -> anyhow::Result<Tokens> {
             is_of(set, &snapshot) && tokenizer.as_ref().is_none_or(|t| set.manifest().inputs.iter().any(|i| i.reference == *t))
         };
         if let Some(set) = sets.filter(wanted).max_by_key(n_train) {
-            return Ok(counted(&set, &args.pile));
+            return counted(world, &set, &args.pile);
         }
     }
     let bytes = text_bytes(world, &lake, &args.pile)?;
@@ -254,7 +246,7 @@ fn tokens(world: &mut World, args: &Args) -> anyhow::Result<Tokens> {
                 units::count(n_tokens),
                 units::bytes(bytes),
             );
-            Ok(Tokens { n_tokens, vocab_size, bos_id: Some(0), eos_id: Some(0), set: None, tokenizer: None, sentence })
+            Ok(Tokens { n_tokens, vocab_size, bos_id: Some(0), eos_id: Some(0), set: None, tokenizer: None, has_mask: false, sentence })
         }
     }
 }
@@ -269,18 +261,21 @@ fn is_of(set: &TokenSet, snapshot: &Snapshot) -> bool {
     set.manifest().inputs.iter().any(|i| of_table(&i.reference) && i.digest == snapshot.files_digest)
 }
 
-fn counted(set: &TokenSet, pile: &str) -> Tokens {
+fn counted(world: &World, set: &TokenSet, pile: &str) -> anyhow::Result<Tokens> {
     let (details, reference) = (set.details(), &set.manifest().reference);
     let is_tokenizer = |r: &&Reference| matches!(r, Reference::Artefact { kind, .. } if kind == "tokenizers");
-    Tokens {
+    let tokenizer = set.manifest().inputs.iter().map(|i| &i.reference).find(is_tokenizer);
+    let opened = tokenizer.map(|t| Tokenizer::open(&stages::folder(world, t)?.join("tokenizer.json")).or_advise()).transpose()?;
+    Ok(Tokens {
         n_tokens: n_train(set),
         vocab_size: details.vocab_size,
         bos_id: details.bos_id.or(details.eos_id),
         eos_id: details.eos_id,
         set: Some(name_of(reference)),
-        tokenizer: set.manifest().inputs.iter().map(|i| &i.reference).find(is_tokenizer).map(name_of),
+        tokenizer: tokenizer.map(name_of),
+        has_mask: opened.is_some_and(|t| mask_token(&t).is_some()),
         sentence: format!("{pile} holds {} training tokens, counted in {reference}.", units::count(n_train(set))),
-    }
+    })
 }
 
 fn estimated(world: &World, lake: &Lake, args: &Args, pile: &Reference, reference: &Reference, bytes: u64) -> anyhow::Result<Tokens> {
@@ -302,8 +297,8 @@ fn estimated(world: &World, lake: &Lake, args: &Args, pile: &Reference, referenc
         units::bytes(tally.bytes),
     );
     let end = tokenizer.end_id();
-    let vocab_size = tokenizer.vocab_size();
-    Ok(Tokens { n_tokens, vocab_size, bos_id: end, eos_id: end, set: None, tokenizer: Some(name_of(reference)), sentence })
+    let (vocab_size, has_mask) = (tokenizer.vocab_size(), mask_token(&tokenizer).is_some());
+    Ok(Tokens { n_tokens, vocab_size, bos_id: end, eos_id: end, set: None, tokenizer: Some(name_of(reference)), has_mask, sentence })
 }
 
 /// Bytes of the pile's training text: of the split `train` where it has splits.

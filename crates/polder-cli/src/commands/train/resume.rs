@@ -25,12 +25,7 @@ pub fn run(world: &mut World, run: &str, name: &str, tasks: Vec<String>) -> anyh
         Some(model) => Beginning::Model(model.reference),
         None => Beginning::Shape(Box::new(config.model)),
     };
-    let request = TrainRequest { name: name.to_owned(), tokens, begins, config: config.train, tasks };
-    if stages::train::run_id(world, &request, &sets)? != run {
-        return Err(usage(
-            format!("`{run}` was started by another version of polder"),
-            format!("Start a new run: polder train start {name} --tokens NAME."),
-        ));
-    }
+    // The run's own settings are compared with these where it is opened, so those of earlier versions go on too.
+    let request = TrainRequest { name: name.to_owned(), tokens, begins, config: config.train, tasks, run: Some(run.to_owned()) };
     finish(world, &request)
 }

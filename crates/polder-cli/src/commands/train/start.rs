@@ -70,7 +70,7 @@ pub fn run(world: &mut World, args: Args) -> anyhow::Result<()> {
             (Beginning::Shape(Box::new(plan.model)), plan.chosen, plan.train)
         }
     };
-    let request = TrainRequest { name: args.name, tokens, begins, config, tasks: args.tasks };
+    let request = TrainRequest { name: args.name, tokens, begins, config, tasks: args.tasks, run: None };
     output::note(&format!("run {} · {what} · {} steps", stages::train::run_id(world, &request, &sets)?, request.config.steps));
     finish(world, &request)
 }

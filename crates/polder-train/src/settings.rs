@@ -19,7 +19,7 @@ impl TrainConfig {
         if !is_named("micro_batch_size") && config.ranks > 0 {
             config.micro_batch_size = config.micro_batch_size.min(config.batch_size / config.ranks);
         }
-        if !is_named("min_lr") {
+        if is_named("lr") && !is_named("min_lr") {
             config.min_lr = config.lr / 10.0;
         }
         if config.schedule == Schedule::Wsd && !is_named("decay_steps") {

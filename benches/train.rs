@@ -15,8 +15,7 @@ use polder_model::{Batch, ModelConfig, ModelError, Network, NetworkOptions, Weig
 
 /// A model: (name, C, F, L, H, V, steps in a timed run). The shapes are also measured with PyTorch.
 type Size = (&'static str, usize, usize, usize, usize, usize, usize);
-const SIZES: [Size; 3] =
-    [("1m", 128, 352, 4, 4, 4096, 8), ("10m", 320, 864, 6, 5, 8192, 4), ("30m", 512, 1376, 8, 8, 16_384, 2)];
+const SIZES: [Size; 3] = [("1m", 128, 352, 4, 4, 4096, 8), ("10m", 320, 864, 6, 5, 8192, 4), ("30m", 512, 1376, 8, 8, 16_384, 2)];
 const TYPES: [(&str, Dtype); 2] = [("f32", Dtype::F32), ("bf16", Dtype::Bf16)];
 /// Sequences a batch, and tokens a sequence.
 const BATCH: usize = 8;

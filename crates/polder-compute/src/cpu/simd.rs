@@ -2,10 +2,65 @@
 //!
 //! Bodies use no fused multiply-add and sum in fixed lanes, so every instruction set gives the same bits.
 
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use crate::number::Number;
 
 /// Numbers that a loop handles at once; sums keep that many partial sums.
 pub const LANES: usize = 16;
+
+/// How much of the processor is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Level {
+    /// What every processor of its kind has.
+    Plain = 1,
+    /// Vectors of 256 bits.
+    Avx2 = 2,
+    /// Vectors of 512 bits.
+    Avx512 = 3,
+}
+
+impl Level {
+    /// What this processor has, or less where `POLDER_SIMD` says so (`avx2`, `plain`): looked up once.
+    #[inline]
+    pub fn here() -> Self {
+        static HERE: AtomicU8 = AtomicU8::new(0);
+        match HERE.load(Ordering::Relaxed) {
+            3 => Self::Avx512,
+            2 => Self::Avx2,
+            1 => Self::Plain,
+            _ => {
+                let level = Self::detect(std::env::var("POLDER_SIMD").ok().as_deref());
+                HERE.store(level as u8, Ordering::Relaxed);
+                level
+            }
+        }
+    }
+
+    fn detect(most: Option<&str>) -> Self {
+        let most = match most {
+            Some("plain") => Self::Plain,
+            Some("avx2") => Self::Avx2,
+            _ => Self::Avx512,
+        };
+        let found = Self::Plain;
+        #[cfg(target_arch = "x86_64")]
+        let found = {
+            // The three further ones came with every processor that has the first, but for two server models.
+            let wide = std::arch::is_x86_feature_detected!("avx512f")
+                && std::arch::is_x86_feature_detected!("avx512bw")
+                && std::arch::is_x86_feature_detected!("avx512dq")
+                && std::arch::is_x86_feature_detected!("avx512vl");
+            match (wide, std::arch::is_x86_feature_detected!("avx2")) {
+                (true, _) => Self::Avx512,
+                (false, true) => Self::Avx2,
+                (false, false) => found,
+            }
+        };
+        found.min(most)
+    }
+}
 
 /// Defines a function whose body is compiled for AVX-512, AVX2 and the baseline, with the choice made at run time.
 macro_rules! multiversion {
@@ -23,18 +78,12 @@ macro_rules! multiversion {
                 #[target_feature(enable = "avx2")]
                 #[allow(clippy::too_many_arguments)]
                 fn avx2 $(<$($type: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
-                // The three further ones came with every processor that has the first, but for two server models.
-                if std::arch::is_x86_feature_detected!("avx512f")
-                    && std::arch::is_x86_feature_detected!("avx512bw")
-                    && std::arch::is_x86_feature_detected!("avx512dq")
-                    && std::arch::is_x86_feature_detected!("avx512vl")
-                {
-                    // SAFETY: the CPU has just been found to have AVX-512.
-                    return unsafe { avx512($($arg),*) };
-                }
-                if std::arch::is_x86_feature_detected!("avx2") {
-                    // SAFETY: the CPU has just been found to have AVX2.
-                    return unsafe { avx2($($arg),*) };
+                match $crate::cpu::simd::Level::here() {
+                    // SAFETY: the CPU was found to have AVX-512.
+                    $crate::cpu::simd::Level::Avx512 => return unsafe { avx512($($arg),*) },
+                    // SAFETY: the CPU was found to have AVX2.
+                    $crate::cpu::simd::Level::Avx2 => return unsafe { avx2($($arg),*) },
+                    $crate::cpu::simd::Level::Plain => {}
                 }
             }
             body($($arg),*)

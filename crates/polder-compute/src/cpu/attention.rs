@@ -16,7 +16,7 @@ use crate::Attention;
 use crate::number::Number;
 
 /// Query rows of a block: a few panels.
-const QUERIES: usize = 4 * ROWS;
+const QUERIES: usize = 8 * ROWS;
 /// Keys of a block, at most.
 const KEYS: usize = 16 * COLUMNS;
 /// Numbers of a block of scores. Rows lie apart by an odd count of cache lines, so that they do not crowd in one place.
@@ -186,13 +186,16 @@ multiversion! {
     /// One row of a block: scores become e^(score − max) where they are seen and 0 elsewhere. Returns the new maximum and
     /// the sum.
     fn weigh(scores: &mut [f32], seen_from: usize, seen_to: usize, max: f32) -> (f32, f32) {
-        let (before, rest) = scores.split_at_mut(seen_from);
-        let (seen, behind) = rest.split_at_mut(seen_to - seen_from);
-        before.fill(0.0);
-        behind.fill(0.0);
+        scores[..seen_from].fill(0.0);
+        // Whole vectors only, filled up with what weighs nothing.
+        let end = seen_from + (seen_to - seen_from).next_multiple_of(LANES);
+        scores[seen_to..end].fill(f32::NEG_INFINITY);
+        let seen = &mut scores[seen_from..end];
         let new = max_over(seen, |x| x);
         let new = if new > max { new } else { max };
-        (new, exp_sum(seen, new))
+        let sum = exp_sum(seen, new);
+        scores[seen_to..].fill(0.0);
+        (new, sum)
     }
 }
 
@@ -221,19 +224,15 @@ multiversion! {
 multiversion! {
     /// One row of a block: scores become probabilities, and their gradients those of the scores before they were scaled.
     fn slopes(scores: &mut [f32], dprob: &mut [f32], from: usize, to: usize, lse: f32, dot: f32, scale: f32) {
-        let whole = scores[from..to].as_chunks_mut::<LANES>().0.iter_mut().zip(dprob[from..to].as_chunks_mut::<LANES>().0);
-        for (s, d) in whole {
+        // Whole vectors only; what is computed beyond the end becomes 0 below.
+        let end = from + (to - from).next_multiple_of(LANES);
+        let (s, d) = (scores[from..end].as_chunks_mut::<LANES>().0, dprob[from..end].as_chunks_mut::<LANES>().0);
+        for (s, d) in s.iter_mut().zip(d) {
             for i in 0..LANES {
                 let p = exp(s[i] - lse);
                 d[i] = p * (d[i] - dot) * scale;
                 s[i] = p;
             }
-        }
-        let rest = from + (to - from) / LANES * LANES;
-        for (s, d) in scores[rest..to].iter_mut().zip(&mut dprob[rest..to]) {
-            let p = exp(*s - lse);
-            *d = p * (*d - dot) * scale;
-            *s = p;
         }
         scores[..from].fill(0.0);
         dprob[..from].fill(0.0);

@@ -21,8 +21,8 @@ const STEPS: usize = 512;
 const STRIPE: usize = 16;
 /// Panels of the right matrix a task, at most.
 const GROUP: usize = 8;
-/// Tasks that a product is cut into where it is large enough.
-const TASKS: usize = 16;
+/// Tasks that a product is cut into where it is large enough: threads end together.
+const TASKS: usize = 64;
 
 /// `out (m, n) = a · b [+ bias]`, or `+=`; on the threads of the current rayon pool.
 ///

@@ -186,16 +186,25 @@ pub fn sum_over<A: Number, B: Number>(a: &[A], b: &[B], f: impl Fn(f32, f32) -> 
 /// The largest f(a), in fixed lanes.
 #[inline(always)]
 pub fn max_over<A: Number>(a: &[A], f: impl Fn(f32) -> f32) -> f32 {
+    let larger = |x: f32, y: f32| if x > y { x } else { y };
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let (whole, rest) = a.as_chunks::<LANES>();
     for x in whole {
         for i in 0..LANES {
-            let x = f(x[i].get());
-            lanes[i] = if x > lanes[i] { x } else { lanes[i] };
+            lanes[i] = larger(f(x[i].get()), lanes[i]);
         }
     }
-    let rest = rest.iter().map(|x| f(x.get()));
-    rest.chain(lanes).fold(f32::NEG_INFINITY, |m, x| if x > m { x } else { m })
+    for (i, x) in rest.iter().enumerate() {
+        lanes[i] = larger(f(x.get()), lanes[i]);
+    }
+    let mut n = LANES;
+    while n > 1 {
+        n /= 2;
+        for i in 0..n {
+            lanes[i] = larger(lanes[i], lanes[i + n]);
+        }
+    }
+    lanes[0]
 }
 
 /// Replaces each number by e^(x − shift) and returns their sum.

@@ -6,7 +6,7 @@
 use super::panel::{COLUMNS, ROWS};
 use super::simd::Level;
 use crate::Dtype;
-use crate::number::{Bf16, Number};
+use crate::number::Number;
 
 /// The sums of a tile.
 pub type Sums = [f32; ROWS * COLUMNS];
@@ -209,7 +209,7 @@ fn portable(sums: &mut Sums, a: &[u32], b: &[u32], steps: usize) {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Bf16, COLUMNS, Dtype, Left, Number, ROWS, Sums, To};
+    use super::{COLUMNS, Dtype, Left, Number, ROWS, Sums, To};
 
     /// Defines a kernel over all numbers of rows, each with its own registers.
     macro_rules! by_rows {
@@ -358,7 +358,7 @@ mod x86 {
         }
     }
 
-    /// Rounds as [`Bf16::of`] does.
+    /// Rounds as [`Bf16::of`](crate::Bf16) does.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     fn rounded(x: __m512) -> __m256i {
         let bits = _mm512_castps_si512(x);
@@ -368,8 +368,6 @@ mod x86 {
         let is_nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(x, x);
         _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(_mm512_mask_mov_epi32(up, is_nan, quiet)))
     }
-
-    const _: () = assert!(size_of::<Bf16>() == 2);
 
     /// Six rows and sixteen columns at a time, of a packed panel.
     ///
@@ -400,6 +398,100 @@ mod x86 {
                     unsafe { _mm256_storeu_ps(sums.as_mut_ptr().add((r + i) * COLUMNS + c + 8 * half), *part) };
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::number::Bf16;
+
+    /// Every way in which this machine multiplies f32.
+    fn isas() -> Vec<Isa> {
+        let mut isas = vec![Isa::Portable];
+        #[cfg(target_arch = "x86_64")]
+        {
+            let has_avx2 = std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma");
+            isas.extend(has_avx2.then_some(Isa::Avx2));
+            isas.extend((Level::here() == Level::Avx512).then_some(Isa::Avx512));
+        }
+        isas
+    }
+
+    fn numbers(n: usize, seed: usize) -> Vec<f32> {
+        (0..n).map(|i| ((i * 7919 + seed) % 1009) as f32 / 1009.0 - 0.5).collect()
+    }
+
+    fn bits(x: &[f32]) -> Vec<u32> {
+        x.iter().map(|x| x.to_bits()).collect()
+    }
+
+    /// A tile inside a larger matrix of sevens, by every instruction set, against sums in f64.
+    fn check<O: Number>(steps: usize, rows: usize, columns: usize, tolerance: f64) {
+        const STRIDE: usize = 37;
+        let (a, b, before, bias) = (numbers(steps * ROWS, 1), numbers(steps * COLUMNS, 5), numbers(ROWS * COLUMNS, 3), numbers(columns, 8));
+        let (a_bits, b_bits) = (bits(&a), bits(&b));
+        let before: &Sums = before.as_slice().try_into().expect("a tile");
+        for (isa, full) in isas().into_iter().flat_map(|isa| [(isa, false), (isa, true)]) {
+            let mut out = vec![O::of(7.0); ROWS * STRIDE];
+            let to = To {
+                start: out.as_mut_ptr(),
+                stride: STRIDE,
+                rows,
+                columns,
+                factor: 0.5,
+                bias: if full { &bias } else { &[] },
+                add: full,
+                before: full.then_some(before),
+            };
+            // SAFETY: `out` holds twelve rows of 37.
+            unsafe { tile(to, Left::packed(&a_bits), &b_bits, steps, Kind::F32(isa)) };
+            for (i, ours) in out.iter().enumerate() {
+                let (r, c) = (i / STRIDE, i % STRIDE);
+                let mut exact = 7.0;
+                if r < rows && c < columns {
+                    let terms = (0..steps).map(|s| f64::from(a[s * ROWS + r]) * f64::from(b[s * COLUMNS + c]));
+                    exact = 0.5 * terms.sum::<f64>();
+                    if full {
+                        exact += 0.5 * f64::from(before[r * COLUMNS + c]) + f64::from(bias[c]) + 7.0;
+                    }
+                }
+                let ours = f64::from(ours.get());
+                assert!((ours - exact).abs() < tolerance, "{isa:?} {:?} {steps} {rows} {columns} {r} {c}: {ours} {exact}", O::DTYPE);
+            }
+        }
+    }
+
+    #[test]
+    fn all_instruction_sets_here_give_the_same_sums_up_to_rounding_and_touch_nothing_else() {
+        for steps in [0, 1, 7, 300] {
+            for (rows, columns) in (1..=ROWS).map(|rows| (rows, COLUMNS)).chain((1..COLUMNS).map(|columns| (5, columns))) {
+                check::<f32>(steps, rows, columns, 2e-5);
+                check::<Bf16>(steps, rows, columns, 3e-2);
+            }
+        }
+    }
+
+    #[test]
+    fn rows_where_they_stand_give_the_bits_of_packed_ones() {
+        let kind = Kind::of(Dtype::F32);
+        let (steps, stride) = (40, 51);
+        let (a, b) = (numbers(ROWS * stride, 2), bits(&numbers(steps * COLUMNS, 5)));
+        let Some(standing) = Left::rows(&a, stride, steps, kind) else {
+            assert_ne!(kind, Kind::F32(Isa::Avx512), "rows that can be read are read");
+            return;
+        };
+        let packed: Vec<u32> = (0..steps * ROWS).map(|i| a[i % ROWS * stride + i / ROWS].to_bits()).collect();
+        for rows in 1..=ROWS {
+            let mut sums = [[0f32; ROWS * COLUMNS]; 2];
+            for (sums, left) in sums.iter_mut().zip([standing, Left::packed(&packed)]) {
+                let start = sums.as_mut_ptr();
+                let to = To { start, stride: COLUMNS, rows, columns: COLUMNS, factor: 1.0, bias: &[], add: false, before: None };
+                // SAFETY: `sums` is a whole tile.
+                unsafe { tile(to, left, &b, steps, kind) };
+            }
+            assert_eq!(bits(&sums[0]), bits(&sums[1]), "{rows} rows");
         }
     }
 }

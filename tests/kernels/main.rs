@@ -142,6 +142,20 @@ pub fn check_slopes(
 }
 
 #[test]
+fn every_operation_agrees_with_the_reference_also_where_the_processor_has_less() {
+    const SWITCH: &str = "POLDER_SIMD";
+    if std::env::var_os(SWITCH).is_some() {
+        // One of the runs below: the other tests are what it is for.
+        return;
+    }
+    for level in ["avx2", "plain"] {
+        let program = std::env::current_exe().expect("this program");
+        let output = std::process::Command::new(program).env(SWITCH, level).output().expect("a run of the same tests");
+        assert!(output.status.success(), "{SWITCH}={level}:\n{}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+#[test]
 fn every_file_beside_this_one_is_a_module_of_it() {
     let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/kernels");
     let source = std::fs::read_to_string(here.join("main.rs")).expect("this file");

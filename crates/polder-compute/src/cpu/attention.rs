@@ -11,14 +11,17 @@ use rayon::prelude::*;
 use super::panel::{COLUMNS, ROWS, Source, pack, packed_len};
 use super::scratch;
 use super::simd::{LANES, exp, exp_sum, max_over, multiversion, sum_over};
-use super::tile::{Kind, Sums, tile};
+use super::tile::{Kind, Left, To, tile};
 use crate::Attention;
 use crate::number::Number;
 
 /// Query rows of a block: a few panels.
-const QUERIES: usize = 4 * ROWS;
+const QUERIES: usize = 8 * ROWS;
 /// Keys of a block, at most.
 const KEYS: usize = 16 * COLUMNS;
+/// Numbers of a block of scores. Rows lie apart by an odd count of cache lines, so that they do not crowd in one place.
+const SCORES: usize = QUERIES * (KEYS + APART);
+const APART: usize = 16;
 
 /// A pointer that tasks share; each writes only its own elements.
 pub(super) struct Shared<T>(*mut T, usize);
@@ -30,6 +33,15 @@ unsafe impl<T: Send> Sync for Shared<T> {}
 impl<T> Shared<T> {
     pub fn new(x: &mut [T]) -> Self {
         Self(x.as_mut_ptr(), x.len())
+    }
+
+    /// Where an element stands from which on `len` are used.
+    ///
+    /// # Panics
+    /// When they leave the buffer.
+    pub fn place(&self, first: usize, len: usize) -> *mut T {
+        assert!(first + len <= self.1, "a part leaves its buffer");
+        self.0.wrapping_add(first)
     }
 
     /// # Safety
@@ -59,6 +71,18 @@ impl Sight<'_> {
         from..to.max(from)
     }
 
+    /// For each panel of a block's rows, the end of what it sees of a block of keys, counted from that block's first.
+    fn ends(&self, b: usize, rows: &Range<usize>, keys: &Range<usize>) -> [usize; QUERIES / ROWS] {
+        let end = |row: usize| {
+            let seen = self.of(b, row);
+            if seen.is_empty() { 0 } else { seen.end.clamp(keys.start, keys.end) - keys.start }
+        };
+        std::array::from_fn(|i| {
+            let first = rows.start + i * ROWS;
+            (first..rows.end.min(first + ROWS)).map(end).max().unwrap_or(0)
+        })
+    }
+
     /// Blocks of keys that some of the rows see; each begins at a panel's edge.
     fn blocks(&self, b: usize, rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
         let seen = rows.map(|row| self.of(b, row)).filter(|seen| !seen.is_empty());
@@ -73,16 +97,6 @@ fn wide(n: usize) -> usize {
     n.next_multiple_of(COLUMNS)
 }
 
-multiversion! {
-    fn put(out: &mut [f32], sums: &[f32], factor: f32, add: bool) {
-        for (o, s) in out.as_chunks_mut::<LANES>().0.iter_mut().zip(sums.as_chunks::<LANES>().0) {
-            for i in 0..LANES {
-                o[i] = if add { o[i] + s[i] } else { s[i] * factor };
-            }
-        }
-    }
-}
-
 /// Panels of one operand: `steps` of them, of which those from `first` on are multiplied.
 #[derive(Clone, Copy)]
 struct Panels<'a> {
@@ -92,58 +106,96 @@ struct Panels<'a> {
 }
 
 impl<'a> Panels<'a> {
-    fn get<const W: usize>(&self, panel: usize, n: usize) -> &'a [u32] {
-        &self.numbers[(panel * self.steps + self.first) * W..][..n * W]
+    /// A panel of columns, from a step on.
+    fn get(&self, panel: usize, step: usize) -> &'a [u32] {
+        &self.numbers[(panel * self.steps + self.first + step) * COLUMNS..]
     }
 }
 
-/// `out (rows, columns) = factor · a · b`, or `+= a · b`, over `n` steps; `out` has rows of `stride`, whole panels wide.
+/// Rows of the left operand, packed or where they stand.
+#[derive(Clone, Copy)]
+enum Rows<'a> {
+    Packed(Panels<'a>),
+    Standing(Left<'a>),
+}
+
+impl<'a> Rows<'a> {
+    /// Takes rows as they stand where that is possible, and else packs them.
+    fn of<T: Number>(space: &'a mut [u32], source: Source<'a, T>, kind: Kind) -> Self {
+        let standing = if source.terms_together { Left::rows(source.numbers, source.stride, source.terms, kind) } else { None };
+        standing.map_or_else(|| Self::Packed(pack_all::<T, ROWS>(space, source, kind)), Self::Standing)
+    }
+
+    /// Lanes that follow each other, as they stand where that is possible.
+    fn of_lanes<T: Number>(space: &'a mut [u32], source: Source<'a, T>, kind: Kind) -> Self {
+        let standing = Left::lanes(source.numbers, source.stride, kind);
+        standing.map_or_else(|| Self::Packed(pack_all::<T, ROWS>(space, source, kind)), Self::Standing)
+    }
+
+    fn get(&self, panel: usize) -> Left<'a> {
+        match self {
+            Self::Packed(panels) => Left::packed(&panels.numbers[panel * panels.steps * ROWS..][..panels.steps * ROWS]),
+            Self::Standing(rows) => rows.from(panel * ROWS, 0),
+        }
+    }
+}
+
+/// What of a product is wanted for a panel of rows: columns from the first on, and steps.
+struct Wanted {
+    columns: usize,
+    steps: Range<usize>,
+}
+
+/// `out (rows, columns) = factor · a · b`, or `+= a · b`; `out` has rows of `stride`, whole panels wide.
 #[allow(clippy::too_many_arguments)]
 fn product(
     out: &mut [f32],
     stride: usize,
-    (rows, columns): (usize, usize),
-    a: Panels,
+    rows: usize,
+    a: Rows,
     b: Panels,
-    n: usize,
+    wanted: impl Fn(usize) -> Wanted,
     factor: f32,
     add: bool,
     kind: Kind,
 ) {
-    let mut sums: Sums = [0.0; ROWS * COLUMNS];
-    for j in 0..columns.div_ceil(COLUMNS) {
-        let b = b.get::<COLUMNS>(j, n);
-        for i in 0..rows.div_ceil(ROWS) {
-            let rows = ROWS.min(rows - i * ROWS);
-            tile(&mut sums, a.get::<ROWS>(i, n), b, rows, kind);
-            for (r, sums) in sums.chunks_exact(COLUMNS).enumerate().take(rows) {
-                put(&mut out[(i * ROWS + r) * stride + j * COLUMNS..][..COLUMNS], sums, factor, add);
-            }
+    for i in 0..rows.div_ceil(ROWS) {
+        let n = ROWS.min(rows - i * ROWS);
+        let Wanted { columns, steps } = wanted(i);
+        if add && steps.is_empty() {
+            continue;
+        }
+        let a = a.get(i).from(0, steps.start);
+        for j in 0..columns.div_ceil(COLUMNS) {
+            let out = &mut out[i * ROWS * stride + j * COLUMNS..][..(n - 1) * stride + COLUMNS];
+            let to = To { start: out.as_mut_ptr(), stride, rows: n, columns: COLUMNS, factor, bias: &[], add, before: None };
+            // SAFETY: `out` holds the tile's rows.
+            unsafe { tile(to, a, b.get(j, steps.start), steps.len(), kind) }
         }
     }
 }
 
 /// Packs a matrix whole.
 fn pack_all<'a, T: Number, const W: usize>(space: &'a mut [u32], source: Source<T>, kind: Kind) -> Panels<'a> {
-    let steps = kind.steps(source.terms);
-    let len = packed_len::<W>(source.lanes, source.terms, kind);
-    for (i, out) in space[..len].chunks_exact_mut(W * steps).enumerate() {
-        pack::<T, W>(out, source, i, kind);
-    }
-    Panels { numbers: &space[..len], steps, first: 0 }
+    let space = &mut space[..packed_len::<W>(source.lanes, source.terms, kind)];
+    pack::<T, W>(space, source, 0, kind);
+    Panels { numbers: space, steps: kind.steps(source.terms), first: 0 }
 }
 
 multiversion! {
     /// One row of a block: scores become e^(score − max) where they are seen and 0 elsewhere. Returns the new maximum and
     /// the sum.
     fn weigh(scores: &mut [f32], seen_from: usize, seen_to: usize, max: f32) -> (f32, f32) {
-        let (before, rest) = scores.split_at_mut(seen_from);
-        let (seen, behind) = rest.split_at_mut(seen_to - seen_from);
-        before.fill(0.0);
-        behind.fill(0.0);
+        scores[..seen_from].fill(0.0);
+        // Whole vectors only, filled up with what weighs nothing.
+        let end = seen_from + (seen_to - seen_from).next_multiple_of(LANES);
+        scores[seen_to..end].fill(f32::NEG_INFINITY);
+        let seen = &mut scores[seen_from..end];
         let new = max_over(seen, |x| x);
         let new = if new > max { new } else { max };
-        (new, exp_sum(seen, new))
+        let sum = exp_sum(seen, new);
+        scores[seen_to..].fill(0.0);
+        (new, sum)
     }
 }
 
@@ -172,19 +224,15 @@ multiversion! {
 multiversion! {
     /// One row of a block: scores become probabilities, and their gradients those of the scores before they were scaled.
     fn slopes(scores: &mut [f32], dprob: &mut [f32], from: usize, to: usize, lse: f32, dot: f32, scale: f32) {
-        let whole = scores[from..to].as_chunks_mut::<LANES>().0.iter_mut().zip(dprob[from..to].as_chunks_mut::<LANES>().0);
-        for (s, d) in whole {
+        // Whole vectors only; what is computed beyond the end becomes 0 below.
+        let end = from + (to - from).next_multiple_of(LANES);
+        let (s, d) = (scores[from..end].as_chunks_mut::<LANES>().0, dprob[from..end].as_chunks_mut::<LANES>().0);
+        for (s, d) in s.iter_mut().zip(d) {
             for i in 0..LANES {
                 let p = exp(s[i] - lse);
                 d[i] = p * (d[i] - dot) * scale;
                 s[i] = p;
             }
-        }
-        let rest = from + (to - from) / LANES * LANES;
-        for (s, d) in scores[rest..to].iter_mut().zip(&mut dprob[rest..to]) {
-            let p = exp(*s - lse);
-            *d = p * (*d - dot) * scale;
-            *s = p;
         }
         scores[..from].fill(0.0);
         dprob[..from].fill(0.0);
@@ -267,20 +315,21 @@ fn forward_block<T: Number>(
     let (n, width) = (place.len(), wide(head));
     let n_queries = packed_len::<ROWS>(QUERIES, head, kind);
     let n_probs = packed_len::<ROWS>(QUERIES, KEYS, kind);
-    let n_block = QUERIES * KEYS;
     scratch::with::<u32, _>(n_queries + n_probs, |packed| {
         let (queries, probs) = packed.split_at_mut(n_queries);
-        let queries = pack_all::<T, ROWS>(queries, heads_source(rows, &sight.shape, h, true, place.clone()), kind);
-        scratch::with::<T, _>(stored_len::<T>(n_block), |rounded| {
-            scratch::with::<f32, _>(n_block + QUERIES * width, |space| {
-                let (scores, mixed) = space.split_at_mut(n_block);
+        let queries = Rows::of(queries, heads_source(rows, &sight.shape, h, true, place.clone()), kind);
+        scratch::with::<T, _>(stored_len::<T>(SCORES), |rounded| {
+            scratch::with::<f32, _>(SCORES + QUERIES * width, |space| {
+                let (scores, mixed) = space.split_at_mut(SCORES);
                 let (mut maxima, mut sums) = ([f32::NEG_INFINITY; QUERIES], [0f32; QUERIES]);
                 mixed.fill(0.0);
                 for block in sight.blocks(b, place.clone()) {
-                    let stride = wide(block.len());
+                    let stride = wide(block.len()) + APART;
                     let b_keys = Panels { numbers: &keys.numbers[block.start * keys.steps..], ..keys };
                     let factor = sight.shape.scale() as f32;
-                    product(scores, stride, (n, block.len()), queries, b_keys, kind.steps(head), factor, false, kind);
+                    let ends = sight.ends(b, &place, &block);
+                    let wanted = |i: usize| Wanted { columns: ends[i], steps: 0..keys.steps };
+                    product(scores, stride, n, queries, b_keys, wanted, factor, false, kind);
                     for r in 0..n {
                         let seen = sight.of(b, place.start + r);
                         let from = seen.start.clamp(block.start, block.end) - block.start;
@@ -299,10 +348,10 @@ fn forward_block<T: Number>(
                         (maxima[r], sums[r]) = (max, sums[r] + sum);
                     }
                     let probabilities: &[T] = stored(&mut scores[..n * stride], rounded);
-                    let source = strided(probabilities, stride, 0, block.len(), true, 0..n);
-                    let a = pack_all::<T, ROWS>(probs, source, kind);
+                    let source = strided(probabilities, stride, 0, block.len().next_multiple_of(2), true, 0..n);
                     let b = Panels { first: block.start / kind.terms(), ..values };
-                    product(mixed, width, (n, head), a, b, a.steps, 1.0, true, kind);
+                    let wanted = |i: usize| Wanted { columns: head, steps: 0..kind.steps(ends[i]) };
+                    product(mixed, width, n, Rows::of(probs, source, kind), b, wanted, 1.0, true, kind);
                 }
                 for r in 0..n {
                     let row = place.start + r;
@@ -400,30 +449,31 @@ fn backward_block<T: Number>(dqkv: &Shared<T>, dk: &mut [f32], dv: &mut [f32], s
     let (n, width, out_row, factor) = (place.len(), wide(head), n_heads * head, shape.scale() as f32);
     let (n_left, n_right) = (packed_len::<ROWS>(QUERIES, head, kind), packed_len::<COLUMNS>(head, QUERIES, kind));
     let n_slopes = packed_len::<ROWS>(QUERIES, KEYS, kind).max(packed_len::<ROWS>(KEYS, QUERIES, kind));
-    let n_block = QUERIES * KEYS;
     scratch::with::<u32, _>(2 * n_left + 2 * n_right + n_slopes, |packed| {
         let (queries, packed) = packed.split_at_mut(n_left);
         let (douts, packed) = packed.split_at_mut(n_left);
         let (query_terms, packed) = packed.split_at_mut(n_right);
         let (dout_terms, slopes_space) = packed.split_at_mut(n_right);
         let of_dout = |lanes| strided(s.dout, out_row, h * head, head, lanes, place.clone());
-        let queries = pack_all::<T, ROWS>(queries, heads_source(s.rows, &shape, h, true, place.clone()), kind);
-        let douts = pack_all::<T, ROWS>(douts, of_dout(true), kind);
+        let queries = Rows::of(queries, heads_source(s.rows, &shape, h, true, place.clone()), kind);
+        let douts = Rows::of(douts, of_dout(true), kind);
         let query_terms = pack_all::<T, COLUMNS>(query_terms, heads_source(s.rows, &shape, h, false, place.clone()), kind);
         let dout_terms = pack_all::<T, COLUMNS>(dout_terms, of_dout(false), kind);
-        scratch::with::<T, _>(2 * stored_len::<T>(n_block), |rounded| {
+        scratch::with::<T, _>(2 * stored_len::<T>(SCORES), |rounded| {
             let (rounded_p, rounded_ds) = rounded.split_at_mut(rounded.len() / 2);
-            scratch::with::<f32, _>(2 * n_block + QUERIES * width, |space| {
-                let (scores, space) = space.split_at_mut(n_block);
-                let (dprobs, dq) = space.split_at_mut(n_block);
+            scratch::with::<f32, _>(2 * SCORES + QUERIES * width, |space| {
+                let (scores, space) = space.split_at_mut(SCORES);
+                let (dprobs, dq) = space.split_at_mut(SCORES);
                 dq.fill(0.0);
                 for block in s.sight.blocks(s.b, place.clone()) {
-                    let (m, stride) = (block.len(), wide(block.len()));
+                    let (m, stride) = (block.len(), wide(block.len()) + APART);
                     let of_block = |panels: Panels<'_>| block.start * panels.steps;
                     let keys = Panels { numbers: &s.keys.numbers[of_block(s.keys)..], ..s.keys };
                     let values = Panels { numbers: &s.values.numbers[of_block(s.values)..], ..s.values };
-                    product(scores, stride, (n, m), queries, keys, queries.steps, factor, false, kind);
-                    product(dprobs, stride, (n, m), douts, values, douts.steps, 1.0, false, kind);
+                    let ends = s.sight.ends(s.b, &place, &block);
+                    let wanted = |i: usize| Wanted { columns: ends[i], steps: 0..keys.steps };
+                    product(scores, stride, n, queries, keys, wanted, factor, false, kind);
+                    product(dprobs, stride, n, douts, values, wanted, 1.0, false, kind);
                     for r in 0..n {
                         let row = place.start + r;
                         let seen = s.sight.of(s.b, row);
@@ -436,12 +486,16 @@ fn backward_block<T: Number>(dqkv: &Shared<T>, dk: &mut [f32], dv: &mut [f32], s
                     }
                     let p: &[T] = stored(&mut scores[..n * stride], rounded_p);
                     let ds: &[T] = stored(&mut dprobs[..n * stride], rounded_ds);
-                    let a = pack_all::<T, ROWS>(slopes_space, strided(ds, stride, 0, m, true, 0..n), kind);
+                    let rows = Rows::of(slopes_space, strided(ds, stride, 0, m.next_multiple_of(2), true, 0..n), kind);
                     let keys = Panels { first: block.start / kind.terms(), ..s.key_terms };
-                    product(dq, width, (n, head), a, keys, a.steps, 1.0, true, kind);
+                    let wanted = |i: usize| Wanted { columns: head, steps: 0..kind.steps(ends[i]) };
+                    product(dq, width, n, rows, keys, wanted, 1.0, true, kind);
+                    // Rows of the block that see nothing as far as a panel of keys stand first, where they see in order.
+                    let first = |i: usize| ends.iter().position(|end| *end > i * ROWS).map_or(n, |panel| panel * ROWS);
                     for (grads, from, right) in [(&mut *dk, ds, query_terms), (&mut *dv, p, dout_terms)] {
-                        let a = pack_all::<T, ROWS>(slopes_space, strided(from, stride, 0, m, false, 0..n), kind);
-                        product(&mut grads[block.start * width..], width, (m, head), a, right, a.steps, 1.0, true, kind);
+                        let rows = Rows::of_lanes(slopes_space, strided(from, stride, 0, m, false, 0..n), kind);
+                        let wanted = |i: usize| Wanted { columns: head, steps: first(i).min(n) / kind.terms()..right.steps };
+                        product(&mut grads[block.start * width..], width, m, rows, right, wanted, 1.0, true, kind);
                     }
                 }
                 for r in 0..n {

@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::simd::{apply0, exp, max_over, multiversion, sum_over, tanh};
-use crate::CrossEntropy;
+use super::simd::{apply0, exp, exp_sum, max_over, multiversion, sum_over, tanh};
 use crate::number::Number;
+use crate::{CrossEntropy, Dtype};
 
 /// A logit as the loss sees it, and the slope of that.
 #[inline(always)]
@@ -40,6 +40,20 @@ multiversion! {
     }
 }
 
+multiversion! {
+    /// The same, and each logit becomes its exponential below the largest.
+    fn spread_in_place(logits: &mut [f32]) -> (f32, f32) {
+        let max = max_over(logits, |x| x);
+        (max, exp_sum(logits, max))
+    }
+}
+
+multiversion! {
+    fn multiply<T: Number>(x: &mut [T], factor: f32) {
+        apply0(x, |x| x * factor);
+    }
+}
+
 fn row<T: Number>(logits: &mut [T], target: i32, s: CrossEntropy) -> f32 {
     let n_classes = if s.n_classes == 0 { s.vocab } else { s.n_classes };
     let Ok(target) = usize::try_from(target) else {
@@ -49,13 +63,19 @@ fn row<T: Number>(logits: &mut [T], target: i32, s: CrossEntropy) -> f32 {
         return 0.0;
     };
     let (logits, padding) = logits.split_at_mut(n_classes);
-    let (max, sum) = spread(logits, s.soft_cap);
-    let lse = max + sum.ln();
     let raw = logits[target].get();
+    // Exponentials that are stored exactly need not be computed twice.
+    let kept = s.scale.is_some() && s.soft_cap == 0.0 && T::DTYPE == Dtype::F32;
+    let (max, sum) = if kept { spread_in_place(bytemuck::cast_slice_mut(logits)) } else { spread(logits, s.soft_cap) };
+    let lse = max + sum.ln();
     let (chosen, slope) = if s.soft_cap > 0.0 { capped(raw, s.soft_cap) } else { (raw, 1.0) };
     if let Some(scale) = s.scale {
         let factor = scale * (1.0 + 2.0 * s.z_loss * lse);
-        weigh(logits, max, factor / sum, s.soft_cap);
+        if kept {
+            multiply(logits, factor / sum);
+        } else {
+            weigh(logits, max, factor / sum, s.soft_cap);
+        }
         // From the f32 probability, as the stored one may have been rounded; 1 is taken away first, for near 1 the rest is small.
         let p = exp(chosen - max) / sum;
         logits[target] = T::of(scale * ((p - 1.0) + 2.0 * s.z_loss * lse * p) * slope);

@@ -10,6 +10,8 @@ use crate::number::{Bf16, Number};
 
 /// Rows of a panel of the left matrix.
 pub const ROWS: usize = 12;
+/// Steps that are packed of all panels before the next ones.
+const TOGETHER: usize = 32;
 /// Columns of a panel of the right matrix.
 pub const COLUMNS: usize = 32;
 
@@ -33,26 +35,39 @@ pub fn packed_len<const W: usize>(lanes: usize, terms: usize, kind: Kind) -> usi
     lanes.div_ceil(W) * W * kind.steps(terms)
 }
 
-/// Packs panel number `panel`.
-pub fn pack<T: Number, const W: usize>(out: &mut [u32], source: Source<T>, panel: usize, kind: Kind) {
-    let first = panel * W;
-    let lanes = W.min(source.lanes - first);
-    let start = if source.terms_together { first * source.stride } else { first };
+/// Packs the panels from number `first` on that `out` has room for.
+pub fn pack<T: Number, const W: usize>(out: &mut [u32], source: Source<T>, first: usize, kind: Kind) {
+    let panel = W * kind.steps(source.terms);
+    if panel == 0 {
+        return;
+    }
+    debug_assert!(out.len().is_multiple_of(panel));
+    let lanes = (out.len() / panel * W).min(source.lanes - first * W);
+    let start = if source.terms_together { first * W * source.stride } else { first * W };
     let source = Source { numbers: &source.numbers[start..], lanes, ..source };
-    debug_assert_eq!(out.len(), W * kind.steps(source.terms));
-    match (source.terms_together, T::DTYPE, kind) {
+    if !source.terms_together {
+        return apart(out, source.numbers, source.stride, lanes, source.terms, W, kind == Kind::Bf16);
+    }
+    for (i, out) in out.chunks_exact_mut(panel).enumerate() {
+        let numbers = &source.numbers[i * W * source.stride..];
+        pack_together::<T, W>(out, Source { numbers, lanes: W.min(lanes - i * W), ..source }, kind);
+    }
+}
+
+/// Packs one panel of which the terms of a lane follow each other.
+fn pack_together<T: Number, const W: usize>(out: &mut [u32], source: Source<T>, kind: Kind) {
+    match (T::DTYPE, kind) {
         #[cfg(target_arch = "x86_64")]
-        (true, Dtype::F32, Kind::F32(Isa::Avx512)) | (true, Dtype::Bf16, Kind::Bf16) => {
+        (Dtype::F32, Kind::F32(Isa::Avx512)) | (Dtype::Bf16, Kind::Bf16) => {
             let step = size_of::<u32>() / size_of::<T>();
             let whole = source.terms / (16 * step) * 16;
             // SAFETY: AVX-512 was found; the source holds `lanes` runs of `terms` numbers, `stride` apart.
-            unsafe { x86::transpose::<T, W>(out, source.numbers, source.stride, lanes, whole) };
+            unsafe { x86::transpose::<T, W>(out, source.numbers, source.stride, source.lanes, whole) };
             let rest =
                 Source { numbers: source.numbers.get(whole * step..).unwrap_or_default(), terms: source.terms - whole * step, ..source };
             together::<T, W>(&mut out[whole * W..], rest, kind);
         }
-        (true, ..) => together::<T, W>(out, source, kind),
-        (false, ..) => apart(out, source.numbers, source.stride, lanes, source.terms, W, kind == Kind::Bf16),
+        _ => together::<T, W>(out, source, kind),
     }
 }
 
@@ -86,13 +101,13 @@ fn together<T: Number, const W: usize>(out: &mut [u32], source: Source<T>, kind:
 #[inline(always)]
 fn step<T: Number, const W: usize>(out: &mut [u32; W], low: &[T], high: Option<&[T]>, paired: bool) {
     // Whole steps first: their length is known to the compiler.
-    match (<&[T; W]>::try_from(low), high.map(<&[T; W]>::try_from)) {
-        (Ok(low), None) if !paired => {
+    match (low.first_chunk::<W>(), high.map(<[T]>::first_chunk::<W>)) {
+        (Some(low), None) if !paired => {
             for i in 0..W {
                 out[i] = low[i].get().to_bits();
             }
         }
-        (Ok(low), Some(Ok(high))) => {
+        (Some(low), Some(Some(high))) => {
             for i in 0..W {
                 out[i] = pair(Bf16::of(low[i].get()), Bf16::of(high[i].get()));
             }
@@ -109,12 +124,21 @@ fn step<T: Number, const W: usize>(out: &mut [u32; W], low: &[T], high: Option<&
 
 #[inline(always)]
 fn steps<T: Number, const W: usize>(out: &mut [u32], numbers: &[T], stride: usize, lanes: usize, terms: usize, paired: bool) {
-    let lanes_of = |term: usize| &numbers[term * stride..][..lanes];
-    for (i, out) in out.as_chunks_mut::<W>().0.iter_mut().enumerate() {
-        if paired {
-            step(out, lanes_of(2 * i), (2 * i + 1 < terms).then(|| lanes_of(2 * i + 1)), true);
-        } else {
-            step(out, lanes_of(i), None, false);
+    let n_steps = if paired { terms.div_ceil(2) } else { terms };
+    // Some steps of all panels before the next ones: what lies between two panels in memory is read once.
+    for first in (0..n_steps).step_by(TOGETHER) {
+        for (panel, from) in (0..lanes).step_by(W).enumerate() {
+            let width = W.min(lanes - from);
+            let out = &mut out[(panel * n_steps + first) * W..][..TOGETHER.min(n_steps - first) * W];
+            for (out, i) in out.as_chunks_mut::<W>().0.iter_mut().zip(first..) {
+                if paired {
+                    let low = &numbers[2 * i * stride + from..][..width];
+                    let high = (2 * i + 1 < terms).then(|| &numbers[(2 * i + 1) * stride + from..][..width]);
+                    step(out, low, high, true);
+                } else {
+                    step(out, &numbers[i * stride + from..][..width], None, false);
+                }
+            }
         }
     }
 }
@@ -204,8 +228,11 @@ mod tests {
                 }
                 let source = Source { numbers: &numbers, stride, terms_together, lanes, terms };
                 let mut out = vec![7u32; W * kind.steps(terms)];
+                let mut all = vec![7u32; packed_len::<W>(lanes, terms, kind)];
+                pack::<T, W>(&mut all, source, 0, kind);
                 for panel in 0..lanes.div_ceil(W) {
                     pack::<T, W>(&mut out, source, panel, kind);
+                    assert_eq!(out, all[panel * out.len()..][..out.len()], "panels packed at once and one by one");
                     for (i, x) in out.iter().enumerate() {
                         let (lane, first) = (panel * W + i % W, i / W * kind.terms());
                         let at = |term: usize| if lane < lanes && term < terms { number(lane, term).get() } else { 0.0 };

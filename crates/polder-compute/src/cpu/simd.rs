@@ -2,10 +2,65 @@
 //!
 //! Bodies use no fused multiply-add and sum in fixed lanes, so every instruction set gives the same bits.
 
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use crate::number::Number;
 
 /// Numbers that a loop handles at once; sums keep that many partial sums.
 pub const LANES: usize = 16;
+
+/// How much of the processor is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Level {
+    /// What every processor of its kind has.
+    Plain = 1,
+    /// Vectors of 256 bits.
+    Avx2 = 2,
+    /// Vectors of 512 bits.
+    Avx512 = 3,
+}
+
+impl Level {
+    /// What this processor has, or less where `POLDER_SIMD` says so (`avx2`, `plain`): looked up once.
+    #[inline]
+    pub fn here() -> Self {
+        static HERE: AtomicU8 = AtomicU8::new(0);
+        match HERE.load(Ordering::Relaxed) {
+            3 => Self::Avx512,
+            2 => Self::Avx2,
+            1 => Self::Plain,
+            _ => {
+                let level = Self::detect(std::env::var("POLDER_SIMD").ok().as_deref());
+                HERE.store(level as u8, Ordering::Relaxed);
+                level
+            }
+        }
+    }
+
+    fn detect(most: Option<&str>) -> Self {
+        let most = match most {
+            Some("plain") => Self::Plain,
+            Some("avx2") => Self::Avx2,
+            _ => Self::Avx512,
+        };
+        let found = Self::Plain;
+        #[cfg(target_arch = "x86_64")]
+        let found = {
+            // The three further ones came with every processor that has the first, but for two server models.
+            let wide = std::arch::is_x86_feature_detected!("avx512f")
+                && std::arch::is_x86_feature_detected!("avx512bw")
+                && std::arch::is_x86_feature_detected!("avx512dq")
+                && std::arch::is_x86_feature_detected!("avx512vl");
+            match (wide, std::arch::is_x86_feature_detected!("avx2")) {
+                (true, _) => Self::Avx512,
+                (false, true) => Self::Avx2,
+                (false, false) => found,
+            }
+        };
+        found.min(most)
+    }
+}
 
 /// Defines a function whose body is compiled for AVX-512, AVX2 and the baseline, with the choice made at run time.
 macro_rules! multiversion {
@@ -23,18 +78,12 @@ macro_rules! multiversion {
                 #[target_feature(enable = "avx2")]
                 #[allow(clippy::too_many_arguments)]
                 fn avx2 $(<$($type: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
-                // The three further ones came with every processor that has the first, but for two server models.
-                if std::arch::is_x86_feature_detected!("avx512f")
-                    && std::arch::is_x86_feature_detected!("avx512bw")
-                    && std::arch::is_x86_feature_detected!("avx512dq")
-                    && std::arch::is_x86_feature_detected!("avx512vl")
-                {
-                    // SAFETY: the CPU has just been found to have AVX-512.
-                    return unsafe { avx512($($arg),*) };
-                }
-                if std::arch::is_x86_feature_detected!("avx2") {
-                    // SAFETY: the CPU has just been found to have AVX2.
-                    return unsafe { avx2($($arg),*) };
+                match $crate::cpu::simd::Level::here() {
+                    // SAFETY: the CPU was found to have AVX-512.
+                    $crate::cpu::simd::Level::Avx512 => return unsafe { avx512($($arg),*) },
+                    // SAFETY: the CPU was found to have AVX2.
+                    $crate::cpu::simd::Level::Avx2 => return unsafe { avx2($($arg),*) },
+                    $crate::cpu::simd::Level::Plain => {}
                 }
             }
             body($($arg),*)
@@ -137,16 +186,25 @@ pub fn sum_over<A: Number, B: Number>(a: &[A], b: &[B], f: impl Fn(f32, f32) -> 
 /// The largest f(a), in fixed lanes.
 #[inline(always)]
 pub fn max_over<A: Number>(a: &[A], f: impl Fn(f32) -> f32) -> f32 {
+    let larger = |x: f32, y: f32| if x > y { x } else { y };
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let (whole, rest) = a.as_chunks::<LANES>();
     for x in whole {
         for i in 0..LANES {
-            let x = f(x[i].get());
-            lanes[i] = if x > lanes[i] { x } else { lanes[i] };
+            lanes[i] = larger(f(x[i].get()), lanes[i]);
         }
     }
-    let rest = rest.iter().map(|x| f(x.get()));
-    rest.chain(lanes).fold(f32::NEG_INFINITY, |m, x| if x > m { x } else { m })
+    for (i, x) in rest.iter().enumerate() {
+        lanes[i] = larger(f(x.get()), lanes[i]);
+    }
+    let mut n = LANES;
+    while n > 1 {
+        n /= 2;
+        for i in 0..n {
+            lanes[i] = larger(lanes[i], lanes[i + n]);
+        }
+    }
+    lanes[0]
 }
 
 /// Replaces each number by e^(x − shift) and returns their sum.

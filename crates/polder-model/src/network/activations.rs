@@ -9,7 +9,7 @@ use crate::config::{Head, ModelConfig, NormPlace};
 use crate::{ParamTable, Parts};
 
 /// Logits in memory at once; the vocabulary's matrix product runs over blocks of rows of this size.
-const LOGITS: usize = 1 << 20;
+const LOGITS: usize = 1 << 23;
 
 /// What a layer keeps for the backward pass.
 pub(super) struct LayerViews {

@@ -142,8 +142,12 @@ impl WordCache {
 
     fn put(&mut self, slot: Slot) {
         let place = place(slot.key) & self.pairs.len().wrapping_sub(1);
-        if let Some(pair) = self.pairs.get_mut(place) {
-            *pair = Pair([slot, pair.0[0]]);
+        if let Some(Pair([first, second])) = self.pairs.get_mut(place) {
+            // The same word twice would only send another away.
+            if first.key != slot.key {
+                *second = *first;
+            }
+            *first = slot;
         }
     }
 

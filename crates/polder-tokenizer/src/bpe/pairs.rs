@@ -23,7 +23,7 @@ pub(crate) struct Pairs {
     entries: Box<[u64]>,
     shift: u32,
     /// What two bytes make.
-    of_bytes: Box<[u32]>,
+    of_bytes: Box<[u32; 1 << 16]>,
 }
 
 /// Mixes 48 bits so that none is lost: an odd factor and a shifted copy can both be undone.
@@ -50,7 +50,7 @@ impl Pairs {
     fn try_with(pairs: &[(u32, u32)], n_slots: usize) -> Option<Self> {
         // The last places reach beyond the slots.
         let mut entries = vec![EMPTY; n_slots + REACH].into_boxed_slice();
-        let mut of_bytes = vec![NONE; 1 << 16].into_boxed_slice();
+        let mut of_bytes = Box::new([NONE; 1 << 16]);
         let shift = KEY_BITS - n_slots.trailing_zeros();
         for (symbol, (left, right)) in (256u32..).zip(pairs) {
             if *left < 256 && *right < 256 {

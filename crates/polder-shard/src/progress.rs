@@ -1,9 +1,10 @@
 //! How far a build is: the shards that stand in its working folder. Written whole after each of them.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
-use polder_base::{Digest, write_whole};
+use polder_base::{Digest, digest_json, write_whole};
 use serde::{Deserialize, Serialize};
 
 use crate::error::ShardError;
@@ -23,22 +24,53 @@ pub(crate) struct Progress {
     pub dropped: Vec<String>,
 }
 
+/// Progress with its digest: a changed byte may still be sound JSON, and is not to be believed.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sealed {
+    digest: Digest,
+    progress: Progress,
+}
+
+/// What an earlier attempt left.
+pub(crate) enum Left {
+    Nothing,
+    /// Progress of this build.
+    Same(Progress),
+    /// Progress of a build of something else.
+    Other,
+    /// Progress that is not as it was written, or shards that are not.
+    Damaged,
+}
+
 impl Progress {
     pub fn begin(key: Digest) -> Self {
         Self { key, new: Vec::new(), kept: Vec::new(), dropped: Vec::new() }
     }
 
-    /// Reads what an earlier attempt left. `None` if there is nothing to go on from: no file, one of another build, a broken one, or
-    /// shards that are not there as they were.
-    pub fn resume(path: &Path, folder: &Path, key: &Digest) -> Option<Self> {
-        let progress: Self = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+    /// Reads what an earlier attempt left.
+    pub fn look(path: &Path, folder: &Path, key: &Digest) -> Left {
+        let bytes = match fs::read(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Left::Nothing,
+            Err(_) => return Left::Damaged,
+            Ok(bytes) => bytes,
+        };
+        let Ok(Sealed { digest, progress }) = serde_json::from_slice(&bytes) else { return Left::Damaged };
         let stands = |f: &polder_base::ManifestFile| fs::metadata(folder.join(&f.path)).is_ok_and(|m| m.len() == f.bytes);
-        let mut files = progress.new.iter().chain(&progress.kept).flat_map(|s| &s.files);
-        (progress.key == *key && files.all(stands)).then_some(progress)
+        if digest != digest_json(&progress) {
+            Left::Damaged
+        } else if progress.key != *key {
+            Left::Other
+        } else if !progress.new.iter().chain(&progress.kept).flat_map(|s| &s.files).all(stands) {
+            Left::Damaged
+        } else {
+            Left::Same(progress)
+        }
     }
 
     pub fn write(&self, path: &Path) -> Result<(), ShardError> {
         // Texts and numbers always become JSON.
-        Ok(write_whole(path, &serde_json::to_vec(self).unwrap_or_default())?)
+        let sealed = Sealed { digest: digest_json(self), progress: self.clone() };
+        Ok(write_whole(path, &serde_json::to_vec(&sealed).unwrap_or_default())?)
     }
 }

@@ -11,7 +11,7 @@ use crate::details::{ShardDetails, TokenSetDetails, entropy_nats, is_split, shar
 use crate::documents::DocumentLine;
 use crate::error::{ShardError, wrong};
 use crate::index::Dtype;
-use crate::progress::Progress;
+use crate::progress::{Left, Progress};
 use crate::reader::TokenSet;
 use crate::shard_writer::{DoneShard, ShardWriter};
 use crate::sums_file::ShardSums;
@@ -72,8 +72,10 @@ pub enum Unfinished {
     None,
     /// One of the same inputs, options and base: it is gone on with.
     Same,
-    /// One of something else, or one that cannot be gone on with: it is thrown away.
+    /// One of something else: it is thrown away.
     Other,
+    /// Files that are not as they were written: they are thrown away.
+    Damaged,
 }
 
 /// What became of the documents offered so far.
@@ -205,9 +207,9 @@ impl TokenSetWriter {
         let base = base.filter(|b| options.fit(b)).cloned();
         let key = options.key(inputs_digest, base.as_ref());
         let (folder, progress_path) = (beside(target, "build"), beside(target, "build.json"));
-        let progress = match Progress::resume(&progress_path, &folder, &key) {
-            Some(progress) => progress,
-            None => {
+        let progress = match Progress::look(&progress_path, &folder, &key) {
+            Left::Same(progress) => progress,
+            Left::Nothing | Left::Other | Left::Damaged => {
                 if folder.exists() {
                     fs::remove_dir_all(&folder).map_err(wrong("remove", &folder))?;
                 }
@@ -229,10 +231,11 @@ impl TokenSetWriter {
     pub fn unfinished(target: &Path, options: &SetOptions, inputs_digest: Digest, base: Option<&TokenSet>) -> Unfinished {
         let (folder, path) = (beside(target, "build"), beside(target, "build.json"));
         let key = options.key(inputs_digest, base.filter(|b| options.fit(b)));
-        match Progress::resume(&path, &folder, &key) {
-            Some(_) => Unfinished::Same,
-            None if path.exists() => Unfinished::Other,
-            None => Unfinished::None,
+        match Progress::look(&path, &folder, &key) {
+            Left::Nothing => Unfinished::None,
+            Left::Same(_) => Unfinished::Same,
+            Left::Other => Unfinished::Other,
+            Left::Damaged => Unfinished::Damaged,
         }
     }
 

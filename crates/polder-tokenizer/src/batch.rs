@@ -13,8 +13,11 @@ pub struct Encoded {
     pub ends: Vec<usize>,
 }
 
-/// Texts go to threads in stretches of about so many bytes: enough for a thread to learn words, few enough to share them out evenly.
-const STRETCH_BYTES: usize = 1 << 20;
+/// Texts go to threads in stretches of about so many bytes: few enough to share them out evenly. What a thread has learnt of words
+/// goes with it from one to the next.
+const STRETCH_BYTES: usize = 1 << 18;
+/// Fewer bytes a token than most text has, so that ids find room at once.
+const TOKEN_BYTES_MIN: usize = 2;
 
 impl Encoded {
     /// The ids of each text.
@@ -23,10 +26,21 @@ impl Encoded {
         starts.zip(&self.ends).map(|(from, to)| &self.ids[from..*to])
     }
 
-    fn append(&mut self, mut other: Self) {
-        let before = self.ids.len();
-        self.ids.append(&mut other.ids);
-        self.ends.extend(other.ends.into_iter().map(|end| before + end));
+    /// Puts stretches together. Most of that is copying, and the system's handing out of memory: threads share it.
+    fn joined(parts: Vec<Self>) -> Self {
+        let mut ids = vec![0; parts.iter().map(|part| part.ids.len()).sum()];
+        let mut ends = Vec::with_capacity(parts.iter().map(|part| part.ends.len()).sum());
+        let (mut rest, mut copies) = (&mut ids[..], Vec::with_capacity(parts.len()));
+        let mut before = 0;
+        for part in parts {
+            let (room, behind) = rest.split_at_mut(part.ids.len());
+            rest = behind;
+            ends.extend(part.ends.iter().map(|end| before + end));
+            before += part.ids.len();
+            copies.push((room, part.ids));
+        }
+        copies.into_par_iter().for_each(|(room, ids)| room.copy_from_slice(&ids));
+        Self { ids, ends }
     }
 }
 
@@ -36,7 +50,9 @@ impl Tokenizer {
         let parts: Vec<Encoded> = stretches(texts)
             .into_par_iter()
             .map(|texts| {
-                let (mut encoder, mut out) = (self.encoder(), Encoded::default());
+                let bytes: usize = texts.iter().map(|text| text.as_ref().len()).sum();
+                let mut encoder = self.encoder();
+                let mut out = Encoded { ids: Vec::with_capacity(bytes / TOKEN_BYTES_MIN), ends: Vec::with_capacity(texts.len()) };
                 for text in texts {
                     encoder.encode_into(text.as_ref(), &mut out.ids);
                     out.ends.push(out.ids.len());
@@ -44,9 +60,7 @@ impl Tokenizer {
                 out
             })
             .collect();
-        let mut all = Encoded { ids: Vec::with_capacity(parts.iter().map(|p| p.ids.len()).sum()), ends: Vec::with_capacity(texts.len()) };
-        parts.into_iter().for_each(|part| all.append(part));
-        all
+        Encoded::joined(parts)
     }
 }
 
@@ -60,4 +74,26 @@ fn stretches<T: AsRef<str>>(texts: &[T]) -> Vec<&[T]> {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{TrainOptions, WordCounts, train};
+
+    #[test]
+    fn a_batch_is_its_texts_one_after_the_other_on_any_number_of_threads() {
+        let word = |i: usize| ["lake ", "dry land", "\n", "water's", " 水 ", ""][i % 6].repeat(i % 5);
+        let mut texts: Vec<String> = (0..3000).map(|i| (0..i % 97).map(|j| word(i * 7 + j * j)).collect()).collect();
+        texts.push("long ".repeat(super::STRETCH_BYTES));
+        let mut counts = WordCounts::new();
+        counts.add_all(&texts);
+        let tokenizer = train(&counts, &TrainOptions { vocab_size: 300, ..TrainOptions::default() }, &mut |_, _| {}).expect("train");
+        for n_threads in [1, 2, 5] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().expect("threads");
+            let batch = pool.install(|| tokenizer.encode_batch(&texts));
+            assert_eq!(batch.ends.len(), texts.len());
+            assert!(batch.iter().zip(&texts).all(|(ids, text)| ids == tokenizer.encode(text)), "{n_threads} threads");
+        }
+        assert!(tokenizer.encode_batch::<String>(&[]).ids.is_empty());
+    }
 }

@@ -405,7 +405,11 @@ impl BuildTokensPlan {
                 format!("the build of {reference} that was broken off is made from something else"),
                 "Give it the same pile, version, tokenizer and options; or leave out --resume to begin anew.",
             ),
-            (Begin::Fresh, Unfinished::Same | Unfinished::Other) => Ok(TokenSetWriter::discard(folder)?),
+            (Begin::Resume, Unfinished::Damaged) => refuse(
+                format!("what the build of {reference} that was broken off left is not as it was written"),
+                "Leave out --resume to begin anew.",
+            ),
+            (Begin::Fresh, Unfinished::Same | Unfinished::Other | Unfinished::Damaged) => Ok(TokenSetWriter::discard(folder)?),
             _ => Ok(()),
         }
     }

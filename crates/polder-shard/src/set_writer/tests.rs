@@ -189,6 +189,29 @@ fn garble_unfinished(folder: &Path, seed: u64) {
 }
 
 #[test]
+fn progress_with_any_byte_changed_is_not_believed_and_the_build_begins_anew() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let (target, path) = (dir.path().join("t"), dir.path().join(".t.build.json"));
+    let rows = rows(&[("train", vec![1; 7]), ("train", vec![2; 7]), ("train", vec![3; 7])]);
+    let undisturbed = write_rows(&dir.path().join("u"), options(12, 8), &rows).expect("write");
+    let begin = || TokenSetWriter::begin(&target, options(12, 8), inputs(&rows), None).expect("begin");
+    feed(&mut begin(), &rows, usize::MAX).expect("feed");
+    let unfinished = || TokenSetWriter::unfinished(&target, &options(12, 8), inputs(&rows), None);
+    assert!(begin().knows_documents() && unfinished() == Unfinished::Same);
+    let sound = fs::read(&path).expect("progress");
+    for at in 0..sound.len() {
+        let mut changed = sound.clone();
+        changed[at] ^= 1;
+        fs::write(&path, &changed).expect("write");
+        assert_eq!(unfinished(), Unfinished::Damaged, "byte {at} of {}", String::from_utf8_lossy(&sound));
+    }
+    let mut writer = begin();
+    assert!(!writer.knows_documents());
+    feed(&mut writer, &rows, usize::MAX).expect("feed");
+    assert_eq!(end(writer).expect("finish").files, undisturbed.files);
+}
+
+#[test]
 fn shards_roll_between_documents_and_a_long_document_stands_alone() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let target = dir.path().join("t");

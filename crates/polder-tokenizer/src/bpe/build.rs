@@ -26,11 +26,8 @@ impl Bpe {
         let pairs: Option<Vec<(u32, u32)>> = makers.iter().map(|m| Some((symbol(m.left)?, symbol(m.right)?))).collect();
         let pairs = pairs.ok_or_else(|| broken("a merge's parts are made by no merge".into()))?;
         let made = makers.iter().map(|m| m.id);
-        let whole: FastMap<Box<[u8]>, u32> = if definition.whole_words_first {
-            ids.iter().map(|(bytes, id)| (Box::from(*bytes), *id)).collect()
-        } else {
-            made.clone().map(|id| (tokens[id as usize].clone(), id)).collect()
-        };
+        let whole_tokens = ids.iter().filter(|_| definition.whole_words_first);
+        let whole: FastMap<Box<[u8]>, u32> = whole_tokens.map(|(bytes, id)| (Box::from(*bytes), *id)).collect();
         Ok(Self {
             pairs: Pairs::new(&pairs),
             ids: byte_ids.iter().copied().chain(made.clone()).collect(),

@@ -12,43 +12,50 @@ pub(super) const WORD_BYTES_MAX: usize = 15;
 /// The longest part that is kept by its bytes.
 pub(super) const PART_BYTES_MAX: usize = 64;
 /// The most ids of a word that its slot holds; those of others lie outside.
-const IDS_INSIDE: usize = 4;
+pub(super) const IDS_INSIDE: usize = 4;
 /// Slots for words, two to a place: few at first, and at most 8 MiB of them.
 const WORD_SLOTS_MIN: usize = 1 << 12;
 const WORD_SLOTS_MAX: usize = 1 << 18;
 /// Slots for longer parts.
 const PART_SLOTS: usize = 1 << 14;
+/// Where a packed word says its length.
+const LENGTH_SHIFT: u32 = 120;
 /// The first id's high byte says how many there are: ids have 24 bits.
 const COUNT_SHIFT: u32 = 24;
+const ID_MASK: u32 = (1 << COUNT_SHIFT) - 1;
 /// When so much lies outside the slots, all is forgotten.
 const OUTSIDE_MAX: usize = 1 << 20;
 
-/// Packs the word at `from..to`; `None` if it is too long.
+/// Packs the word at `from..to`; 0 if it is too long. No branch but at the end of a text.
 #[inline]
-pub(super) fn pack(text: &[u8], from: usize, to: usize) -> Option<u128> {
-    const MASKS: [u128; WORD_BYTES_MAX + 1] = {
-        let mut masks = [0; WORD_BYTES_MAX + 1];
+pub(super) fn pack(text: &[u8], from: usize, to: usize) -> u128 {
+    /// By length: the bytes that count, and the length in its place. A word that is too long has neither.
+    const BY_LENGTH: [(u128, u128); WORD_BYTES_MAX + 2] = {
+        let mut by_length = [(0, 0); WORD_BYTES_MAX + 2];
         let mut n = 0;
         while n <= WORD_BYTES_MAX {
-            masks[n] = (1 << (8 * n)) - 1;
+            by_length[n] = ((1 << (8 * n)) - 1, (n as u128) << LENGTH_SHIFT);
             n += 1;
         }
-        masks
+        by_length
     };
-    let n = to - from;
-    let mask = MASKS.get(n)?;
-    let word = match text.get(from..).and_then(|rest| rest.first_chunk::<16>()) {
-        Some(sixteen) => u128::from_le_bytes(*sixteen) & mask,
-        None => pack_at_end(&text[from..to]),
+    let (mask, length) = BY_LENGTH[(to - from).min(WORD_BYTES_MAX + 1)];
+    let sixteen = match text.get(from..).and_then(|rest| rest.first_chunk::<16>()) {
+        Some(sixteen) => u128::from_le_bytes(*sixteen),
+        None => pack_at_end(&text[from..]),
     };
-    Some(word | (n as u128) << 120)
+    sixteen & mask | length
+}
+
+/// The bytes of a packed word, and how many of them are its own.
+#[inline]
+pub(super) fn unpack(key: u128) -> ([u8; 16], usize) {
+    (key.to_le_bytes(), (key >> LENGTH_SHIFT) as usize)
 }
 
 #[cold]
-fn pack_at_end(word: &[u8]) -> u128 {
-    let mut sixteen = [0; 16];
-    sixteen[..word.len()].copy_from_slice(word);
-    u128::from_le_bytes(sixteen)
+fn pack_at_end(rest: &[u8]) -> u128 {
+    rest.iter().rev().fold(0, |sixteen, byte| sixteen << 8 | u128::from(*byte))
 }
 
 /// A word and its ids, the first of them with their number in its high byte. Where they are too many, the second says where they
@@ -60,43 +67,55 @@ struct Slot {
     ids: [u32; IDS_INSIDE],
 }
 
+/// Two words with the same place, in one line of the processor's cache.
+#[derive(Clone, Copy, Default)]
+#[repr(align(64))]
+struct Pair([Slot; 2]);
+
 /// Words and their ids.
 #[derive(Default)]
 pub(super) struct WordCache {
-    slots: Vec<[Slot; 2]>,
+    pairs: Vec<Pair>,
     outside: Vec<u32>,
     /// Words kept since the slots are as many as they are.
     n_kept: usize,
 }
 
+/// Where a word lies, whatever the number of slots.
+#[inline]
+pub(super) fn place(key: u128) -> usize {
+    let (low, high) = (key as u64, (key >> 64) as u64);
+    let wide = u128::from(low ^ 0xa076_1d64_78bd_642f) * u128::from(high ^ 0x9e37_79b9_7f4a_7c15);
+    ((wide >> 64) as u64 ^ wide as u64) as usize
+}
+
 impl WordCache {
-    /// Where a word lies among so many pairs of slots, a power of two.
+    /// The ids of a word that has few of them, and how many; `None` if it isn't here or has more. `place` is that of the key.
     #[inline]
-    fn place(key: u128, n_pairs: usize) -> usize {
-        let (low, high) = (key as u64, (key >> 64) as u64);
-        let wide = u128::from(low ^ 0xa076_1d64_78bd_642f) * u128::from(high ^ 0x9e37_79b9_7f4a_7c15);
-        (((wide >> 64) as u64 ^ wide as u64) as usize) & n_pairs.wrapping_sub(1)
+    pub(super) fn get_few(&self, key: u128, place: usize) -> Option<([u32; IDS_INSIDE], usize)> {
+        let Pair([first, second]) = self.pairs.get(place & self.pairs.len().wrapping_sub(1))?;
+        let slot = if first.key == key { first } else { second };
+        let n = (slot.ids[0] >> COUNT_SHIFT) as usize;
+        // An empty slot has the key of a word that is too long, and no ids.
+        if slot.key != key || n.wrapping_sub(1) >= IDS_INSIDE {
+            return None;
+        }
+        let mut ids = slot.ids;
+        ids[0] &= ID_MASK;
+        Some((ids, n))
     }
 
     /// Appends the ids of a word; `false` if it isn't here.
     #[inline]
-    pub(super) fn get(&self, key: u128, out: &mut Vec<u32>) -> bool {
-        let Some([first, second]) = self.slots.get(Self::place(key, self.slots.len())) else { return false };
-        let slot = match key {
-            _ if first.key == key => first,
-            _ if second.key == key => second,
-            _ => return false,
-        };
-        let n = (slot.ids[0] >> COUNT_SHIFT) as usize;
-        let first = slot.ids[0] & ((1 << COUNT_SHIFT) - 1);
-        match n {
-            1 => out.push(first),
-            2..=IDS_INSIDE => {
-                out.push(first);
-                out.extend_from_slice(slot.ids.get(1..n).unwrap_or_default());
-            }
-            _ => out.extend_from_slice(self.outside.get(slot.ids[1] as usize..).and_then(|ids| ids.get(..n)).unwrap_or_default()),
+    pub(super) fn get(&self, key: u128, place: usize, out: &mut Vec<u32>) -> bool {
+        if let Some((ids, n)) = self.get_few(key, place) {
+            out.extend_from_slice(&ids[..n]);
+            return true;
         }
+        let pair = self.pairs.get(place & self.pairs.len().wrapping_sub(1));
+        let Some(slot) = pair.and_then(|pair| pair.0.iter().find(|slot| slot.key == key)) else { return false };
+        let n = (slot.ids[0] >> COUNT_SHIFT) as usize;
+        out.extend_from_slice(self.outside.get(slot.ids[1] as usize..).and_then(|ids| ids.get(..n)).unwrap_or_default());
         true
     }
 
@@ -111,7 +130,7 @@ impl WordCache {
         } else {
             if self.outside.len() + ids.len() > OUTSIDE_MAX {
                 self.outside.clear();
-                self.slots.fill(Default::default());
+                self.pairs.fill(Default::default());
             }
             slot.ids[1] = self.outside.len() as u32;
             self.outside.extend_from_slice(ids);
@@ -122,22 +141,26 @@ impl WordCache {
     }
 
     fn put(&mut self, slot: Slot) {
-        let place = Self::place(slot.key, self.slots.len());
-        if let Some(pair) = self.slots.get_mut(place) {
-            *pair = [slot, pair[0]];
+        let place = place(slot.key) & self.pairs.len().wrapping_sub(1);
+        if let Some(Pair([first, second])) = self.pairs.get_mut(place) {
+            // The same word twice would only send another away.
+            if first.key != slot.key {
+                *second = *first;
+            }
+            *first = slot;
         }
     }
 
     /// Quadruples the slots when as many words were kept.
     fn make_room(&mut self) {
         self.n_kept += 1;
-        if self.slots.is_empty() {
-            self.slots.resize(WORD_SLOTS_MIN / 2, Default::default());
-        } else if self.n_kept > 2 * self.slots.len() && 2 * self.slots.len() < WORD_SLOTS_MAX {
-            let n_pairs = (4 * self.slots.len()).min(WORD_SLOTS_MAX / 2);
-            let old = std::mem::replace(&mut self.slots, vec![Default::default(); n_pairs]);
+        if self.pairs.is_empty() {
+            self.pairs.resize(WORD_SLOTS_MIN / 2, Default::default());
+        } else if self.n_kept > 2 * self.pairs.len() && 2 * self.pairs.len() < WORD_SLOTS_MAX {
+            let n_pairs = (4 * self.pairs.len()).min(WORD_SLOTS_MAX / 2);
+            let old = std::mem::replace(&mut self.pairs, vec![Default::default(); n_pairs]);
             self.n_kept = 0;
-            old.into_iter().flatten().rev().filter(|slot| slot.key != 0).for_each(|slot| self.put(slot));
+            old.into_iter().flat_map(|pair| pair.0).rev().filter(|slot| slot.key != 0).for_each(|slot| self.put(slot));
         }
     }
 }
@@ -209,7 +232,9 @@ mod tests {
         let text = b"the same words, the same";
         assert_eq!(pack(text, 0, 8), pack(text, 16, 24));
         assert_ne!(pack(b"a\0", 0, 1), pack(b"a\0", 0, 2), "the length counts");
-        assert_eq!(pack(text, 0, 16), None);
+        assert_eq!(pack(text, 0, 16), 0);
+        assert_eq!(unpack(pack(text, 4, 8)).1, 4);
+        assert_eq!(unpack(pack(text, 4, 8)).0[..4], text[4..8]);
     }
 
     fn words() -> impl Strategy<Value = Vec<(String, Vec<u32>)>> {
@@ -222,9 +247,12 @@ mod tests {
             let (mut short, mut long) = (WordCache::default(), PartCache::default());
                 for (word, ids) in &words {
                 let mut out = vec![7];
-                if let Some(key) = pack(word.as_bytes(), 0, word.len()) {
+                let key = pack(word.as_bytes(), 0, word.len());
+                if key != 0 {
                     short.insert(key, ids);
-                    prop_assert!(short.get(key, &mut out));
+                    prop_assert!(short.get(key, place(key), &mut out));
+                    let few = short.get_few(key, place(key)).map(|(few, n)| few[..n].to_vec());
+                    prop_assert_eq!(few, (ids.len() <= IDS_INSIDE).then(|| ids.clone()));
                 } else {
                     if let Err(hash) = long.get(word.as_bytes(), &mut out) {
                         long.insert(hash, word.as_bytes(), ids);
@@ -244,10 +272,10 @@ mod tests {
         let ids: Vec<u32> = (0..40).collect();
         for i in 0..60_000 {
             let word = format!("w{i}");
-            let key = pack(word.as_bytes(), 0, word.len()).expect("short");
+            let key = pack(word.as_bytes(), 0, word.len());
             short.insert(key, &ids);
             let mut out = Vec::new();
-            assert!(short.get(key, &mut out) && out == ids, "{word}");
+            assert!(short.get(key, place(key), &mut out) && out == ids, "{word}");
             let part = format!("a part that is longer than words are {i}");
             out.clear();
             let hash = long.get(part.as_bytes(), &mut out).expect_err("not yet");

@@ -11,6 +11,13 @@ use super::pairs::Pairs;
 /// Above this many bytes the heap wins. A word's places are bits of one number.
 pub(super) const SHORT_BYTES_MAX: usize = 64;
 
+/// A word's bytes, and one place more.
+pub(super) const WORD_LANES: usize = 16;
+/// A symbol that no pair has: there are fewer.
+const NO_SYMBOL: u32 = (1 << 24) - 1;
+/// What [`word_rank`] makes of `NONE` at the first place; no symbol's rank is as high.
+const WORD_NONE: i32 = i32::MAX - (WORD_LANES as i32 - 1);
+
 /// What merging writes on, kept between pieces.
 pub(super) struct Merger {
     symbols: [u32; SHORT_BYTES_MAX],
@@ -23,6 +30,69 @@ impl Default for Merger {
     fn default() -> Self {
         Self { symbols: [0; SHORT_BYTES_MAX], ranks: [0; SHORT_BYTES_MAX], links: Links::default() }
     }
+}
+
+/// Merges a word of up to 15 bytes: `word` begins with them. Puts its symbols into `out` and returns how many they are.
+///
+/// Ranks lie in sixteen lanes that are all looked at, and behind the word and before it stand symbols that no pair has: the only
+/// branch is whether there is a next merge.
+pub(super) fn merge_word(pairs: &Pairs, word: &[u8; WORD_LANES], n: usize, out: &mut [u32; WORD_LANES]) -> usize {
+    debug_assert!(n > 0 && n < WORD_LANES);
+    // The place before the word is the last.
+    let mut symbols = [NO_SYMBOL; 2 * WORD_LANES];
+    let mut ranks = [WORD_NONE; 2 * WORD_LANES];
+    for (symbol, byte) in symbols.iter_mut().zip(word) {
+        *symbol = u32::from(*byte);
+    }
+    symbols[n] = NO_SYMBOL;
+    for (at, pair) in word.windows(2).enumerate() {
+        let rank = word_rank(pairs.of_bytes(pair[0], pair[1]), at);
+        ranks[at] = if at + 1 < n { rank } else { WORD_NONE };
+    }
+    let mut alive = (2u32 << n) - 1;
+    loop {
+        let least = least(&ranks);
+        if least >= WORD_NONE {
+            break;
+        }
+        let (symbol, at) = (least as u32 / WORD_LANES as u32, least as usize % WORD_LANES);
+        let place = |n_zeros: u32| n_zeros as usize % (2 * WORD_LANES);
+        let behind = alive & (u32::MAX << at << 1);
+        let gone = place(behind.trailing_zeros());
+        let next = place((behind & behind.wrapping_sub(1)).trailing_zeros());
+        let previous = place(31u32.wrapping_sub((alive & ((1 << at) - 1)).leading_zeros()));
+        symbols[at] = symbol;
+        ranks[gone] = WORD_NONE;
+        alive &= !(1 << gone);
+        ranks[at] = word_rank(pairs.get(symbol, symbols[next]), at);
+        ranks[previous] = word_rank(pairs.get(symbols[previous], symbol), previous);
+    }
+    let mut n_symbols = 0;
+    let mut left = alive & ((1 << n) - 1);
+    while left != 0 {
+        out[n_symbols % WORD_LANES] = symbols[left.trailing_zeros() as usize];
+        n_symbols += 1;
+        left &= left - 1;
+    }
+    n_symbols
+}
+
+/// Rank and place in one number.
+#[inline]
+fn word_rank(symbol: u32, at: usize) -> i32 {
+    // No symbol has more than 24 bits, but for `NONE`.
+    (symbol << 4 & i32::MAX as u32 | (at % WORD_LANES) as u32) as i32
+}
+
+#[inline]
+fn least(ranks: &[i32; 2 * WORD_LANES]) -> i32 {
+    let mut lanes: [i32; WORD_LANES] = std::array::from_fn(|i| ranks[i]);
+    for half in [8, 4, 2, 1] {
+        for i in 0..half {
+            lanes[i] = lanes[i].min(lanes[i + half]);
+        }
+    }
+    lanes[0]
 }
 
 impl Merger {

@@ -14,9 +14,9 @@ mod cuts;
 mod merge;
 mod pairs;
 
-use cache::{PART_BYTES_MAX, PartCache, WORD_BYTES_MAX, WordCache, pack};
+use cache::{IDS_INSIDE, PART_BYTES_MAX, PartCache, WordCache, pack, place, unpack};
 use cuts::Cuts;
-use merge::{Merger, SHORT_BYTES_MAX};
+use merge::{Merger, SHORT_BYTES_MAX, WORD_LANES, merge_word};
 use pairs::Pairs;
 
 use crate::fast_hash::FastMap;
@@ -33,7 +33,7 @@ pub(crate) struct Bpe {
     pairs: Pairs,
     /// The id of each symbol: bytes are the first 256, merged ones follow in order of rank.
     ids: Vec<u32>,
-    /// Words that are one token, so that they need no merging.
+    /// Where a piece that is a token is that token, whatever the merges make of it: all tokens.
     whole: FastMap<Box<[u8]>, u32>,
     longest_whole: usize,
     /// A piece that is a token is that token, whatever the merges make of it.
@@ -62,65 +62,88 @@ impl Bpe {
             waiting[n % PIECES_WAITING] = (from, to);
             n += 1;
             if n == PIECES_WAITING {
-                waiting.iter().for_each(|(from, to)| self.encode_piece(bytes, *from, *to, scratch, out));
+                self.encode_pieces(bytes, &waiting, scratch, out);
                 n = 0;
             }
         });
-        waiting[..n].iter().for_each(|(from, to)| self.encode_piece(bytes, *from, *to, scratch, out));
+        self.encode_pieces(bytes, &waiting[..n], scratch, out);
     }
 
-    #[inline]
-    fn encode_piece(&self, text: &[u8], from: usize, to: usize, scratch: &mut Scratch, out: &mut Vec<u32>) {
-        match pack(text, from, to) {
-            Some(key) => self.encode_word(key, &text[from..to], scratch, out),
-            None => self.encode_long(&text[from..to], scratch, out),
+    fn encode_pieces(&self, text: &[u8], pieces: &[(usize, usize)], scratch: &mut Scratch, out: &mut Vec<u32>) {
+        let mut keys = [(0, 0); PIECES_WAITING];
+        for (at, (from, to)) in keys.iter_mut().zip(pieces) {
+            let key = pack(text, *from, *to);
+            *at = (key, place(key));
+        }
+        // Ids are put down four at a time, however many a word has: what is too many is written over by the next.
+        let (mut ids, mut n) = ([0; IDS_INSIDE * PIECES_WAITING], 0);
+        for ((key, place), (from, to)) in keys.iter().zip(pieces) {
+            match (scratch.words.get_few(*key, *place), ids.get_mut(n..).and_then(|rest| rest.first_chunk_mut())) {
+                (Some((few, n_few)), Some(room)) => {
+                    *room = few;
+                    n += n_few;
+                }
+                _ => {
+                    out.extend_from_slice(&ids[..n]);
+                    n = 0;
+                    self.encode_piece(*key, text, *from, *to, scratch, out);
+                }
+            }
+        }
+        out.extend_from_slice(&ids[..n]);
+    }
+
+    /// A piece that is no short word with few ids that is known.
+    #[cold]
+    fn encode_piece(&self, key: u128, text: &[u8], from: usize, to: usize, scratch: &mut Scratch, out: &mut Vec<u32>) {
+        if key != 0 {
+            return self.encode_word(key, scratch, out);
+        }
+        match self.whole_word(&text[from..to]) {
+            Some(id) => out.push(id),
+            None => self.encode_parts(text, from, to, scratch, out),
         }
     }
 
+    /// A short word, or a part that is as short.
     #[inline]
-    fn encode_word(&self, key: u128, word: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
-        if !scratch.words.get(key, out) {
-            self.encode_unknown(key, word, scratch, out);
+    fn encode_word(&self, key: u128, scratch: &mut Scratch, out: &mut Vec<u32>) {
+        if !scratch.words.get(key, place(key), out) {
+            self.encode_unknown(key, scratch, out);
         }
     }
 
     /// A short word that the cache doesn't hold, until now.
-    #[cold]
-    fn encode_unknown(&self, key: u128, word: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
-        let before = out.len();
-        match self.whole_word(word) {
+    fn encode_unknown(&self, key: u128, scratch: &mut Scratch, out: &mut Vec<u32>) {
+        let (before, (word, n)) = (out.len(), unpack(key));
+        match self.whole_word(&word[..n]) {
             Some(id) => out.push(id),
-            None => self.encode_parts(word, scratch, out),
+            None => {
+                let mut symbols = [0; WORD_LANES];
+                let n = merge_word(&self.pairs, &word, n, &mut symbols);
+                out.extend(symbols[..n].iter().map(|symbol| self.ids[*symbol as usize]));
+            }
         }
         scratch.words.insert(key, &out[before..]);
     }
 
+    /// Where whole words come first, the token that a piece is.
     #[inline]
     fn whole_word(&self, piece: &[u8]) -> Option<u32> {
         if piece.len() > self.longest_whole { None } else { self.whole.get(piece).copied() }
     }
 
-    /// A piece too long for the cache.
-    fn encode_long(&self, piece: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
-        match self.whole_word(piece) {
-            Some(id) => out.push(id),
-            None => self.encode_parts(piece, scratch, out),
-        }
-    }
-
-    /// A piece that is no token as a whole: its parts between cuts are words by themselves, since no merge lies across a cut.
-    fn encode_parts(&self, piece: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
-        let mut from = 0;
-        while from < piece.len() {
-            let to = self.cuts.next(piece, from);
-            let part = &piece[from..to];
-            match pack(piece, from, to) {
-                _ if part.len() == piece.len() && part.len() <= WORD_BYTES_MAX => self.merge(part, scratch, out),
-                // A part is no word of the text: whole words don't come first in it, so what is known of words is no help.
-                Some(key) if !self.whole_words_first => self.encode_word(key, part, scratch, out),
-                _ => self.encode_part(part, scratch, out),
+    /// A long piece that is no token as a whole: its parts between cuts are words by themselves, since no merge lies across a cut.
+    fn encode_parts(&self, text: &[u8], from: usize, to: usize, scratch: &mut Scratch, out: &mut Vec<u32>) {
+        let mut at = from;
+        while at < to {
+            let end = self.cuts.next(&text[..to], at);
+            match pack(text, at, end) {
+                // A part is no word of the text: where whole words come first, what is known of words is no help.
+                key if key != 0 && !self.whole_words_first => self.encode_word(key, scratch, out),
+                _ => self.encode_part(&text[at..end], scratch, out),
             }
-            from = to;
+            at = end;
         }
     }
 

@@ -6,12 +6,16 @@ use super::NONE;
 
 /// Symbols have 24 bits.
 const SYMBOL_BITS: u32 = 24;
+/// A symbol's number that none has: of an entry with no symbol, that is all that can be left.
+const NO_SYMBOL: u64 = (1 << SYMBOL_BITS) - 1;
 const EMPTY: u64 = u64::MAX;
 const KEY_BITS: u32 = 2 * SYMBOL_BITS;
 /// An entry leaves out the 8 highest bits of its key, which are the highest of its place too: keys that differ there alone have
 /// places at least `SLOTS_MIN / 256` apart, farther than any entry lies from its place.
 const SLOTS_MIN: usize = 1 << 14;
 const REACH: usize = 63;
+/// Entries that are compared at once.
+const NEAR: usize = 4;
 
 /// Pairs of symbols and what they make.
 pub(crate) struct Pairs {
@@ -19,7 +23,7 @@ pub(crate) struct Pairs {
     entries: Box<[u64]>,
     shift: u32,
     /// What two bytes make.
-    of_bytes: Box<[u32]>,
+    of_bytes: Box<[u32; 1 << 16]>,
 }
 
 /// Mixes 48 bits so that none is lost: an odd factor and a shifted copy can both be undone.
@@ -46,7 +50,7 @@ impl Pairs {
     fn try_with(pairs: &[(u32, u32)], n_slots: usize) -> Option<Self> {
         // The last places reach beyond the slots.
         let mut entries = vec![EMPTY; n_slots + REACH].into_boxed_slice();
-        let mut of_bytes = vec![NONE; 1 << 16].into_boxed_slice();
+        let mut of_bytes = Box::new([NONE; 1 << 16]);
         let shift = KEY_BITS - n_slots.trailing_zeros();
         for (symbol, (left, right)) in (256u32..).zip(pairs) {
             if *left < 256 && *right < 256 {
@@ -71,15 +75,26 @@ impl Pairs {
     pub(super) fn get(&self, left: u32, right: u32) -> u32 {
         let mixed = mix(left, right);
         let place = (mixed >> self.shift) as usize;
-        for entry in self.entries.get(place..place + REACH).unwrap_or_default() {
-            if *entry == EMPTY {
-                break;
-            }
-            if entry >> SYMBOL_BITS == mixed & ((1 << (64 - SYMBOL_BITS)) - 1) {
-                return *entry as u32 & ((1 << SYMBOL_BITS) - 1);
-            }
+        let key = mixed << SYMBOL_BITS;
+        // Most pairs make nothing, and no branch could tell which: four entries are compared without one. What is left of the entry
+        // with this key is its symbol, less than anything else.
+        let Some(near) = self.entries.get(place..).and_then(|entries| entries.first_chunk::<NEAR>()) else { return NONE };
+        let least = near.iter().fold(u64::MAX, |least, entry| least.min(entry ^ key));
+        let all_used = near.iter().fold(true, |used, entry| used & (*entry != EMPTY));
+        if least < NO_SYMBOL {
+            least as u32
+        } else if all_used {
+            self.get_far(place, key)
+        } else {
+            NONE
         }
-        NONE
+    }
+
+    #[cold]
+    fn get_far(&self, place: usize, key: u64) -> u32 {
+        let far = self.entries.get(place + NEAR..place + REACH).unwrap_or_default();
+        let found = far.iter().take_while(|entry| **entry != EMPTY).find(|entry| (*entry ^ key) >> SYMBOL_BITS == 0);
+        found.map_or(NONE, |entry| (entry ^ key) as u32)
     }
 }
 

@@ -4,6 +4,7 @@
 //! [`Splitter::pattern`] returns: the tests compare them with a regular-expression engine. Any other expression goes through the
 //! engine itself, and steps that follow each other are a [`Splitter::Sequence`]. Start with [`Splitter::split`].
 
+mod bits;
 mod cl100k;
 mod classes;
 mod gpt2;

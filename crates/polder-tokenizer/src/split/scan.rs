@@ -100,15 +100,9 @@ impl<'t> Scan<'t> {
         }
     }
 
-    /// The end of the piece that the white space at `at` begins, by `\s+(?!\S)|\s+`: a run leaves its last character to what follows,
-    /// unless nothing does or it is the only one.
-    #[inline]
-    pub(super) fn spaces_end(&self, at: usize) -> usize {
-        self.leave_last(at, self.run_end(at, SPACES))
-    }
-
-    /// The same after `\s*[\r\n]+`: a run that holds a line end goes up to the last one. With `whole_at_end` a run at the end of
-    /// the text is one piece before that.
+    /// The end of the piece that the white space at `at` begins, by `\s*[\r\n]+|\s+(?!\S)|\s+`: a run that holds a line end goes up to
+    /// the last one; another leaves its last character to what follows, unless nothing does or it is the only one. With
+    /// `whole_at_end` a run at the end of the text is one piece before that.
     #[inline]
     pub(super) fn spaces_or_lines_end(&self, at: usize, whole_at_end: bool) -> usize {
         let (mut end, mut after_newline) = (at, at);

@@ -72,13 +72,16 @@ fn run(tokenizer: &Tokenizer, texts: &[String], n_threads: usize, ids: &mut Vec<
     let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build()?;
     ids.clear();
     let (cpu_before, started) = (cpu_s(), Instant::now());
+    let mut batch = None;
     if n_threads == 1 {
         let mut encoder = tokenizer.encoder();
         texts.iter().for_each(|text| encoder.encode_into(text, ids));
     } else {
-        *ids = pool.install(|| tokenizer.encode_batch(texts)).ids;
+        batch = Some(pool.install(|| tokenizer.encode_batch(texts)));
     }
-    Ok(Times { wall_s: started.elapsed().as_secs_f64(), cpu_s: cpu_s() - cpu_before })
+    let times = Times { wall_s: started.elapsed().as_secs_f64(), cpu_s: cpu_s() - cpu_before };
+    batch.iter().flat_map(|batch| batch.iter()).for_each(|of_text| ids.extend_from_slice(of_text));
+    Ok(times)
 }
 
 /// Processor time of this process, all threads together; none where the system does not say.

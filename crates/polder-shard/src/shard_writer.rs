@@ -67,8 +67,9 @@ impl ShardWriter {
         let length = i32::try_from(document.n_tokens).map_err(too_many)?;
         let vocab_size = self.counts.len();
         // The largest is found many at a time; which one it was is asked only when one is wrong.
-        let largest = parts.iter().filter_map(|tokens| tokens.iter().copied().max()).max();
-        if largest.is_some_and(|t| t as usize >= vocab_size) {
+        let largest_of = |tokens: &&[u32]| tokens.iter().fold(0, |largest, token| u32::max(largest, *token));
+        let largest = parts.iter().map(largest_of).fold(0, u32::max);
+        if largest as usize >= vocab_size && document.n_tokens > 0 {
             let mut tokens = parts.iter().copied().flatten().copied().enumerate();
             let (at, token) = tokens.find(|(_, t)| *t as usize >= vocab_size).unwrap_or_default();
             return Err(refuse(format!("its token {at} is {token}, outside the vocabulary of {vocab_size}")));

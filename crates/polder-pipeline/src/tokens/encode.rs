@@ -19,6 +19,8 @@ use crate::PipelineError;
 
 /// Chunks on their way, for each thread that encodes: enough to go on while the writer closes a shard.
 const CHUNKS_PER_THREAD: usize = 6;
+/// Fewer bytes a token than most text has, so that a chunk's tokens find room at once.
+const TOKEN_BYTES_MIN: usize = 2;
 
 /// Which split a document belongs to.
 #[derive(Clone, Debug)]
@@ -36,6 +38,9 @@ pub(super) struct Work<'a> {
     pub(super) splitting: &'a Splitting,
     /// Whether the writer may know documents already.
     pub(super) asks_first: bool,
+    /// What chunks that were written held their tokens in, for those to come: memory given back and asked for again would be
+    /// cleared each time, and kept by the allocator of each thread.
+    pub(super) spare: Mutex<Vec<Vec<u32>>>,
 }
 
 /// A document of a chunk on its way.
@@ -84,10 +89,11 @@ impl Work<'_> {
         Passing { chunk, ready, tokens: Vec::new() }
     }
 
-    fn encode(encoder: &mut Encoder, passing: &mut Passing) {
+    fn encode(&self, encoder: &mut Encoder, passing: &mut Passing) {
         let Passing { chunk, ready, tokens } = passing;
+        *tokens = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
         let bytes: u64 = ready.iter().filter(|r| r.wanted).map(|r| r.text_bytes).sum();
-        tokens.reserve(bytes as usize / 3);
+        tokens.reserve(bytes as usize / TOKEN_BYTES_MIN);
         for r in ready {
             if r.wanted {
                 encoder.encode_into(chunk.document(r.at).text.unwrap_or_default(), tokens);
@@ -107,12 +113,12 @@ impl Work<'_> {
                 Job::Prepare(chunk) => {
                     let mut passing = self.prepare(chunk);
                     if !self.asks_first {
-                        Self::encode(&mut encoder, &mut passing);
+                        self.encode(&mut encoder, &mut passing);
                     }
                     passing
                 }
                 Job::Encode(mut passing) => {
-                    Self::encode(&mut encoder, &mut passing);
+                    self.encode(&mut encoder, &mut passing);
                     passing
                 }
             };
@@ -206,6 +212,8 @@ impl Writing<'_, '_> {
                 self.offer(&mut passing)?;
             }
             self.push(&passing)?;
+            passing.tokens.clear();
+            self.work.spare.lock().unwrap_or_else(PoisonError::into_inner).push(passing.tokens);
         }
     }
 }

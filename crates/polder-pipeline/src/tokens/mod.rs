@@ -13,7 +13,7 @@ mod text;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arrow::datatypes::DataType;
 use datafusion::prelude::{DataFrame, col, lit, when};
@@ -494,6 +494,7 @@ impl BuildTokensPlan {
             splits: &self.request.splits,
             splitting: &self.splitting,
             asks_first: writer.knows_documents(),
+            spare: Mutex::default(),
         };
         let progress = TokensProgress { phase: TokensPhase::Encoding, n_documents_total: n_documents, ..TokensProgress::default() };
         let mut tell = |progress: &TokensProgress| {

@@ -3,6 +3,8 @@
 //! A panel of the left matrix holds twelve rows, one of the right 32 columns. It is a row of steps; a step holds, for each
 //! of its rows or columns, one f32 or a pair of bf16 that follow each other in the sum. What is missing at the edges is 0.
 
+use std::ops::Range;
+
 use super::simd::multiversion;
 use super::tile::{Isa, Kind};
 use crate::Dtype;
@@ -28,6 +30,14 @@ pub struct Source<'a, T> {
     pub lanes: usize,
     /// Count of terms.
     pub terms: usize,
+}
+
+impl<T> Source<'_, T> {
+    /// Some of the terms; the end may lie behind the last one.
+    pub fn terms(self, range: Range<usize>) -> Self {
+        let place = range.start * if self.terms_together { 1 } else { self.stride };
+        Self { numbers: self.numbers.get(place..).unwrap_or_default(), terms: range.end.min(self.terms) - range.start, ..self }
+    }
 }
 
 /// Numbers of 32 bits that the panels of a matrix take.

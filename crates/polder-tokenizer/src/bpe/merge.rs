@@ -34,8 +34,8 @@ impl Default for Merger {
 
 /// Merges a word of up to 15 bytes: `word` begins with them. Puts its symbols into `out` and returns how many they are.
 ///
-/// Ranks lie in sixteen lanes that are all looked at, and behind the word and before it stand symbols that no pair has: the only
-/// branch is whether there is a next merge.
+/// Ranks lie in sixteen lanes that are all looked at, and behind the word and before it stand symbols that no pair has, so that no
+/// merge is a special case.
 pub(super) fn merge_word(pairs: &Pairs, word: &[u8; WORD_LANES], n: usize, out: &mut [u32; WORD_LANES]) -> usize {
     debug_assert!(n > 0 && n < WORD_LANES);
     // The place before the word is the last.

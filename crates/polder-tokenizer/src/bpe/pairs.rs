@@ -76,8 +76,8 @@ impl Pairs {
         let mixed = mix(left, right);
         let place = (mixed >> self.shift) as usize;
         let key = mixed << SYMBOL_BITS;
-        // Most pairs make nothing, and no branch could tell which: four entries are compared without one. What is left of the entry
-        // with this key is its symbol, less than anything else.
+        // Four entries at once: what is left of the one with this key is its symbol, less than anything else. Whether there is one is
+        // a branch on purpose: most pairs make nothing, and the processor goes on with that while memory answers.
         let Some(near) = self.entries.get(place..).and_then(|entries| entries.first_chunk::<NEAR>()) else { return NONE };
         let least = near.iter().fold(u64::MAX, |least, entry| least.min(entry ^ key));
         let all_used = near.iter().fold(true, |used, entry| used & (*entry != EMPTY));

@@ -47,3 +47,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn where_blocks_of_bytes_meet_makes_no_difference() {
+    let meetings = [
+        "'s",
+        "'re's",
+        "'ll've",
+        "'l",
+        "''t",
+        " 't",
+        "\n't",
+        "  x",
+        " \n y",
+        "\u{a0}\u{a0}z",
+        "\u{3000}\u{3000}",
+        "é'd",
+        "中文",
+        "12²",
+        "\u{1f600}!",
+        " \u{3000}",
+    ];
+    for meeting in meetings {
+        for before in 58..=66 {
+            for behind in ["", "a", " ", "'s"] {
+                check(&format!("{}{meeting}{behind}", "w".repeat(before)));
+                check(&format!("{}{meeting}{behind}", " ".repeat(before)));
+            }
+        }
+    }
+}

@@ -102,11 +102,11 @@ fn a_plan_for_an_encoder_estimates_the_tokens_with_a_tokenizer() {
     for text in [
         "encoder",
         "bytes a token, as tokenizers/other makes of",
-        "next:\n  polder tokens build base --from pile.base@v1 --tokenizer other\n",
+        "next:\n  polder tokenizer train base-masked --from pile.base@v1 --vocab 300 --special '[MASK]'\n  polder tokens build base-masked --from pile.base@v1 --tokenizer base-masked\n",
     ] {
         assert!(said.err.contains(text), "{text} in {}", said.err);
     }
-    assert!(said.err.contains("polder train start base --tokens base --model modernbert-"), "{}", said.err);
+    assert!(said.err.contains("polder train start base-masked --tokens base-masked --model modernbert-"), "{}", said.err);
     line(&lake, "model plan --pile raw.docs --tokens quickstart").fails(2, "tokens/quickstart was not built from raw.docs");
     line(&lake, "model plan --pile pile.base@v1 --tokens nothing").fails(2, "tokens/nothing");
     line(&lake, "model plan --pile pile.nothing").fails(2, "pile.nothing");

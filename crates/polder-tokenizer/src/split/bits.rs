@@ -109,7 +109,7 @@ fn ascii(block: &[u8; BLOCK_BYTES]) -> (Bits, u64) {
         let within = |bytes: u64, first: u8, last: u8| at_least(bytes, first) & !at_least(bytes, last + 1);
         let is = |byte: u8| !at_least(low ^ (u64::from(byte) * ONES), 1);
         let put = |into: &mut u64, high_bits: u64| *into |= gather(high_bits & !eight) << (8 * i);
-        put(&mut bits.letters, within(low | 0x20 * ONES, b'a', b'z'));
+        put(&mut bits.letters, within(low | (0x20 * ONES), b'a', b'z'));
         put(&mut bits.numbers, within(low, b'0', b'9'));
         put(&mut bits.blanks, is(b' '));
         put(&mut bits.spaces, within(low, b'\t', b'\r'));

@@ -321,6 +321,11 @@ async fn what_cannot_be_built_is_named() {
     assert!(matches!(refused(BuildTokens { validation_share: Some(0.1), ..here.request() }).await, PipelineError::Request { .. }));
     let resume = refused(BuildTokens { begin: Begin::Resume, ..here.request() }).await;
     assert!(resume.to_string().contains("was broken off"), "{resume}");
+    let progress = here.folder().with_file_name(".set.build.json");
+    std::fs::write(&progress, "{}").expect("written");
+    let damaged = refused(BuildTokens { begin: Begin::Resume, ..here.request() }).await;
+    assert!(damaged.to_string().contains("is not as it was written"), "{damaged}");
+    std::fs::remove_file(&progress).expect("removed");
     let table = BuildTokens { from: "pile.base@9".parse().expect("a reference"), ..here.request() };
     assert!(matches!(refused(table).await, PipelineError::Lake(_)));
 

@@ -28,7 +28,7 @@ pub struct Args {
     /// Fixes initial weights and order.
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
-    /// Goes on from the weights of a model, on tokens of its own tokenizer: models/NAME[@VERSION].
+    /// Goes on from the weights of a model, on tokens of its own tokenizer, for example models/base or models/base@2.
     #[arg(long, value_name = "MODEL", conflicts_with = "model")]
     from: Option<String>,
     /// A setting of the run, for example lr=1e-3, precision=bf16, optimizer=muon, recompute=layers, packing=best_fit, spikes=on; may be

@@ -70,7 +70,7 @@ const EXAMPLES: [(&str, &[&str]); 39] = [
             "polder train start more --tokens quickstart --from quickstart --set lr=3e-4",
         ],
     ),
-    ("train resume", &["polder train resume train-0123456789ab"]),
+    ("train resume", &["polder train resume train-0123456789ab --name mine"]),
     ("train rows", &["polder train rows train-0123456789ab --step 100"]),
     ("train status", &["polder train status"]),
     ("eval run", &["polder eval run models/quickstart", "polder eval run models/quickstart@1 --task next_line"]),

@@ -19,6 +19,10 @@ mod pool;
 mod rope;
 mod trace;
 
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use polder_compute::cuda::{self, Cuda, Emulated, EmulationError};
 use polder_compute::{Backend, Cpu, Dtype, IdView, Reference, View};
 
 /// Numbers in (−1, 1) that depend on the seed and the place alone.
@@ -86,6 +90,47 @@ fn on_cpu(buffers: &[Data], ids: &[Vec<i32>], threads: usize, op: Op) -> Vec<Vec
     })
 }
 
+/// Where the kernels are compiled for the processor.
+fn emulation() -> Option<&'static Path> {
+    static LIBRARY: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let compiled = LIBRARY.get_or_init(|| {
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kernels");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        match cuda::compile(&sources, folder, std::env::var_os("POLDER_SANITIZE").is_some()) {
+            Ok(library) => Some(library),
+            Err(EmulationError::NoCompiler) if std::env::var_os("POLDER_REQUIRE_EMULATION").is_none() => {
+                println!("skipped: kernels are not emulated, for there is no C++ compiler");
+                None
+            }
+            Err(e) => panic!("{e}"),
+        }
+    });
+    compiled.as_deref()
+}
+
+/// Runs an operation on the emulated kernels for a compute capability, threads in the order of a seed. Every buffer begins with what no kernel
+/// may leave, and views have no room behind them.
+fn on_emulation(library: &Path, capability: (i32, i32), seed: u64, buffers: &[Data], ids: &[Vec<i32>], op: Op) -> Vec<Vec<f32>> {
+    let device = Emulated::open(library, capability, seed).expect("emulation");
+    let mut cuda = Cuda::on(Box::new(device), 0).expect("backend");
+    let (views, ids) = prepare(&mut cuda, buffers, ids);
+    op(&mut cuda, &views, &ids);
+    let read = |v: &View| {
+        let mut values = vec![0f32; v.len];
+        cuda.download(*v, &mut values);
+        values
+    };
+    views.iter().map(read).collect()
+}
+
+/// Compute capabilities whose kernels differ.
+const CAPABILITIES: [(i32, i32); 2] = [(8, 0), (9, 0)];
+
+/// How far from the truth a kernel's f32 results may be where the processor's may be `tolerance`: exponentials and roots are the fast ones.
+fn emulated_tolerance(tolerance: f64) -> f64 {
+    tolerance.max(2e-6)
+}
+
 /// Runs an operation on the reference.
 pub fn on_reference(buffers: &[Data], ids: &[Vec<i32>], op: Op) -> Vec<Vec<f64>> {
     let mut reference = Reference::new();
@@ -94,14 +139,26 @@ pub fn on_reference(buffers: &[Data], ids: &[Vec<i32>], op: Op) -> Vec<Vec<f64>>
     views.iter().map(|v| reference.slice(*v).to_vec()).collect()
 }
 
-/// Runs an operation on both and compares every buffer afterwards: ‖difference‖ ≤ tolerance · ‖reference‖, the tolerance
-/// for what is stored as bf16 being that of its rounding. One thread and three must agree bit for bit.
+/// Runs an operation on the processor, on the emulated kernels and on the reference and compares every buffer afterwards. One thread and three must
+/// agree bit for bit, and so must two orders of a kernel's threads.
 pub fn compare(what: &str, buffers: &[Data], ids: &[Vec<i32>], tolerance: f64, op: Op) {
     let bits = |results: Vec<Vec<f32>>| results.iter().flatten().map(|x| x.to_bits()).collect::<Vec<_>>();
     let ours = on_cpu(buffers, ids, 1, op);
     assert_eq!(bits(on_cpu(buffers, ids, 3, op)), bits(ours.clone()), "{what}: one thread and three differ");
     let truth = on_reference(buffers, ids, op);
-    for (i, ((ours, truth), (_, dtype))) in ours.iter().zip(&truth).zip(buffers).enumerate() {
+    assert_near(what, &ours, &truth, buffers, tolerance);
+    let Some(library) = emulation() else { return };
+    for capability in CAPABILITIES {
+        let what = format!("{what}, emulated {capability:?}");
+        let ours = on_emulation(library, capability, 1, buffers, ids, op);
+        assert_near(&what, &ours, &truth, buffers, emulated_tolerance(tolerance));
+        assert_eq!(bits(on_emulation(library, capability, 2, buffers, ids, op)), bits(ours), "{what}: the order of threads shows");
+    }
+}
+
+/// Compares every buffer: ‖difference‖ ≤ tolerance · ‖reference‖, the tolerance for what is stored as bf16 being that of its rounding.
+fn assert_near(what: &str, ours: &[Vec<f32>], truth: &[Vec<f64>], buffers: &[Data], tolerance: f64) {
+    for (i, ((ours, truth), (_, dtype))) in ours.iter().zip(truth).zip(buffers).enumerate() {
         let norm = truth.iter().map(|x| x * x).sum::<f64>().sqrt();
         let distance = ours.iter().zip(truth).map(|(a, b)| (f64::from(*a) - b).powi(2)).sum::<f64>().sqrt();
         let tolerance = if *dtype == Dtype::Bf16 { HALF } else { tolerance };

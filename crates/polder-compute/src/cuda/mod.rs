@@ -1,8 +1,33 @@
 //! What NVIDIA GPUs are there, and how ranks that have one each work together. Their kernels live in `kernels/*.cu`.
 
+mod activation;
+mod adamw;
+mod attention;
+mod backend;
+mod bias;
+mod cross_entropy;
+mod device;
+mod driver;
+mod embedding;
+mod emulated;
+mod gemm;
+mod head_norm;
+mod images;
+mod muon;
 mod nccl;
+mod norm;
+mod plain;
+mod pool;
+mod rope;
+mod table;
 
 use cudarc::driver::{result, sys};
+
+pub use backend::Cuda;
+pub use device::{CudaError, Device, Launch, TensorMap, Tiled};
+pub use driver::Driver;
+pub use emulated::{Emulated, EmulationError, compile};
+pub use table::{Argument, Kind, Pointer, Row, table};
 
 pub use nccl::{NcclRank, NcclUnavailable, gpu_of};
 

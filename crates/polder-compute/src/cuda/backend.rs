@@ -1,0 +1,241 @@
+//! A GPU as a backend: buffers by address, and one launcher an operation in the file of its name.
+
+use bytemuck::cast_slice;
+
+use super::device::{CudaError, Device};
+use super::table::Pointer;
+use super::{activation, adamw, attention, bias, cross_entropy, embedding, gemm, head_norm, muon, norm, plain, pool, rope};
+use crate::number::Bf16;
+use crate::{
+    Activation, AdamW, Attention, Backend, Buffer, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, Muon, Norm, Number, Rope, View,
+};
+
+/// Bytes that buffers begin at multiples of: what the copy engine and 16-byte loads ask for, and a cache line.
+const ALIGNMENT: usize = 256;
+
+/// A GPU, or the emulation of one.
+pub struct Cuda {
+    device: Box<dyn Device>,
+    buffers: Vec<Pointer>,
+    ids: Vec<Pointer>,
+    /// Memory that was taken and not handed out: where it begins, and bytes left.
+    room: (Pointer, usize),
+    scratch: (Pointer, usize),
+}
+
+impl Cuda {
+    /// Opens a GPU by its place in the driver's list, and takes `bytes` of its memory for all buffers to come.
+    ///
+    /// # Errors
+    /// No such GPU, one that cannot run the kernels, or one with less memory free.
+    pub fn open(ordinal: usize, bytes: u64) -> Result<Self, CudaError> {
+        Self::on(Box::new(super::driver::Driver::open(ordinal)?), bytes)
+    }
+
+    /// The same on a device that is open. Without a size, each buffer takes its own memory.
+    ///
+    /// # Errors
+    /// Too little memory.
+    pub fn on(mut device: Box<dyn Device>, bytes: u64) -> Result<Self, CudaError> {
+        let free = device.free_bytes();
+        if bytes > free {
+            return Err(CudaError::Memory { needed: bytes, free });
+        }
+        let room = if bytes > 0 { (device.alloc(bytes as usize)?, bytes as usize) } else { (Pointer::NONE, 0) };
+        Ok(Self { device, buffers: Vec::new(), ids: Vec::new(), room, scratch: (Pointer::NONE, 0) })
+    }
+
+    /// Where a view stands.
+    pub(super) fn at(&self, view: View) -> Pointer {
+        self.buffers[view.buffer.0].offset(view.offset, view.dtype)
+    }
+
+    /// Where a view that may be missing stands.
+    pub(super) fn at_maybe(&self, view: Option<View>) -> Pointer {
+        view.map_or(Pointer::NONE, |v| self.at(v))
+    }
+
+    /// Where ids stand.
+    pub(super) fn ids_at(&self, view: IdView) -> Pointer {
+        self.ids[view.buffer.0].offset(view.offset, Dtype::F32)
+    }
+
+    /// Where ids that may be missing stand.
+    pub(super) fn ids_at_maybe(&self, view: Option<IdView>) -> Pointer {
+        view.map_or(Pointer::NONE, |v| self.ids_at(v))
+    }
+
+    /// What runs the kernels.
+    pub fn device(&mut self) -> &mut dyn Device {
+        &mut *self.device
+    }
+
+    /// Memory for the operation under way, of any content. The next operation gets the same: work is in order.
+    pub(super) fn scratch(&mut self, bytes: usize) -> Pointer {
+        if self.scratch.1 < bytes {
+            let bytes = bytes.next_power_of_two();
+            self.scratch = (self.take(bytes), bytes);
+        }
+        self.scratch.0
+    }
+
+    fn take(&mut self, bytes: usize) -> Pointer {
+        let bytes = bytes.next_multiple_of(ALIGNMENT).max(ALIGNMENT);
+        if bytes <= self.room.1 {
+            let at = self.room.0;
+            self.room = (Pointer(at.0 + bytes as u64), self.room.1 - bytes);
+            return at;
+        }
+        must(self.device.alloc(bytes))
+    }
+}
+
+/// The result; an operation has no way to fail but a bug or a broken device, after which nothing is worth going on with.
+#[allow(clippy::panic)]
+fn must<T>(result: Result<T, CudaError>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(e) => panic!("{e}"),
+    }
+}
+
+impl Backend for Cuda {
+    fn name(&self) -> &'static str {
+        "cuda"
+    }
+
+    fn alloc(&mut self, len: usize, dtype: Dtype) -> View {
+        let at = self.take(len * dtype.bytes());
+        self.buffers.push(at);
+        let view = View { buffer: Buffer(self.buffers.len() - 1), dtype, offset: 0, len };
+        self.fill(view, 0.0);
+        view
+    }
+
+    fn alloc_ids(&mut self, len: usize) -> IdView {
+        let at = self.take(len * 4);
+        self.ids.push(at);
+        let view = IdView { buffer: IdBuffer(self.ids.len() - 1), offset: 0, len };
+        self.upload_ids(view, &vec![0; len]);
+        view
+    }
+
+    fn upload(&mut self, to: View, values: &[f32]) {
+        assert_eq!(to.len, values.len(), "sizes of a copy");
+        let at = self.at(to);
+        match to.dtype {
+            Dtype::F32 => must(self.device.copy_in(at, cast_slice(values))),
+            Dtype::Bf16 => {
+                let rounded: Vec<Bf16> = values.iter().map(|x| Bf16::of(*x)).collect();
+                must(self.device.copy_in(at, cast_slice(&rounded)));
+            }
+        }
+    }
+
+    fn upload_ids(&mut self, to: IdView, values: &[i32]) {
+        assert_eq!(to.len, values.len(), "sizes of a copy");
+        let at = self.ids_at(to);
+        must(self.device.copy_in(at, cast_slice(values)));
+    }
+
+    fn download(&mut self, from: View, values: &mut [f32]) {
+        assert_eq!(from.len, values.len(), "sizes of a copy");
+        let at = self.at(from);
+        match from.dtype {
+            Dtype::F32 => must(self.device.copy_out(at, bytemuck::cast_slice_mut(values))),
+            Dtype::Bf16 => {
+                let mut rounded = vec![Bf16(0); values.len()];
+                must(self.device.copy_out(at, bytemuck::cast_slice_mut(&mut rounded)));
+                values.iter_mut().zip(rounded).for_each(|(v, r)| *v = r.get());
+            }
+        }
+    }
+
+    fn fill(&mut self, out: View, value: f32) {
+        plain::fill(self, out, value);
+    }
+
+    fn copy(&mut self, out: View, x: View) {
+        plain::copy(self, out, x);
+    }
+
+    fn add(&mut self, out: View, x: View) {
+        plain::add(self, out, x);
+    }
+
+    fn gemm(&mut self, out: View, a: View, b: View, bias: Option<View>, shape: Gemm) {
+        gemm::gemm(self, out, a, b, bias, shape);
+    }
+
+    fn bias_backward(&mut self, dbias: View, dout: View) {
+        bias::bias_backward(self, dbias, dout);
+    }
+
+    fn embedding_forward(&mut self, out: View, weight: View, ids: IdView, channels: usize, accumulate: bool) {
+        embedding::embedding_forward(self, out, weight, ids, channels, accumulate);
+    }
+
+    fn embedding_backward(&mut self, dweight: View, dout: View, ids: IdView, channels: usize) {
+        embedding::embedding_backward(self, dweight, dout, ids, channels);
+    }
+
+    fn pool_forward(&mut self, out: View, x: View, ranges: IdView, channels: usize) {
+        pool::pool_forward(self, out, x, ranges, channels);
+    }
+
+    fn pool_backward(&mut self, dx: View, dout: View, ranges: IdView, channels: usize) {
+        pool::pool_backward(self, dx, dout, ranges, channels);
+    }
+
+    fn norm_forward(&mut self, out: View, stats: View, x: View, weight: View, bias: Option<View>, norm: Norm) {
+        norm::norm_forward(self, out, stats, x, weight, bias, norm);
+    }
+
+    fn norm_backward(&mut self, dx: View, dweight: View, dbias: Option<View>, dout: View, x: View, weight: View, stats: View, norm: Norm) {
+        norm::norm_backward(self, dx, dweight, dbias, dout, x, weight, stats, norm);
+    }
+
+    fn head_norm_forward(&mut self, out: View, rstd: View, x: View, weight: View, row: usize, first: usize, n_heads: usize, eps: f32) {
+        head_norm::head_norm_forward(self, out, rstd, x, weight, row, first, n_heads, eps);
+    }
+
+    fn head_norm_backward(&mut self, dx: View, dweight: View, x: View, weight: View, rstd: View, row: usize, first: usize, n_heads: usize) {
+        head_norm::head_norm_backward(self, dx, dweight, x, weight, rstd, row, first, n_heads);
+    }
+
+    fn rope(&mut self, x: View, table: View, positions: IdView, shape: Rope) {
+        rope::rope(self, x, table, positions, shape);
+    }
+
+    fn attention_forward(&mut self, out: View, lse: View, qkv: View, documents: Option<IdView>, shape: Attention) {
+        attention::attention_forward(self, out, lse, qkv, documents, shape);
+    }
+
+    fn attention_backward(&mut self, dqkv: View, dout: View, out: View, lse: View, qkv: View, documents: Option<IdView>, shape: Attention) {
+        attention::attention_backward(self, dqkv, dout, out, lse, qkv, documents, shape);
+    }
+
+    fn activation_forward(&mut self, out: View, x: View, width: usize, activation: Activation) {
+        activation::activation_forward(self, out, x, width, activation);
+    }
+
+    fn activation_backward(&mut self, dx: View, dout: View, x: View, width: usize, activation: Activation) {
+        activation::activation_backward(self, dx, dout, x, width, activation);
+    }
+
+    fn cross_entropy(&mut self, losses: View, logits: View, targets: IdView, settings: CrossEntropy) {
+        cross_entropy::cross_entropy(self, losses, logits, targets, settings);
+    }
+
+    fn sum_squares(&mut self, out: View, x: View) {
+        plain::sum_squares(self, out, x);
+    }
+
+    fn adamw(&mut self, params: View, working: Option<View>, m: View, v: View, grads: View, norm_squared: View, step: AdamW) {
+        adamw::adamw(self, params, working, m, v, grads, norm_squared, step);
+    }
+
+    fn muon(&mut self, params: View, working: Option<View>, momentum: View, grads: View, scratch: View, norm_squared: View, step: Muon) {
+        muon::muon(self, params, working, momentum, grads, scratch, norm_squared, step);
+    }
+}

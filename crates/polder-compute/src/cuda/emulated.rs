@@ -1,0 +1,270 @@
+//! A device made of the kernels' own sources, compiled for the processor with `kernels/emulation/`: the same launchers, the same entry points,
+//! threads in an order that a seed decides.
+
+use std::ffi::{CStr, CString, OsStr, c_char, c_void};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{fs, io};
+
+use libloading::Library;
+use polder_base::digest_bytes;
+
+use super::device::{CudaError, Device, Launch, TensorMap, Tiled};
+use super::table::{Pointer, emulation_entries, prototypes};
+
+type Alloc = unsafe extern "C" fn(usize) -> *mut c_void;
+type Free = unsafe extern "C" fn(*mut c_void);
+type Run = unsafe extern "C" fn(*const c_char, *const u32, u32, usize, u64, *mut *mut c_void) -> *const c_char;
+
+/// Why there is no emulation.
+#[derive(Debug, thiserror::Error)]
+pub enum EmulationError {
+    /// There is no C++ compiler.
+    #[error("there is no C++ compiler (`c++`)")]
+    NoCompiler,
+    /// A source does not compile.
+    #[error("`{file}` does not compile for the processor:\n{output}")]
+    Compile {
+        /// The source.
+        file: String,
+        /// What the compiler says.
+        output: String,
+    },
+    /// A file cannot be read or written.
+    #[error("cannot use `{path}`")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The compiled library does not open.
+    #[error("cannot open the compiled emulation")]
+    Open(#[source] libloading::Error),
+}
+
+/// Compiles the kernels below `sources` for the processor, once for each state of them, and returns the library in `folder`. `sanitize` looks
+/// for addresses out of bounds and undefined behaviour; the program that opens such a library must have the sanitizer's library loaded.
+///
+/// # Errors
+/// No compiler; sources that do not compile, also because they differ from the launchers' table; files.
+pub fn compile(sources: &Path, folder: &Path, sanitize: bool) -> Result<PathBuf, EmulationError> {
+    let file = |path: &Path| {
+        let path = path.to_owned();
+        move |source| EmulationError::File { path, source }
+    };
+    let mut text = prototypes() + &emulation_entries();
+    let mut files = Vec::new();
+    for place in [sources.to_owned(), sources.join("emulation")] {
+        for entry in fs::read_dir(&place).map_err(file(&place))? {
+            let path = entry.map_err(file(&place))?.path();
+            if path.extension().is_some_and(|e| ["cu", "cuh", "h", "cpp"].iter().any(|known| e == *known)) {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    for path in &files {
+        text.push_str(&fs::read_to_string(path).map_err(file(path))?);
+    }
+    let digest = digest_bytes(text.as_bytes()).to_string();
+    let name = format!("{}{}", digest.trim_start_matches("sha256:").get(..16).unwrap_or_default(), if sanitize { "-sanitized" } else { "" });
+    let library = folder.join(format!("emulation-{name}.so"));
+    if library.exists() {
+        return Ok(library);
+    }
+    // Another process may compile the same: each works in a folder of its own, and the last step is a rename.
+    let room = folder.join(format!("emulation-{name}.{}", std::process::id()));
+    fs::create_dir_all(&room).map_err(file(&room))?;
+    for (name, text) in [("prototypes.h", prototypes()), ("entries.cpp", emulation_entries())] {
+        fs::write(room.join(name), text).map_err(file(&room))?;
+    }
+    let mut units: Vec<PathBuf> = files.into_iter().filter(|p| p.extension().is_some_and(|e| e == "cu" || e == "cpp")).collect();
+    units.push(room.join("entries.cpp"));
+    let object = |unit: &Path| room.join(unit.file_name().unwrap_or_default()).with_extension("o");
+    let compile = |unit: &PathBuf| {
+        let mut command = Command::new("c++");
+        // Kernels read numbers through wider types, and sums must not be reordered.
+        command.args(["-std=c++17", "-O2", "-g1", "-fPIC", "-fno-strict-aliasing", "-ffp-contract=off", "-w", "-DPOLDER_EMULATION", "-DPOLDER_PROTOTYPES"]);
+        if sanitize {
+            command.args(["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]);
+        }
+        command.arg("-I").arg(sources).arg("-I").arg(&room).args(["-x", "c++", "-c", "-o"]).arg(object(unit)).arg(unit);
+        run(&mut command, unit)
+    };
+    use rayon::prelude::*;
+    units.par_iter().map(compile).collect::<Result<Vec<()>, _>>()?;
+    let mut link = Command::new("c++");
+    link.arg("-shared");
+    if sanitize {
+        link.arg("-fsanitize=address,undefined");
+    }
+    let part = room.join("emulation.so");
+    link.args(units.iter().map(|unit| object(unit))).arg("-o").arg(&part);
+    run(&mut link, &part)?;
+    fs::rename(&part, &library).map_err(file(&library))?;
+    fs::remove_dir_all(&room).map_err(file(&room))?;
+    Ok(library)
+}
+
+fn run(command: &mut Command, unit: &Path) -> Result<(), EmulationError> {
+    let output = command.output().map_err(|_| EmulationError::NoCompiler)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let file = unit.file_name().unwrap_or(OsStr::new("")).to_string_lossy().into_owned();
+    let text = String::from_utf8_lossy(&output.stderr);
+    Err(EmulationError::Compile { file, output: text.chars().take(4000).collect() })
+}
+
+/// The emulation as a device.
+pub struct Emulated {
+    alloc: Alloc,
+    free: Free,
+    run: Run,
+    held: Vec<Pointer>,
+    seed: u64,
+    capability: (i32, i32),
+    n_launches: u64,
+    // Last: the functions above are its.
+    _library: Library,
+}
+
+impl Emulated {
+    /// Opens a compiled emulation; threads run in an order that the seed decides. Of the kernels' paths, those for `capability` are taken.
+    ///
+    /// # Errors
+    /// A library that does not open.
+    pub fn open(library: &Path, capability: (i32, i32), seed: u64) -> Result<Self, EmulationError> {
+        // SAFETY: the library is the one that `compile` made: loading it runs no code of its own, and the three functions have these types.
+        unsafe {
+            let library = Library::new(library).map_err(EmulationError::Open)?;
+            let alloc = *library.get::<Alloc>(b"polder_emulation_alloc").map_err(EmulationError::Open)?;
+            let free = *library.get::<Free>(b"polder_emulation_free").map_err(EmulationError::Open)?;
+            let run = *library.get::<Run>(b"polder_emulation_launch").map_err(EmulationError::Open)?;
+            Ok(Self { alloc, free, run, held: Vec::new(), seed, capability, n_launches: 0, _library: library })
+        }
+    }
+}
+
+impl Drop for Emulated {
+    fn drop(&mut self) {
+        for pointer in &self.held {
+            // SAFETY: it came from the same library's `alloc` and is given back once.
+            unsafe { (self.free)(pointer.0 as *mut c_void) };
+        }
+    }
+}
+
+impl Device for Emulated {
+    fn name(&self) -> &str {
+        "emulated GPU"
+    }
+
+    fn capability(&self) -> (i32, i32) {
+        self.capability
+    }
+
+    fn n_multiprocessors(&self) -> usize {
+        // Few, so that kernels that fill a GPU with a fixed number of blocks loop.
+        3
+    }
+
+    fn free_bytes(&self) -> u64 {
+        match polder_base::Memory::look().free_bytes {
+            0 => u64::MAX,
+            free => free,
+        }
+    }
+
+    fn alloc(&mut self, bytes: usize) -> Result<Pointer, CudaError> {
+        // SAFETY: `alloc` asks for nothing.
+        let pointer = Pointer(unsafe { (self.alloc)(bytes) } as u64);
+        if pointer == Pointer::NONE {
+            return Err(CudaError::Memory { needed: bytes as u64, free: self.free_bytes() });
+        }
+        self.held.push(pointer);
+        Ok(pointer)
+    }
+
+    fn copy_in(&mut self, to: Pointer, bytes: &[u8]) -> Result<(), CudaError> {
+        // SAFETY: callers name memory of this device, which is the host's, of at least so many bytes.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to.0 as *mut u8, bytes.len()) };
+        Ok(())
+    }
+
+    fn copy_out(&mut self, from: Pointer, bytes: &mut [u8]) -> Result<(), CudaError> {
+        // SAFETY: as above.
+        unsafe { std::ptr::copy_nonoverlapping(from.0 as *const u8, bytes.as_mut_ptr(), bytes.len()) };
+        Ok(())
+    }
+
+    fn tensor_map(&mut self, tensor: Tiled) -> Result<TensorMap, CudaError> {
+        let Tiled { base, sizes, strides_bytes, n_dims, copied } = tensor;
+        let copied = copied.map(u64::from);
+        // As `kernels/hopper.cuh` reads it.
+        Ok(TensorMap([
+            base.0,
+            n_dims as u64,
+            sizes[0],
+            sizes[1],
+            sizes[2],
+            sizes[3],
+            strides_bytes[0],
+            strides_bytes[1],
+            strides_bytes[2],
+            copied[0],
+            copied[1],
+            copied[2],
+            copied[3],
+            0,
+            0,
+            0,
+        ]))
+    }
+
+    fn launch(&mut self, launch: &Launch<'_>) -> Result<(), CudaError> {
+        let entry = launch.row.entry(launch.types);
+        let failed = |reason: String| CudaError::Launch { entry: entry.clone(), grid: launch.grid, reason };
+        if launch.grid.iter().zip([i64::from(i32::MAX), 65_535, 65_535]).any(|(n, most)| *n > most) {
+            return Err(failed("more blocks than a GPU takes".to_owned()));
+        }
+        if launch.shared > 227 * 1024 {
+            return Err(failed(format!("{} bytes of shared memory are more than a GPU has", launch.shared)));
+        }
+        let name = CString::new(entry.clone()).map_err(|e| failed(e.to_string()))?;
+        let grid = launch.grid.map(|n| n as u32);
+        let mut arguments: Vec<*mut c_void> = launch.arguments.iter().map(|a| a.address()).collect();
+        self.n_launches += 1;
+        let seed = self.seed.wrapping_add(self.n_launches);
+        // SAFETY: the table that this call was made from is the one that the library's entry points were compiled against.
+        let reason = unsafe { (self.run)(name.as_ptr(), grid.as_ptr(), launch.row.threads, launch.shared, seed, arguments.as_mut_ptr()) };
+        if reason.is_null() {
+            return Ok(());
+        }
+        // SAFETY: a reason is a text of the library, which is open.
+        Err(failed(unsafe { CStr::from_ptr(reason) }.to_string_lossy().into_owned()))
+    }
+
+    fn wait(&mut self) -> Result<(), CudaError> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::table;
+    use super::*;
+
+    #[test]
+    fn every_kernel_has_a_prototype_and_an_entry() {
+        let (prototypes, entries) = (prototypes(), emulation_entries());
+        for row in table() {
+            for types in row.variants {
+                let entry = row.entry(types);
+                assert!(prototypes.contains(&format!(" {entry}(")) && entries.contains(&format!("\"{entry}\"")), "{entry}");
+            }
+        }
+    }
+}

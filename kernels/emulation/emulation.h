@@ -95,7 +95,6 @@ struct Block {
     std::vector<Fiber> fibers;
     std::vector<Fiber *> ready;
     Barrier all, named[16];
-    unsigned named_count[16];
     std::vector<Meeting> warps, groups;
     unsigned char *shared = nullptr;
     size_t shared_bytes = 0;
@@ -105,6 +104,8 @@ struct Block {
     void *scheduler_pointer = nullptr;
     std::function<void()> body;
     const char *failure = nullptr;
+    /// Times that somebody waited in vain since the last phase was completed.
+    unsigned idle = 0;
 #ifdef EMULATION_ASAN
     void *scheduler_fake_stack = nullptr;
     const void *scheduler_stack = nullptr;

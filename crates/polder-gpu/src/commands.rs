@@ -10,6 +10,7 @@ use polder_eval::{EvalOptions, Scores};
 use polder_infer::Engine;
 use polder_tune::{TuneOptions, TuneProgress, TuningData};
 
+use crate::kernels;
 use crate::note;
 use crate::train::{self, Train};
 
@@ -32,6 +33,9 @@ pub struct Cli {
 enum Command {
     /// Say which GPUs there are.
     Devices,
+    /// Look at the kernels of this program on this GPU.
+    #[command(subcommand)]
+    Kernels(Kernels),
     /// Train a model on token shards; the same command again goes on where it stopped.
     Train(Train),
     /// Measure a model on requests.
@@ -54,6 +58,27 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum Kernels {
+    /// Run every kernel with fresh random inputs against the processor, and measure it.
+    Check {
+        /// Which GPU, by its place in the driver's list.
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        gpu: usize,
+        /// Only cases whose name contains this.
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        only: String,
+        /// Fixes the inputs; by default the clock does.
+        #[arg(long, value_name = "N")]
+        seed: Option<u64>,
+        /// Leaves the clock out.
+        #[arg(long)]
+        untimed: bool,
+    },
+    /// Print every kernel's row: what it takes, how it is launched, what bounds it.
+    Table,
 }
 
 /// Carries an error's advice to where it is printed.
@@ -86,6 +111,14 @@ pub fn execute(cli: Cli) -> anyhow::Result<()> {
                 }
                 Probe::Found(_) | Probe::NoDriver => note("no GPU; work runs on the processor"),
                 Probe::Unusable(reason) => note(&format!("a CUDA driver that refuses ({reason}); work runs on the processor")),
+            }
+            Ok(())
+        }
+        Command::Kernels(Kernels::Check { gpu, only, seed, untimed }) => kernels::check(gpu, &only, seed, !untimed),
+        Command::Kernels(Kernels::Table) => {
+            for row in polder_compute::cuda::table() {
+                let entries: Vec<String> = row.variants.iter().map(|types| row.entry(types)).collect();
+                note(&format!("{} · {} threads · grid {} · shared {} · bytes {} · FLOP {}", entries.join(", "), row.threads, row.grid, row.shared, row.bytes, row.flop));
             }
             Ok(())
         }

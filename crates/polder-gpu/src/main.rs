@@ -1,10 +1,12 @@
 //! The `polder-gpu` program: the model side alone, to be carried to a host that has a GPU and no lake.
 //!
 //! It reads token shards, requests and tuning files, and writes models, scores and adapters. Facts stand beside them as
-//! local events and come into the lake when they are brought back. There are no CUDA kernels in it so far: it trains on
-//! the processor, and says so.
+//! local events and come into the lake when they are brought back. It carries its kernels
+//! with it; where there is no GPU it works on the processor, and says so.
 
+mod bench;
 mod commands;
+mod kernels;
 mod ranks;
 mod stop;
 mod train;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use polder_base::{Advised, ExitKind};
 use polder_compute::cuda::{NcclRank, gpu_of};
-use polder_compute::{Collective, Cpu, Patience, RankPlace, TcpRank};
+use polder_compute::{Backend, Collective, Patience, RankPlace, TcpRank};
 
 use crate::commands::{OrAdvise, usage};
 use crate::note;
@@ -41,7 +41,7 @@ impl Ranks {
     ///
     /// # Errors
     /// Not all have come, or they do not fit together.
-    pub fn meet(&self, stop: &AtomicBool) -> anyhow::Result<(Box<dyn Collective<Cpu>>, Others)> {
+    pub fn meet<B: Backend>(&self, stop: &AtomicBool) -> anyhow::Result<(Box<dyn Collective<B>>, Others)> {
         let (mut others, mut ranks) = (Others(Vec::new()), None);
         if self.starts_others {
             let listener = TcpListener::bind("127.0.0.1:0").context("cannot listen on the loopback")?;
@@ -59,21 +59,21 @@ impl Ranks {
     }
 
     /// Takes the GPUs where every rank has one and NCCL, else stays with TCP.
-    fn connect(&self, mut ranks: TcpRank) -> anyhow::Result<Box<dyn Collective<Cpu>>> {
+    fn connect<B: Backend>(&self, mut ranks: TcpRank) -> anyhow::Result<Box<dyn Collective<B>>> {
         let gpu = gpu_of(&self.place);
         let (n_ranks, leads) = (ranks.n_ranks(), self.place.rank == 0);
         let all_have = ranks.all(gpu.is_ok()).or_advise()?;
         match gpu {
             Ok(gpu) if all_have => {
                 if leads {
-                    note(&format!("{n_ranks} ranks: sums by NCCL over GPUs, which is untested with more than one; steps on the processor"));
+                    note(&format!("{n_ranks} ranks: sums by NCCL over GPUs, which is untested with more than one"));
                 }
                 Ok(Box::new(NcclRank::try_new(ranks, gpu).or_advise()?))
             }
             gpu => {
                 if leads {
                     let why = gpu.err().map_or_else(|| "another rank has no GPU or no NCCL".to_owned(), |e| e.to_string());
-                    note(&format!("{n_ranks} ranks: on the processor, sums over TCP ({why}; more than one GPU is untested so far)"));
+                    note(&format!("{n_ranks} ranks: sums over TCP ({why}; more than one GPU is untested so far)"));
                 }
                 Ok(Box::new(ranks))
             }

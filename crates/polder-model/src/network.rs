@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use polder_compute::{Backend, Cpu, CrossEntropy, Dtype, Gemm, IdView, Rope, View};
+use polder_compute::{Backend, Cpu, CrossEntropy, Dtype, Gemm, IdView, LogitsRoom, Rope, View};
 use serde::{Deserialize, Serialize};
 
 use crate::table::{Linear, Place};
@@ -77,12 +77,14 @@ pub struct NetworkOptions {
     pub recompute: Recompute,
     /// It only judges: no gradients are kept.
     pub frozen: bool,
+    /// How logits are kept, as the backend wants it.
+    pub logits: LogitsRoom,
 }
 
 impl NetworkOptions {
     /// Plain f32.
     pub fn new(batch: usize, time: usize) -> Self {
-        Self { batch, time, dtype: Dtype::F32, z_loss: 0.0, recompute: Recompute::None, frozen: false }
+        Self { batch, time, dtype: Dtype::F32, z_loss: 0.0, recompute: Recompute::None, frozen: false, logits: LogitsRoom::PROCESSOR }
     }
 }
 
@@ -148,6 +150,7 @@ impl<B: Backend> Network<B> {
     /// # Errors
     /// Those of [`Network::new`].
     pub fn with_options(mut backend: B, weights: &Weights, options: NetworkOptions) -> Result<Self, ModelError> {
+        let options = NetworkOptions { logits: backend.logits_room(), ..options };
         let config = weights.config.clone();
         config.check()?;
         let (batch, time) = (options.batch, options.time);

@@ -178,6 +178,12 @@ pub enum TrainError {
         /// The folder.
         path: PathBuf,
     },
+    /// Ranks that are threads share the processor; GPUs want a process each.
+    #[error("{n_ranks} ranks are threads of one process, which has one GPU")]
+    ThreadsOnGpu {
+        /// How many.
+        n_ranks: usize,
+    },
     /// Another rank ended without a word.
     #[error("rank {rank} has ended unexpectedly")]
     RankEnded {
@@ -332,6 +338,7 @@ impl Advice for TrainError {
                 Some("Name a folder that is not there yet; its last two parts are the model's name and version.".into())
             }
             Self::RankEnded { .. } => None,
+            Self::ThreadsOnGpu { .. } => Some("Start a process a GPU with `polder-gpu train --gpus N`, or work on the processor: --device cpu.".into()),
             Self::Rank { source, .. } => source.hint(),
             Self::Collective(e) => e.hint(),
             Self::RanksDiffer { .. } => Some(
@@ -371,6 +378,7 @@ impl Advice for TrainError {
             Self::Collective(e) => e.exit(),
             Self::Rank { source, .. } => source.exit(),
             Self::RankEnded { .. } => ExitKind::Bug,
+            Self::ThreadsOnGpu { .. } => ExitKind::Usage,
             Self::Occupied { .. } => ExitKind::Usage,
             Self::RanksDiffer { .. } | Self::NoSetting { .. } | Self::Setting { .. } | Self::NoMaskToken | Self::TokenizerNeeded => {
                 ExitKind::Usage

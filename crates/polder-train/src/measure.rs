@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use polder_base::Random;
-use polder_compute::{Cpu, Dtype};
+use polder_compute::{Backend, Cpu, Dtype};
 use polder_model::{Batch, Head, ModelConfig, Network, NetworkOptions, Weights};
 
 use crate::{TrainConfig, TrainError};
@@ -21,34 +21,94 @@ pub fn measure(model: &ModelConfig, config: &TrainConfig) -> Result<f64, TrainEr
 /// # Errors
 /// Those of [`measure`].
 pub fn measure_in(model: &ModelConfig, config: &TrainConfig, dtype: Dtype) -> Result<f64, TrainError> {
-    config.check()?;
-    let weights = Weights::init(model, config.seed)?;
-    let options = NetworkOptions { dtype, ..config.network_options() };
-    let mut network = Network::with_options(Cpu::new(), &weights, options)?;
-    let mut random = Random::new(config.seed, "measure");
-    let n = config.micro_batch_size * config.context;
-    let tokens: Vec<u32> = (0..n).map(|_| random.below(model.vocab_size as u64) as u32).collect();
-    // Only hidden tokens pass an encoder's masked-LM head.
-    let rate = if model.head == Head::MaskedLm { config.masking.clone().unwrap_or_default().rate } else { 1.0 };
-    let every = (1.0 / rate).round().max(1.0) as usize;
-    let targets: Vec<i32> = tokens.iter().enumerate().map(|(i, t)| if i % every == 0 { *t as i32 } else { -1 }).collect();
-    let mut seconds = Vec::new();
-    // The first step touches memory for the first time and does not count.
-    for step in 1..=4 {
-        let started = Instant::now();
-        network.zero_grads();
-        network.loss_and_grads(&Batch::new(&tokens, &targets), every as f32 / n as f32)?;
-        let parts = started.elapsed().as_secs_f64() * config.batch_size as f64 / config.micro_batch_size as f64;
-        let started = Instant::now();
-        match config.update_at(step) {
-            (adamw, Some(muon)) => network.update_with_muon(adamw, muon),
-            (adamw, None) => network.update(adamw),
-        }
-        seconds.push(parts + started.elapsed().as_secs_f64());
+    // Micro batches cost the same each: one is measured.
+    let parts = (config.batch_size / config.micro_batch_size.max(1)).max(1);
+    let one = TrainConfig { batch_size: config.batch_size / parts, ..config.clone() };
+    let mut bench = Bench::in_type(Cpu::new(), model, &one, dtype)?;
+    let seconds = bench.seconds(3)?;
+    if parts == 1 {
+        return Ok(seconds);
     }
-    seconds.remove(0);
-    seconds.sort_by(f64::total_cmp);
-    Ok(seconds[1])
+    let update = bench.update_seconds();
+    Ok((seconds - update) * parts as f64 + update)
+}
+
+/// Steps on random tokens, on a backend.
+pub struct Bench<B: Backend> {
+    network: Network<B>,
+    config: TrainConfig,
+    tokens: Vec<u32>,
+    targets: Vec<i32>,
+    scale: f32,
+    step: u64,
+}
+
+impl<B: Backend> Bench<B> {
+    /// Draws a model and tokens from the settings' seed.
+    ///
+    /// # Errors
+    /// Settings or a model that cannot be.
+    pub fn try_new(backend: B, model: &ModelConfig, config: &TrainConfig) -> Result<Self, TrainError> {
+        Self::in_type(backend, model, config, config.precision.dtype())
+    }
+
+    fn in_type(backend: B, model: &ModelConfig, config: &TrainConfig, dtype: Dtype) -> Result<Self, TrainError> {
+        config.check()?;
+        let weights = Weights::init(model, config.seed)?;
+        let options = NetworkOptions { dtype, ..config.network_options() };
+        let network = Network::with_options(backend, &weights, options)?;
+        let mut random = Random::new(config.seed, "measure");
+        let n = config.micro_batch_size * config.context;
+        let tokens: Vec<u32> = (0..n).map(|_| random.below(model.vocab_size as u64) as u32).collect();
+        // Only hidden tokens pass an encoder's masked-LM head.
+        let rate = if model.head == Head::MaskedLm { config.masking.clone().unwrap_or_default().rate } else { 1.0 };
+        let every = (1.0 / rate).round().max(1.0) as usize;
+        let targets = tokens.iter().enumerate().map(|(i, t)| if i % every == 0 { *t as i32 } else { -1 }).collect();
+        let scale = every as f32 / (n * (config.batch_size / config.micro_batch_size).max(1)) as f32;
+        Ok(Self { network, config: config.clone(), tokens, targets, scale, step: 0 })
+    }
+
+    /// The network.
+    pub fn network(&mut self) -> &mut Network<B> {
+        &mut self.network
+    }
+
+    /// Returns the seconds of an update alone.
+    fn update_seconds(&mut self) -> f64 {
+        let started = Instant::now();
+        self.update();
+        started.elapsed().as_secs_f64()
+    }
+
+    fn update(&mut self) {
+        self.step += 1;
+        match self.config.update_at(self.step) {
+            (adamw, Some(muon)) => self.network.update_with_muon(adamw, muon),
+            (adamw, None) => self.network.update(adamw),
+        }
+        // What was only called is waited for.
+        self.network.grad_norm();
+    }
+
+    /// Returns the seconds of a step, the middle of `n_steps`, after one that does not count.
+    ///
+    /// # Errors
+    /// A model that cannot be.
+    pub fn seconds(&mut self, n_steps: usize) -> Result<f64, TrainError> {
+        let mut seconds = Vec::new();
+        for _ in 0..=n_steps {
+            let started = Instant::now();
+            self.network.zero_grads();
+            for _ in 0..self.config.batch_size.div_ceil(self.config.micro_batch_size) {
+                self.network.loss_and_grads(&Batch::new(&self.tokens, &self.targets), self.scale)?;
+            }
+            self.update();
+            seconds.push(started.elapsed().as_secs_f64());
+        }
+        seconds.remove(0);
+        seconds.sort_by(f64::total_cmp);
+        Ok(seconds[seconds.len() / 2])
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Arithmetic over values: how much is free is the caller's to say.
 
 use polder_base::units;
-use polder_compute::Muon;
+use polder_compute::{LogitsRoom, Muon};
 use polder_model::{Group, ModelConfig, NetworkOptions, ParamTable, memory_bytes, sizes};
 
 use crate::{Optimizer, Precision, Recompute, TrainConfig, TrainError};
@@ -81,6 +81,35 @@ fn muon_bytes(model: &ModelConfig, settings: &TrainConfig) -> u64 {
     let largest = table.iter().filter(|p| p.group == Group::Hidden).flat_map(|p| p.blocks()).map(|(_, sizes)| scratch(sizes)).max();
     let ranks = if settings.optimizer == Optimizer::Muon { settings.ranks } else { 0 };
     (4 * largest.unwrap_or(0) * ranks) as u64
+}
+
+/// Counts the bytes of a GPU's memory that a run of one rank takes: the network and what its operations compute in.
+pub fn gpu_bytes(model: &ModelConfig, settings: &TrainConfig) -> u64 {
+    let options = gpu_options(settings.network_options());
+    memory_bytes(model, &options) + muon_bytes(model, &TrainConfig { ranks: 1, ..settings.clone() }) + GPU_SCRATCH_BYTES
+}
+
+fn gpu_options(options: NetworkOptions) -> NetworkOptions {
+    NetworkOptions { logits: LogitsRoom::GPU, ..options }
+}
+
+/// Room for partial sums, ordered rows and the beginnings of buffers.
+const GPU_SCRATCH_BYTES: u64 = 1 << 28;
+
+/// Checks that a run fits the memory of a GPU that is free.
+///
+/// # Errors
+/// It does not: by how much, and what would fit.
+pub fn require_gpu_memory(model: &ModelConfig, settings: &TrainConfig, free_bytes: u64) -> Result<(), TrainError> {
+    let needed_bytes = gpu_bytes(model, settings);
+    if needed_bytes <= free_bytes {
+        return Ok(());
+    }
+    // What else a GPU needs stands beside each of the changes; a checkpoint is taken up in the host's memory.
+    let beside = needed_bytes - memory_bytes(model, &gpu_options(settings.network_options()));
+    let room = (free_bytes.saturating_sub(beside)) + CHECKPOINT_BYTES_PER_PARAM * model.n_params();
+    let fits = what_fits(model, &gpu_options(settings.network_options()), 1, room);
+    Err(TrainError::Memory { needed_bytes, free_bytes, fits })
 }
 
 /// Checks that a run fits the memory that is free.

@@ -95,6 +95,9 @@ pub struct SpikeReport {
     pub documents: Vec<SeenDocument>,
 }
 
+/// What the processor is called as a backend.
+const CPU: &str = "cpu";
+
 /// The file of [`SpikeReport`]s in a run's folder.
 pub const SPIKES_FILE: &str = "spikes.jsonl";
 
@@ -128,7 +131,9 @@ impl TrainRun<Cpu> {
     pub fn start_or_resume(run_dir: &Path, tokens: impl Into<TokenFolders>, config: &TrainConfig, init: &Init) -> Result<Self, TrainError> {
         Self::start_or_resume_on(Cpu::new(), run_dir, tokens, config, init)
     }
+}
 
+impl<B: Backend + From<Cpu>> TrainRun<B> {
     /// Makes the steps that are left. When `stop` becomes true, the step under way is given up and a checkpoint written.
     ///
     /// # Errors
@@ -151,14 +156,17 @@ impl TrainRun<Cpu> {
         if n_ranks == self.ranks.n_ranks() {
             return self.run_rank(stop, tasks, on_step);
         }
+        if self.network.backend_mut().name() != CPU {
+            return Err(TrainError::ThreadsOnGpu { n_ranks });
+        }
         let (run_dir, folders, config, init) = (self.run_dir.clone(), self.folders.clone(), self.config.train.clone(), self.init.clone());
         let follow = |rank: LocalRank| {
-            let mut run = Self::open(Cpu::new(), Box::new(rank), &run_dir, &folders, &config, &init)?;
+            let mut run = Self::open(B::from(Cpu::new()), Box::new(rank), &run_dir, &folders, &config, &init)?;
             run.run_rank(&AtomicBool::new(false), None, &mut |_| {})
         };
         std::thread::scope(|scope| {
             let mut ranks = local_ranks(n_ranks).into_iter();
-            self.ranks = ranks.next().map_or_else(|| Box::new(Alone) as Box<dyn Collective<Cpu>>, |rank| Box::new(rank));
+            self.ranks = ranks.next().map_or_else(|| Box::new(Alone) as Box<dyn Collective<B>>, |rank| Box::new(rank));
             let others: Vec<_> = ranks.map(|rank| scope.spawn(|| follow(rank))).collect();
             // Whoever still waits for this rank learns that it has left, even where it panics.
             let outcome = Leaving(self).0.run_rank(stop, tasks, on_step);
@@ -177,9 +185,9 @@ impl TrainRun<Cpu> {
 }
 
 /// Leaves the other ranks of the process when it is dropped.
-struct Leaving<'a>(&'a mut TrainRun<Cpu>);
+struct Leaving<'a, B: Backend>(&'a mut TrainRun<B>);
 
-impl Drop for Leaving<'_> {
+impl<B: Backend> Drop for Leaving<'_, B> {
     fn drop(&mut self) {
         self.0.ranks = Box::new(Alone);
     }

@@ -1,9 +1,11 @@
 //! What a machine must be able to do to train and run a model: some thirty fused operations over views into flat buffers.
 
+mod boxed;
 mod shapes;
 
 pub use shapes::{
-    Activation, AdamW, Attention, Buffer, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, Muon, Norm, NormKind, Rope, RopeScaling, View,
+    Activation, AdamW, Attention, Buffer, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, LogitsRoom, Muon, Norm, NormKind, Rope, RopeScaling,
+    View,
 };
 
 /// A machine's half of the work. Buffers are made at the start; no operation allocates or waits for the host.
@@ -22,6 +24,11 @@ pub use shapes::{
 pub trait Backend: Send {
     /// What the backend is called in messages: `cpu`.
     fn name(&self) -> &'static str;
+
+    /// How it wants logits to be kept.
+    fn logits_room(&self) -> LogitsRoom {
+        LogitsRoom::PROCESSOR
+    }
 
     /// Makes a buffer of zeros.
     fn alloc(&mut self, len: usize, dtype: Dtype) -> View;

@@ -241,6 +241,22 @@ impl Activation {
     }
 }
 
+/// How logits are kept while the loss is computed: over blocks of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogitsRoom {
+    /// Numbers in memory at once.
+    pub numbers: usize,
+    /// They are stored as rows are, and become their gradients where they stand; else they are f32, and rounded gradients stand beside them.
+    pub as_rows: bool,
+}
+
+impl LogitsRoom {
+    /// Blocks that stay in the caches of a processor.
+    pub const PROCESSOR: Self = Self { numbers: 1 << 23, as_rows: false };
+    /// Blocks that fill a GPU with each product.
+    pub const GPU: Self = Self { numbers: 1 << 29, as_rows: true };
+}
+
 /// Settings of the loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct CrossEntropy {

@@ -7,7 +7,7 @@ use super::table::Pointer;
 use super::{activation, adamw, attention, bias, cross_entropy, embedding, gemm, head_norm, muon, norm, plain, pool, rope};
 use crate::number::Bf16;
 use crate::{
-    Activation, AdamW, Attention, Backend, Buffer, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, Muon, Norm, Number, Rope, View,
+    Activation, AdamW, Attention, Backend, Buffer, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, LogitsRoom, Muon, Norm, Number, Rope, View,
 };
 
 /// Bytes that buffers begin at multiples of: what the copy engine and 16-byte loads ask for, and a cache line.
@@ -102,6 +102,10 @@ fn must<T>(result: Result<T, CudaError>) -> T {
 impl Backend for Cuda {
     fn name(&self) -> &'static str {
         "cuda"
+    }
+
+    fn logits_room(&self) -> LogitsRoom {
+        LogitsRoom::GPU
     }
 
     fn alloc(&mut self, len: usize, dtype: Dtype) -> View {

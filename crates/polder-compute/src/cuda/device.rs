@@ -27,6 +27,12 @@ pub enum CudaError {
         /// What it can do.
         capability: (i32, i32),
     },
+    /// The driver is older than the kernels.
+    #[error("the driver is of CUDA {}.{}; the kernels need 13.0", driver / 1000, driver % 1000 / 10)]
+    OldDriver {
+        /// The newest CUDA that it knows, such as 12080 for 12.8.
+        driver: i32,
+    },
     /// Its memory does not suffice.
     #[error("the GPU has {} of memory free where {} are needed", polder_base::units::bytes(*free), polder_base::units::bytes(*needed))]
     Memory {
@@ -66,9 +72,10 @@ pub enum CudaError {
 impl polder_base::Advice for CudaError {
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NoDriver | Self::NoGpu { .. } => "`polder-gpu devices` lists the GPUs; without one, leave --gpus out: work runs on the processor.".to_owned(),
+            Self::NoDriver | Self::NoGpu { .. } => "`polder-gpu devices` lists the GPUs; without one, leave --device out to work on the processor.".to_owned(),
             Self::TooOld { .. } => "Work on the processor, or take a GPU of the Ampere generation or later.".to_owned(),
             Self::Memory { .. } => "Take a smaller --set micro_batch_size, or --set recompute=layers; `polder model plan` counts what fits.".to_owned(),
+            Self::OldDriver { .. } => "Install NVIDIA's driver 580 or later, or work on the processor: --device cpu.".to_owned(),
             Self::Load { .. } => "The kernels need a driver of CUDA 13 (580 or later); `nvidia-smi` says which one there is.".to_owned(),
             Self::Driver { .. } | Self::Launch { .. } => "`polder-gpu kernels check` runs every kernel against the processor's results.".to_owned(),
         })
@@ -120,6 +127,19 @@ pub struct Launch<'a> {
     pub arguments: &'a [Argument],
 }
 
+/// A call of a kernel and how long the device took for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timed {
+    /// Its entry point.
+    pub entry: String,
+    /// By the device's clock.
+    pub seconds: f64,
+    /// Bytes that it had to move.
+    pub bytes: f64,
+    /// Operations of its matrix products.
+    pub flop: f64,
+}
+
 /// What runs kernels. Work is ordered as it is called; only copies to the host wait.
 pub trait Device: Send {
     /// What it is called.
@@ -163,6 +183,17 @@ pub trait Device: Send {
     /// # Errors
     /// The device refuses it; on the emulation, whatever goes wrong while it runs.
     fn launch(&mut self, launch: &Launch<'_>) -> Result<(), CudaError>;
+
+    /// Begins to measure every call of a kernel by itself; what was measured before is forgotten.
+    fn begin_timing(&mut self) {}
+
+    /// Ends it, and returns the calls in their order. Devices that have no clock return nothing.
+    ///
+    /// # Errors
+    /// Something called before has failed.
+    fn end_timing(&mut self) -> Result<Vec<Timed>, CudaError> {
+        Ok(Vec::new())
+    }
 
     /// Waits until everything that was called is done.
     ///

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use cudarc::driver::{CudaContext, result, sys};
 
-use super::device::{CudaError, Device, Launch, TensorMap, Tiled};
+use super::device::{CudaError, Device, Launch, TensorMap, Tiled, Timed};
 use super::images;
 use super::table::{Pointer, table};
 
@@ -21,6 +21,8 @@ pub struct Driver {
     functions: BTreeMap<String, sys::CUfunction>,
     maps: BTreeMap<Vec<u64>, TensorMap>,
     held: Vec<sys::CUdeviceptr>,
+    /// While calls are measured: each with the events before and behind it; its seconds are not known yet.
+    timed: Option<Vec<(Timed, sys::CUevent, sys::CUevent)>>,
 }
 
 // SAFETY: the driver's handles may be used from any thread, once the context is bound to it, which every call below begins with.
@@ -71,6 +73,7 @@ impl Driver {
             functions: BTreeMap::new(),
             maps: BTreeMap::new(),
             held: Vec::new(),
+            timed: None,
         };
         opened.load()?;
         Ok(opened)
@@ -93,6 +96,14 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// Puts a mark into the stream.
+    fn mark(&self) -> Result<sys::CUevent, CudaError> {
+        let event = result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT).map_err(driver("making an event"))?;
+        // SAFETY: event and stream are this device's.
+        unsafe { result::event::record(event, self.stream) }.map_err(driver("marking the stream"))?;
+        Ok(event)
     }
 
     fn bind(&self) -> Result<(), CudaError> {
@@ -218,9 +229,35 @@ impl Device for Driver {
                 result::function::set_function_attribute(function, attribute, launch.shared as i32)
                     .map_err(|e| failed(driver("asking for shared memory")(e).to_string()))?;
             }
+            let before = self.timed.is_some().then(|| self.mark()).transpose()?;
             result::launch_kernel(function, (x, y, z), (launch.row.threads, 1, 1), launch.shared as u32, self.stream, &mut arguments)
-                .map_err(|e| failed(driver("launching")(e).to_string()))
+                .map_err(|e| failed(driver("launching")(e).to_string()))?;
+            if let Some(before) = before {
+                let behind = self.mark()?;
+                let timed = Timed { entry: entry.clone(), seconds: 0.0, bytes: launch.bytes, flop: launch.flop };
+                self.timed.get_or_insert_default().push((timed, before, behind));
+            }
+            Ok(())
         }
+    }
+
+    fn begin_timing(&mut self) {
+        self.timed = Some(Vec::new());
+    }
+
+    fn end_timing(&mut self) -> Result<Vec<Timed>, CudaError> {
+        self.wait()?;
+        let mut calls = Vec::new();
+        for (timed, before, behind) in self.timed.take().unwrap_or_default() {
+            // SAFETY: both events were recorded on the stream, which has been waited for, and are destroyed once.
+            unsafe {
+                let ms = result::event::elapsed(before, behind).map_err(driver("reading the clock"))?;
+                calls.push(Timed { seconds: f64::from(ms) / 1e3, ..timed });
+                result::event::destroy(before).map_err(driver("giving an event back"))?;
+                result::event::destroy(behind).map_err(driver("giving an event back"))?;
+            }
+        }
+        Ok(calls)
     }
 
     fn wait(&mut self) -> Result<(), CudaError> {

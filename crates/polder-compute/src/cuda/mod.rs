@@ -5,6 +5,7 @@ mod adamw;
 mod attention;
 mod backend;
 mod bias;
+mod choice;
 mod cross_entropy;
 mod device;
 mod driver;
@@ -24,7 +25,8 @@ mod table;
 use cudarc::driver::{result, sys};
 
 pub use backend::Cuda;
-pub use device::{CudaError, Device, Launch, TensorMap, Tiled};
+pub use choice::{Chosen, Machine};
+pub use device::{CudaError, Device, Launch, TensorMap, Tiled, Timed};
 pub use driver::Driver;
 pub use emulated::{Emulated, EmulationError, compile};
 pub use table::{Argument, Kind, Pointer, Row, table};
@@ -42,6 +44,8 @@ pub struct Gpu {
     pub memory_bytes: u64,
     /// Compute capability, such as (9, 0).
     pub capability: (i32, i32),
+    /// The newest CUDA that its driver knows, such as 13000 for 13.0.
+    pub driver: i32,
 }
 
 /// What was found when looking for GPUs.
@@ -75,6 +79,9 @@ fn gpus() -> Result<Vec<Gpu>, result::DriverError> {
         CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
     };
     result::init()?;
+    let mut driver = 0;
+    // SAFETY: the driver writes one number.
+    unsafe { sys::cuDriverGetVersion(&raw mut driver) }.result()?;
     let mut found = Vec::new();
     for ordinal in 0..result::device::get_count()? {
         let device = result::device::get(ordinal)?;
@@ -88,6 +95,7 @@ fn gpus() -> Result<Vec<Gpu>, result::DriverError> {
             name: result::device::get_name(device)?,
             memory_bytes: memory as u64,
             capability: (major, minor),
+            driver,
         });
     }
     Ok(found)

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::facts::Facts;
 use super::watched::watched;
-use crate::{Activation, AdamW, Attention, Backend, CrossEntropy, Dtype, Gemm, IdView, Muon, Norm, Rope, View};
+use crate::{Activation, AdamW, Attention, Backend, CrossEntropy, Dtype, Gemm, IdView, LogitsRoom, Muon, Norm, Rope, View};
 
 /// The first operation of which two backends gave different results.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +64,10 @@ impl<A: Backend, B: Backend> LockStep<A, B> {
 
     fn shown(&self) -> &'static str {
         "lock step"
+    }
+
+    fn room(&self) -> LogitsRoom {
+        self.a.logits_room()
     }
 
     fn first(&mut self) -> &mut dyn Backend {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Instant;
 
-use crate::{Activation, AdamW, Attention, Backend, CrossEntropy, Dtype, Gemm, IdView, Muon, Norm, Rope, View};
+use crate::{Activation, AdamW, Attention, Backend, CrossEntropy, Dtype, Gemm, IdView, LogitsRoom, Muon, Norm, Rope, View};
 pub use facts::Facts;
 pub use lock_step::{Difference, LockStep};
 use watched::watched;
@@ -74,6 +74,10 @@ impl<B: Backend> Traced<B> {
         self.inner.name()
     }
 
+    fn room(&self) -> LogitsRoom {
+        self.inner.logits_room()
+    }
+
     fn first(&mut self) -> &mut dyn Backend {
         &mut self.inner
     }
@@ -115,12 +119,18 @@ impl Roofline {
         Self { flops_f32, flops_bf16, bytes }
     }
 
-    /// FLOP a second of products of 1,024 rows and columns, the best of several.
+    /// FLOP a second of large products, the best of several: of 1,024 rows and columns, and of 8,192 where those take no time.
     pub fn peak_flops(backend: &mut dyn Backend, dtype: Dtype) -> f64 {
-        const N: usize = 1024;
-        let shape = Gemm { m: N, n: N, k: N, transpose_a: false, transpose_b: false, accumulate: false };
-        let [out, a, b] = [(); 3].map(|()| backend.alloc(N * N, dtype));
-        2.0 * (N * N * N) as f64 / best_seconds(backend, out, &mut |backend| backend.gemm(out, a, b, None, shape))
+        let mut peak = |n: usize| {
+            let shape = Gemm { m: n, n, k: n, transpose_a: false, transpose_b: true, accumulate: false };
+            let [out, a, b] = [(); 3].map(|()| backend.alloc(n * n, dtype));
+            // Zeros cost less to multiply than numbers do, on some machines.
+            let numbers: Vec<f32> = (0..n * n).map(|i| (i.wrapping_mul(0x9e37_79b9) >> 8 & 0xff) as f32 / 128.0 - 1.0).collect();
+            [a, b].into_iter().for_each(|view| backend.upload(view, &numbers));
+            2.0 * (n as f64).powi(3) / best_seconds(backend, out, &mut |backend| backend.gemm(out, a, b, None, shape))
+        };
+        let small = peak(1024);
+        if small < 1e13 { small } else { small.max(peak(8192)) }
     }
 
     /// The least seconds that a call can take.

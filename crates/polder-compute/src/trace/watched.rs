@@ -8,6 +8,10 @@ macro_rules! watched {
                 self.shown()
             }
 
+            fn logits_room(&self) -> LogitsRoom {
+                self.room()
+            }
+
             fn alloc(&mut self, len: usize, dtype: Dtype) -> View {
                 self.same(&mut |b| b.alloc(len, dtype))
             }

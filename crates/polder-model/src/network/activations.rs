@@ -8,9 +8,6 @@ use super::{NetworkOptions, Recompute};
 use crate::config::{Head, ModelConfig, NormPlace};
 use crate::{ParamTable, Parts};
 
-/// Logits in memory at once; the vocabulary's matrix product runs over blocks of rows of this size.
-const LOGITS: usize = 1 << 23;
-
 /// What a layer keeps for the backward pass.
 pub(super) struct LayerViews {
     /// The layer's input: the residual stream, or normalised rows where norms stand behind.
@@ -173,8 +170,10 @@ fn head(config: &ModelConfig, parts: &Parts, options: &NetworkOptions, alloc: &m
     let (n, c, rows) = (options.batch * options.time, config.hidden_size, options.dtype);
     let places = ParamTable::new(config).places().head;
     let is_chosen = matches!(config.head, Head::MaskedLm | Head::Classifier { .. });
-    let block = |v: usize| (LOGITS / v).clamp(1, n) * v;
-    let is_half = rows != Dtype::F32 && !options.frozen;
+    // The vocabulary's matrix product runs over blocks of rows.
+    let block = |v: usize| (options.logits.numbers / v).clamp(1, n) * v;
+    let as_rows = options.logits.as_rows;
+    let is_half = rows != Dtype::F32 && !options.frozen && !as_rows;
     let head = places.output.map(|o| block(o.n_out));
     let grads = if options.frozen || !is_chosen { 0 } else { n * c };
     HeadViews {
@@ -183,7 +182,7 @@ fn head(config: &ModelConfig, parts: &Parts, options: &NetworkOptions, alloc: &m
         act: places.dense.map(|_| alloc(n * c, rows)),
         norm: places.norm.map(|_| alloc(n * c, rows)),
         norm_stats: places.norm.map(|_| alloc(n * parts.norm.kind.n_stats(), Dtype::F32)),
-        logits: head.map(|len| alloc(len, Dtype::F32)),
+        logits: head.map(|len| alloc(len, if as_rows { rows } else { Dtype::F32 })),
         dlogits: head.filter(|_| is_half).map(|len| alloc(len, rows)),
         drows: [alloc(grads, rows), alloc(grads, rows)],
     }

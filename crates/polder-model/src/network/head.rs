@@ -88,7 +88,9 @@ impl<B: Backend> Network<B> {
     fn for_logits(&mut self, rows: View, m: usize, output: Linear, receive: &mut dyn FnMut(&mut Self, View, usize, usize)) {
         let Some(space) = self.a.head.logits else { return };
         let (c, v) = (self.width(), output.n_out);
-        let block = space.len / v;
+        let most = space.len / v;
+        // Equal blocks, so that none is small.
+        let block = m.div_ceil(m.div_ceil(most).max(1));
         for first in (0..m).step_by(block) {
             let n = block.min(m - first);
             let logits = space.part(0, n * v);

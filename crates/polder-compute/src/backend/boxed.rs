@@ -1,0 +1,130 @@
+//! A backend that is chosen while the program runs.
+
+use super::{
+    Activation, AdamW, Attention, Backend, CrossEntropy, Dtype, Gemm, IdView, LogitsRoom, Muon, Norm, Rope, View,
+};
+use crate::Cpu;
+
+impl From<Cpu> for Box<dyn Backend> {
+    fn from(cpu: Cpu) -> Self {
+        Box::new(cpu)
+    }
+}
+
+impl Backend for Box<dyn Backend> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn logits_room(&self) -> LogitsRoom {
+        (**self).logits_room()
+    }
+
+    fn alloc(&mut self, len: usize, dtype: Dtype) -> View {
+        (**self).alloc(len, dtype)
+    }
+
+    fn alloc_ids(&mut self, len: usize) -> IdView {
+        (**self).alloc_ids(len)
+    }
+
+    fn upload(&mut self, to: View, values: &[f32]) {
+        (**self).upload(to, values);
+    }
+
+    fn upload_ids(&mut self, to: IdView, values: &[i32]) {
+        (**self).upload_ids(to, values);
+    }
+
+    fn download(&mut self, from: View, values: &mut [f32]) {
+        (**self).download(from, values);
+    }
+
+    fn fill(&mut self, out: View, value: f32) {
+        (**self).fill(out, value);
+    }
+
+    fn copy(&mut self, out: View, x: View) {
+        (**self).copy(out, x);
+    }
+
+    fn add(&mut self, out: View, x: View) {
+        (**self).add(out, x);
+    }
+
+    fn gemm(&mut self, out: View, a: View, b: View, bias: Option<View>, shape: Gemm) {
+        (**self).gemm(out, a, b, bias, shape);
+    }
+
+    fn bias_backward(&mut self, dbias: View, dout: View) {
+        (**self).bias_backward(dbias, dout);
+    }
+
+    fn embedding_forward(&mut self, out: View, weight: View, ids: IdView, channels: usize, accumulate: bool) {
+        (**self).embedding_forward(out, weight, ids, channels, accumulate);
+    }
+
+    fn embedding_backward(&mut self, dweight: View, dout: View, ids: IdView, channels: usize) {
+        (**self).embedding_backward(dweight, dout, ids, channels);
+    }
+
+    fn pool_forward(&mut self, out: View, x: View, ranges: IdView, channels: usize) {
+        (**self).pool_forward(out, x, ranges, channels);
+    }
+
+    fn pool_backward(&mut self, dx: View, dout: View, ranges: IdView, channels: usize) {
+        (**self).pool_backward(dx, dout, ranges, channels);
+    }
+
+    fn norm_forward(&mut self, out: View, stats: View, x: View, weight: View, bias: Option<View>, norm: Norm) {
+        (**self).norm_forward(out, stats, x, weight, bias, norm);
+    }
+
+    fn norm_backward(&mut self, dx: View, dweight: View, dbias: Option<View>, dout: View, x: View, weight: View, stats: View, norm: Norm) {
+        (**self).norm_backward(dx, dweight, dbias, dout, x, weight, stats, norm);
+    }
+
+    fn head_norm_forward(&mut self, out: View, rstd: View, x: View, weight: View, row: usize, first: usize, n_heads: usize, eps: f32) {
+        (**self).head_norm_forward(out, rstd, x, weight, row, first, n_heads, eps);
+    }
+
+    fn head_norm_backward(&mut self, dx: View, dweight: View, x: View, weight: View, rstd: View, row: usize, first: usize, n_heads: usize) {
+        (**self).head_norm_backward(dx, dweight, x, weight, rstd, row, first, n_heads);
+    }
+
+    fn rope(&mut self, x: View, table: View, positions: IdView, shape: Rope) {
+        (**self).rope(x, table, positions, shape);
+    }
+
+    fn attention_forward(&mut self, out: View, lse: View, qkv: View, documents: Option<IdView>, shape: Attention) {
+        (**self).attention_forward(out, lse, qkv, documents, shape);
+    }
+
+    fn attention_backward(&mut self, dqkv: View, dout: View, out: View, lse: View, qkv: View, documents: Option<IdView>, shape: Attention) {
+        (**self).attention_backward(dqkv, dout, out, lse, qkv, documents, shape);
+    }
+
+    fn activation_forward(&mut self, out: View, x: View, width: usize, activation: Activation) {
+        (**self).activation_forward(out, x, width, activation);
+    }
+
+    fn activation_backward(&mut self, dx: View, dout: View, x: View, width: usize, activation: Activation) {
+        (**self).activation_backward(dx, dout, x, width, activation);
+    }
+
+    fn cross_entropy(&mut self, losses: View, logits: View, targets: IdView, settings: CrossEntropy) {
+        (**self).cross_entropy(losses, logits, targets, settings);
+    }
+
+    fn sum_squares(&mut self, out: View, x: View) {
+        (**self).sum_squares(out, x);
+    }
+
+    fn adamw(&mut self, params: View, working: Option<View>, m: View, v: View, grads: View, norm_squared: View, step: AdamW) {
+        (**self).adamw(params, working, m, v, grads, norm_squared, step);
+    }
+
+    fn muon(&mut self, params: View, working: Option<View>, momentum: View, grads: View, scratch: View, norm_squared: View, step: Muon) {
+        (**self).muon(params, working, momentum, grads, scratch, norm_squared, step);
+    }
+}

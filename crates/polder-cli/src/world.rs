@@ -18,6 +18,8 @@ pub struct World {
     pub root: PathBuf,
     /// Whether output is JSON lines.
     pub json: bool,
+    /// What trains.
+    pub device: polder_compute::cuda::Machine,
     /// Set when the user asks to stop.
     pub stop: Stop,
     /// `user@host`.
@@ -31,7 +33,7 @@ impl World {
     ///
     /// # Errors
     /// The system gives no threads.
-    pub fn new(root: &Path, json: bool) -> anyhow::Result<Self> {
+    pub fn new(root: &Path, json: bool, device: polder_compute::cuda::Machine) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             // Deep plans recurse deeply.
@@ -40,7 +42,7 @@ impl World {
             .context("cannot start the asynchronous runtime")?;
         let stop = Stop::default();
         stop.listen(&runtime);
-        Ok(Self { root: root.to_owned(), json, stop, actor: actor(), runtime, lake: None })
+        Ok(Self { root: root.to_owned(), json, device, stop, actor: actor(), runtime, lake: None })
     }
 
     /// The lake's folders.

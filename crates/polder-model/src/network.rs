@@ -4,6 +4,7 @@
 //! `network/head.rs` (which rows are judged, and the loss). The residual stream and all gradients of parameters are f32;
 //! rows between products have the type that the options say, and so have the matrices they meet, beside f32 masters.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
 use polder_compute::{Backend, Cpu, CrossEntropy, Dtype, Gemm, IdView, LogitsRoom, Rope, View};
@@ -134,6 +135,15 @@ struct Step {
     split: bool,
     /// Rows that pass the head: all, those with a target, or one a document.
     n_judged: usize,
+}
+
+impl Step {
+    /// Tells steps apart whose operations differ in a size or a scalar.
+    fn key(self, scale: Option<f32>) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.n, self.split, self.n_judged, scale.map(f32::to_bits)).hash(&mut hasher);
+        hasher.finish()
+    }
 }
 
 impl<B: Backend> Network<B> {
@@ -271,8 +281,11 @@ impl<B: Backend> Network<B> {
     /// Sizes or ids that do not fit.
     pub fn target_losses(&mut self, batch: &Batch<'_>) -> Result<Vec<f32>, ModelError> {
         let step = self.take(batch, Judged::Targets)?;
-        self.forward(step);
-        self.judge(step, None);
+        if !self.backend.replay(step.key(None)) {
+            self.forward(step);
+            self.judge(step, None);
+            self.backend.record_end();
+        }
         Ok(self.read_losses(step, batch.targets))
     }
 
@@ -285,9 +298,12 @@ impl<B: Backend> Network<B> {
             return Err(ModelError::Input { reason: "a frozen network keeps no gradients".into() });
         }
         let step = self.take(batch, Judged::Targets)?;
-        self.forward(step);
-        self.judge(step, Some(scale));
-        self.backward(step);
+        if !self.backend.replay(step.key(Some(scale))) {
+            self.forward(step);
+            self.judge(step, Some(scale));
+            self.backward(step);
+            self.backend.record_end();
+        }
         Ok(Loss::of(&self.read_losses(step, batch.targets), batch.targets))
     }
 

@@ -184,6 +184,9 @@ pub enum TrainError {
         /// How many.
         n_ranks: usize,
     },
+    /// The GPU fails.
+    #[error(transparent)]
+    Cuda(#[from] polder_compute::cuda::CudaError),
     /// Another rank ended without a word.
     #[error("rank {rank} has ended unexpectedly")]
     RankEnded {
@@ -338,6 +341,7 @@ impl Advice for TrainError {
                 Some("Name a folder that is not there yet; its last two parts are the model's name and version.".into())
             }
             Self::RankEnded { .. } => None,
+            Self::Cuda(e) => e.hint(),
             Self::ThreadsOnGpu { .. } => Some("Start a process a GPU with `polder-gpu train --gpus N`, or work on the processor: --device cpu.".into()),
             Self::Rank { source, .. } => source.hint(),
             Self::Collective(e) => e.hint(),
@@ -378,6 +382,7 @@ impl Advice for TrainError {
             Self::Collective(e) => e.exit(),
             Self::Rank { source, .. } => source.exit(),
             Self::RankEnded { .. } => ExitKind::Bug,
+            Self::Cuda(e) => e.exit(),
             Self::ThreadsOnGpu { .. } => ExitKind::Usage,
             Self::Occupied { .. } => ExitKind::Usage,
             Self::RanksDiffer { .. } | Self::NoSetting { .. } | Self::Setting { .. } | Self::NoMaskToken | Self::TokenizerNeeded => {

@@ -13,18 +13,18 @@ use crate::{TrainConfig, TrainError};
 /// # Errors
 /// Settings or a model that cannot be.
 pub fn measure(model: &ModelConfig, config: &TrainConfig) -> Result<f64, TrainError> {
-    measure_in(model, config, config.precision.dtype())
+    measure_in(Cpu::new(), model, config, config.precision.dtype())
 }
 
-/// The same with rows and matrices of a type.
+/// The same on a backend, with rows and matrices of a type.
 ///
 /// # Errors
 /// Those of [`measure`].
-pub fn measure_in(model: &ModelConfig, config: &TrainConfig, dtype: Dtype) -> Result<f64, TrainError> {
+pub fn measure_in<B: Backend>(backend: B, model: &ModelConfig, config: &TrainConfig, dtype: Dtype) -> Result<f64, TrainError> {
     // Micro batches cost the same each: one is measured.
     let parts = (config.batch_size / config.micro_batch_size.max(1)).max(1);
     let one = TrainConfig { batch_size: config.batch_size / parts, ..config.clone() };
-    let mut bench = Bench::in_type(Cpu::new(), model, &one, dtype)?;
+    let mut bench = Bench::in_type(backend, model, &one, dtype)?;
     let seconds = bench.seconds(3)?;
     if parts == 1 {
         return Ok(seconds);
@@ -121,7 +121,7 @@ mod tests {
         for name in ["nano", "gpt2-nano", "bert-nano", "modernbert-nano"] {
             let model = polder_model::preset(name, 300, 16).expect("a size");
             for dtype in [Dtype::F32, Dtype::Bf16] {
-                let seconds = measure_in(&model, &config, dtype).expect("seconds");
+                let seconds = measure_in(Cpu::new(), &model, &config, dtype).expect("seconds");
                 assert!(seconds > 0.0 && seconds.is_finite(), "{name} {dtype:?} {seconds}");
             }
         }

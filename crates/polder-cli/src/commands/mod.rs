@@ -41,6 +41,9 @@ pub struct Cli {
     /// Print data as JSON, one object a line.
     #[arg(long, global = true)]
     json: bool,
+    /// What trains: auto (a GPU where there is one), cpu, gpu, or gpu:N.
+    #[arg(long, global = true, env = "POLDER_DEVICE", default_value = "auto", value_name = "MACHINE")]
+    device: polder_compute::cuda::Machine,
     #[command(subcommand)]
     command: Command,
 }
@@ -106,7 +109,7 @@ pub fn parse() -> Result<Cli, clap::Error> {
 /// # Errors
 /// Whatever the command says.
 pub fn execute(cli: Cli) -> anyhow::Result<()> {
-    let mut world = World::new(&cli.lake, cli.json)?;
+    let mut world = World::new(&cli.lake, cli.json, cli.device)?;
     let world = &mut world;
     match cli.command {
         Command::Run(args) => run::run(world, args),

@@ -121,6 +121,7 @@ impl<'a> Step<Context<'a>, Error> for Plan {
             preset: s.preset.clone(),
             seed: s.seed,
             settings: Vec::new(),
+            device: context.world.device,
         };
         let plan = plan::plan(&request)?;
         if s.steps.is_none() {

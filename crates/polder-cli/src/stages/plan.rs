@@ -3,9 +3,10 @@
 //! The arithmetic is `polder_train`'s; here the machine is looked at, and what was measured is fixed once.
 
 use polder_base::{Digest, Reference, digest_json, units};
+use polder_compute::cuda::Chosen;
 use polder_model::{FAMILIES, ModelConfig, PRESETS};
 use polder_shard::TokenSet;
-use polder_train::{Aim, Candidate, Means, MemoryLayout, TOKENS_PER_PARAM_MIN, TrainConfig, candidates, choose, require_memory};
+use polder_train::{Aim, Candidate, Means, MemoryLayout, TOKENS_PER_PARAM_MIN, TrainConfig, candidates, choose, require_gpu_memory, require_memory};
 
 use crate::failure::{self, OrAdvise, usage};
 use crate::machine::Machine;
@@ -47,6 +48,9 @@ pub struct PlanRequest {
     pub preset: Option<String>,
     /// Fixes initial weights and order.
     pub seed: u64,
+    /// What it trains on.
+    #[serde(skip)]
+    pub device: polder_compute::cuda::Machine,
     /// Settings of the run beside those that the steps give, as `NAME=VALUE`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<String>,
@@ -115,11 +119,12 @@ pub fn plan_from(world: &World, request: &PlanRequest, model: &Reference, sets: 
     }
     let request = PlanRequest { settings: lines, preset: None, ..request.clone() };
     let settings = request.train(request.steps.unwrap_or(1000))?;
-    let means = means(request.n_tokens, request.seconds, request.steps);
-    require(&shape, &settings)?;
+    let chosen = machine(request.device, &settings)?;
+    let means = means(&chosen, request.n_tokens, request.seconds, request.steps);
+    require(&chosen, &shape, &settings)?;
     let steps = match request.steps {
         Some(steps) => steps,
-        None => measured(&[(model.to_string(), shape)], request.layout()?, &settings, &means)?[0].steps,
+        None => measured(&chosen, &[(model.to_string(), shape)], request.layout()?, &settings, &means)?[0].steps,
     };
     let config = request.train(steps)?;
     polder_base::write_whole(&path, &serde_json::to_vec_pretty(&config)?).or_advise()?;
@@ -134,15 +139,16 @@ pub fn plan_from(world: &World, request: &PlanRequest, model: &Reference, sets: 
 pub fn plan(request: &PlanRequest) -> anyhow::Result<ModelPlan> {
     let settings = request.train(request.steps.unwrap_or(1000))?;
     let layout = request.layout()?;
-    let means = means(request.n_tokens, request.seconds, request.steps);
+    let machine = machine(request.device, &settings)?;
+    let means = means(&machine, request.n_tokens, request.seconds, request.steps);
     let config = |name: &str| size(name, request.vocab_size, &settings, request.bos_id, request.eos_id);
     if let Some(name) = &request.preset {
-        require(&config(name)?, &settings)?;
+        require(&machine, &config(name)?, &settings)?;
     }
     let mut found = Vec::new();
     if request.steps.is_none() || request.preset.is_none() {
         let sizes = PRESETS.iter().map(|p| Ok((p.name.to_owned(), config(p.name)?))).collect::<anyhow::Result<Vec<_>>>()?;
-        found = measured(&sizes, layout, &settings, &means)?;
+        found = measured(&machine, &sizes, layout, &settings, &means)?;
     }
     let (chosen, why) = match &request.preset {
         Some(name) => (name.clone(), "it was asked for".to_owned()),
@@ -160,7 +166,7 @@ pub fn plan(request: &PlanRequest) -> anyhow::Result<ModelPlan> {
         (Some(steps), _) => steps,
         (None, Some(c)) => c.steps,
         // A size of another family is none of the candidates.
-        (None, None) => measured(&[(chosen.clone(), model.clone())], layout, &settings, &means)?[0].steps,
+        (None, None) => measured(&machine, &[(chosen.clone(), model.clone())], layout, &settings, &means)?[0].steps,
     };
     Ok(ModelPlan { candidates: found, chosen, why, model, train: request.train(steps)? })
 }
@@ -169,15 +175,32 @@ pub fn plan(request: &PlanRequest) -> anyhow::Result<ModelPlan> {
 ///
 /// # Errors
 /// It does not: by how much, and what would fit.
-pub fn require(model: &ModelConfig, settings: &TrainConfig) -> anyhow::Result<()> {
+pub fn require(machine: &Chosen, model: &ModelConfig, settings: &TrainConfig) -> anyhow::Result<()> {
+    if let Chosen::Gpu(gpu) = machine {
+        return require_gpu_memory(model, settings, gpu.memory_bytes).or_advise();
+    }
     let free = Machine::look().memory_available_bytes;
     // 0 stands for a machine that does not say.
     if free == 0 { Ok(()) } else { require_memory(model, settings, free).or_advise() }
 }
 
+/// The machine that a run takes: what was asked for, and the processor where ranks are threads that share it.
+///
+/// # Errors
+/// A GPU was asked for by name and cannot be had.
+pub fn machine(device: polder_compute::cuda::Machine, settings: &TrainConfig) -> anyhow::Result<Chosen> {
+    if settings.ranks > 1 && device == polder_compute::cuda::Machine::Auto {
+        return Ok(Chosen::Processor { because: None });
+    }
+    device.choose(0).or_advise()
+}
+
 /// What there is to train with on this machine, as it is now.
-pub fn means(n_tokens: u64, seconds: f64, steps: Option<u64>) -> Means {
-    let free = Machine::look().memory_available_bytes;
+pub fn means(machine: &Chosen, n_tokens: u64, seconds: f64, steps: Option<u64>) -> Means {
+    let free = match machine {
+        Chosen::Gpu(gpu) => gpu.memory_bytes,
+        Chosen::Processor { .. } => Machine::look().memory_available_bytes,
+    };
     Means { n_tokens, seconds, steps, free_bytes: (free > 0).then_some(free) }
 }
 
@@ -207,6 +230,7 @@ pub fn size(
 /// # Errors
 /// Those of measuring.
 pub fn measured(
+    machine: &Chosen,
     sizes: &[(String, ModelConfig)],
     layout: MemoryLayout,
     settings: &TrainConfig,
@@ -215,7 +239,7 @@ pub fn measured(
     let bar = Bar::new("measuring", 0, Unit::Count);
     let mut speed = |model: &ModelConfig, settings: &TrainConfig, layout: MemoryLayout| {
         bar.name(&format!("measuring {} parameters in {}", units::count(model.n_params()), layout.name));
-        polder_train::measure_in(model, settings, layout.precision.dtype())
+        polder_train::measure_in(machine.open(0)?, model, settings, layout.precision.dtype())
     };
     candidates(sizes, layout, settings, means, &mut speed).or_advise()
 }

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use polder_base::{Digest, Event, Input, Manifest, Reference, digest_json, units};
-use polder_compute::Cpu;
+use polder_compute::cuda::Chosen;
 use polder_lake::Lake;
 use polder_model::ModelConfig;
 use polder_pipeline::{BuildTokens, Standing, TokensBuilt, TokensPhase, TokensProgress, TrainTokenizer};
 use polder_shard::{TokenSet, Weight};
-use polder_train::{Init, Metric, Mfu, Outcome, Tasks, TokenFolders, TrainConfig, TrainRun};
+use polder_train::{Init, Metric, Mfu, Outcome, Tasks, TokenFolders, TrainConfig, TrainRun, gpu_bytes};
 
 use crate::failure::{self, OrAdvise};
 use crate::progress::{Bar, Unit};
@@ -216,8 +216,11 @@ pub fn train(world: &mut World, request: &TrainRequest) -> anyhow::Result<Traine
             (ModelConfig::load(&folder).or_advise()?, Init::Weights(folder))
         }
     };
-    stages::plan::require(&shape, &request.config)?;
-    let mut run = TrainRun::start_or_resume(&run_dir, folders, &request.config, &init).or_advise()?;
+    let machine = stages::plan::machine(world.device, &request.config)?;
+    stages::plan::require(&machine, &shape, &request.config)?;
+    say_machine(&machine);
+    let backend = machine.open(gpu_bytes(&shape, &request.config)).or_advise()?;
+    let mut run = TrainRun::start_or_resume_on(backend, &run_dir, folders, &request.config, &init).or_advise()?;
     let reference = stages::version_for(world, "models", &request.name, &run.inputs_digest());
     let model_dir = stages::folder(world, &reference)?;
     if Manifest::stands(&model_dir, &run.inputs_digest()) {
@@ -230,7 +233,7 @@ pub fn train(world: &mut World, request: &TrainRequest) -> anyhow::Result<Traine
         output::note(&format!("    going on after step {} of {}", run.step(), request.config.steps));
     }
     let tasks = stages::validate::TasksDuringTraining::open(world, &request.tasks, &tokenizer)?;
-    let mfu = Mfu::measure(&mut Cpu::new(), run.config());
+    let mfu = Mfu::measure(&mut *machine.open(0).or_advise()?, run.config());
     let bar = Bar::new("training", request.config.steps, Unit::Count);
     let stop = world.stop.clone();
     let mut score = |weights| tasks.score(weights, stop.flag());
@@ -270,6 +273,15 @@ pub fn train(world: &mut World, request: &TrainRequest) -> anyhow::Result<Traine
     let manifest = run.finish(&model_dir, &tokenizer, reference, now, Some(clearance)).or_advise()?;
     record(world, "train", &manifest)?;
     Ok(Trained { manifest, metrics: run.metrics().to_vec() })
+}
+
+/// Says where a run computes, where that is no matter of course.
+fn say_machine(machine: &Chosen) {
+    match machine {
+        Chosen::Gpu(gpu) => output::note(&format!("    on GPU {}, {}", gpu.ordinal, gpu.name)),
+        Chosen::Processor { because: Some(why) } => output::note(&format!("    on the processor: {why}")),
+        Chosen::Processor { because: None } => {}
+    }
 }
 
 /// Says how much of the machine the run used, by the median of its steps.

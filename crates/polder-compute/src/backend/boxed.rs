@@ -40,6 +40,14 @@ impl Backend for Box<dyn Backend> {
         (**self).download(from, values);
     }
 
+    fn replay(&mut self, key: u64) -> bool {
+        (**self).replay(key)
+    }
+
+    fn record_end(&mut self) {
+        (**self).record_end();
+    }
+
     fn fill(&mut self, out: View, value: f32) {
         (**self).fill(out, value);
     }

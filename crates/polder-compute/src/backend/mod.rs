@@ -45,6 +45,17 @@ pub trait Backend: Send {
     /// Copies numbers out, after everything that was called before.
     fn download(&mut self, from: View, values: &mut [f32]);
 
+    /// Runs again what was called between this and [`Backend::record_end`] when this was last called with the same key, and says so; else the
+    /// caller makes the calls. Under one key, calls and all their arguments are always the same; what views hold may differ. Nothing is
+    /// allocated, copied in or copied out between the two.
+    fn replay(&mut self, key: u64) -> bool {
+        let _ = key;
+        false
+    }
+
+    /// Ends the calls that [`Backend::replay`] asked for.
+    fn record_end(&mut self) {}
+
     /// `out = value`.
     fn fill(&mut self, out: View, value: f32);
 

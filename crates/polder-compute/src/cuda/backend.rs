@@ -1,5 +1,7 @@
 //! A GPU as a backend: buffers by address, and one launcher an operation in the file of its name.
 
+use std::collections::BTreeMap;
+
 use bytemuck::cast_slice;
 
 use super::device::{CudaError, Device};
@@ -21,7 +23,22 @@ pub struct Cuda {
     /// Memory that was taken and not handed out: where it begins, and bytes left.
     room: (Pointer, usize),
     scratch: (Pointer, usize),
+    /// What was put down under each key, once it has been called twice.
+    recorded: BTreeMap<u64, Recorded>,
+    recording: Option<u64>,
 }
+
+/// What is known of the calls under a key.
+#[derive(Clone, Copy)]
+enum Recorded {
+    /// They were made once, so that all memory that they need is there.
+    Once,
+    /// They were put down under this number.
+    As(usize),
+}
+
+/// Keys whose calls are kept; more of them come from batches that all differ, which are not worth keeping.
+const RECORDED_MAX: usize = 16;
 
 impl Cuda {
     /// Opens a GPU by its place in the driver's list, and takes `bytes` of its memory for all buffers to come.
@@ -42,7 +59,7 @@ impl Cuda {
             return Err(CudaError::Memory { needed: bytes, free });
         }
         let room = if bytes > 0 { (device.alloc(bytes as usize)?, bytes as usize) } else { (Pointer::NONE, 0) };
-        Ok(Self { device, buffers: Vec::new(), ids: Vec::new(), room, scratch: (Pointer::NONE, 0) })
+        Ok(Self { device, buffers: Vec::new(), ids: Vec::new(), room, scratch: (Pointer::NONE, 0), recorded: BTreeMap::new(), recording: None })
     }
 
     /// Where a view stands.
@@ -152,6 +169,32 @@ impl Backend for Cuda {
                 must(self.device.copy_out(at, bytemuck::cast_slice_mut(&mut rounded)));
                 values.iter_mut().zip(rounded).for_each(|(v, r)| *v = r.get());
             }
+        }
+    }
+
+    fn replay(&mut self, key: u64) -> bool {
+        if self.device.is_timing() {
+            return false;
+        }
+        match self.recorded.get(&key) {
+            Some(Recorded::As(number)) => {
+                must(self.device.launch_captured(*number));
+                return true;
+            }
+            Some(Recorded::Once) => self.recording = must(self.device.begin_capture()).then_some(key),
+            None if self.recorded.len() < RECORDED_MAX => {
+                self.recorded.insert(key, Recorded::Once);
+            }
+            None => {}
+        }
+        false
+    }
+
+    fn record_end(&mut self) {
+        if let Some(key) = self.recording.take() {
+            let number = must(self.device.end_capture());
+            self.recorded.insert(key, Recorded::As(number));
+            must(self.device.launch_captured(number));
         }
     }
 

@@ -184,6 +184,29 @@ pub trait Device: Send {
     /// The device refuses it; on the emulation, whatever goes wrong while it runs.
     fn launch(&mut self, launch: &Launch<'_>) -> Result<(), CudaError>;
 
+    /// From here on calls of kernels are put down and not made, until [`Device::end_capture`]; says whether this device can do so.
+    ///
+    /// # Errors
+    /// The device refuses.
+    fn begin_capture(&mut self) -> Result<bool, CudaError>;
+
+    /// Ends it, and returns the number of what was put down.
+    ///
+    /// # Errors
+    /// Something between cannot be put down.
+    fn end_capture(&mut self) -> Result<usize, CudaError>;
+
+    /// Makes the calls that were put down.
+    ///
+    /// # Errors
+    /// The device refuses.
+    fn launch_captured(&mut self, number: usize) -> Result<(), CudaError>;
+
+    /// Whether calls are measured: then each has to be made by itself.
+    fn is_timing(&self) -> bool {
+        false
+    }
+
     /// Begins to measure every call of a kernel by itself; what was measured before is forgotten.
     fn begin_timing(&mut self) {}
 

@@ -21,6 +21,8 @@ pub struct Driver {
     functions: BTreeMap<String, sys::CUfunction>,
     maps: BTreeMap<Vec<u64>, TensorMap>,
     held: Vec<sys::CUdeviceptr>,
+    /// Calls that were put down, ready to be made.
+    graphs: Vec<(sys::CUgraph, sys::CUgraphExec)>,
     /// While calls are measured: each with the events before and behind it; its seconds are not known yet.
     timed: Option<Vec<(Timed, sys::CUevent, sys::CUevent)>>,
 }
@@ -73,6 +75,7 @@ impl Driver {
             functions: BTreeMap::new(),
             maps: BTreeMap::new(),
             held: Vec::new(),
+            graphs: Vec::new(),
             timed: None,
         };
         opened.load()?;
@@ -125,6 +128,10 @@ impl Drop for Driver {
             let _ = result::stream::synchronize(self.stream);
             for pointer in self.held.drain(..) {
                 let _ = result::free_sync(pointer);
+            }
+            for (graph, exec) in self.graphs.drain(..) {
+                let _ = result::graph::exec_destroy(exec);
+                let _ = result::graph::destroy(graph);
             }
             for module in self.modules.drain(..) {
                 let _ = result::module::unload(module);
@@ -239,6 +246,35 @@ impl Device for Driver {
             }
             Ok(())
         }
+    }
+
+    fn begin_capture(&mut self) -> Result<bool, CudaError> {
+        self.bind()?;
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        // SAFETY: the stream is this device's and not the default one.
+        unsafe { result::stream::begin_capture(self.stream, mode) }.map_err(driver("putting calls down"))?;
+        Ok(true)
+    }
+
+    fn end_capture(&mut self) -> Result<usize, CudaError> {
+        self.bind()?;
+        // SAFETY: the stream is being captured; the graph is destroyed with the device, after what was made of it.
+        unsafe {
+            let graph = result::stream::end_capture(self.stream).map_err(driver("putting calls down"))?;
+            let exec = result::graph::instantiate(graph, sys::CUgraphInstantiate_flags(0)).map_err(driver("readying calls"))?;
+            self.graphs.push((graph, exec));
+        }
+        Ok(self.graphs.len() - 1)
+    }
+
+    fn launch_captured(&mut self, number: usize) -> Result<(), CudaError> {
+        self.bind()?;
+        // SAFETY: the graph was made by this device and lives as long as it.
+        unsafe { result::graph::launch(self.graphs[number].1, self.stream) }.map_err(driver("making the calls put down"))
+    }
+
+    fn is_timing(&self) -> bool {
+        self.timed.is_some()
     }
 
     fn begin_timing(&mut self) {

@@ -10,7 +10,8 @@ use libloading::Library;
 use polder_base::digest_bytes;
 
 use super::device::{CudaError, Device, Launch, TensorMap, Tiled};
-use super::table::{Pointer, emulation_entries, prototypes};
+use super::table::{Argument, Pointer, Row, emulation_entries, prototypes};
+use crate::Dtype;
 
 type Alloc = unsafe extern "C" fn(usize) -> *mut c_void;
 type Free = unsafe extern "C" fn(*mut c_void);
@@ -118,6 +119,15 @@ fn run(command: &mut Command, unit: &Path) -> Result<(), EmulationError> {
     Err(EmulationError::Compile { file, output: text.chars().take(4000).collect() })
 }
 
+/// A call that was put down.
+struct Call {
+    row: &'static Row,
+    types: Vec<Dtype>,
+    grid: [i64; 3],
+    shared: usize,
+    arguments: Vec<Argument>,
+}
+
 /// The emulation as a device.
 pub struct Emulated {
     alloc: Alloc,
@@ -127,6 +137,8 @@ pub struct Emulated {
     seed: u64,
     capability: (i32, i32),
     n_launches: u64,
+    captured: Vec<Vec<Call>>,
+    capturing: Option<Vec<Call>>,
     // Last: the functions above are its.
     _library: Library,
 }
@@ -143,7 +155,7 @@ impl Emulated {
             let alloc = *library.get::<Alloc>(b"polder_emulation_alloc").map_err(EmulationError::Open)?;
             let free = *library.get::<Free>(b"polder_emulation_free").map_err(EmulationError::Open)?;
             let run = *library.get::<Run>(b"polder_emulation_launch").map_err(EmulationError::Open)?;
-            Ok(Self { alloc, free, run, held: Vec::new(), seed, capability, n_launches: 0, _library: library })
+            Ok(Self { alloc, free, run, held: Vec::new(), seed, capability, n_launches: 0, captured: Vec::new(), capturing: None, _library: library })
         }
     }
 }
@@ -236,6 +248,11 @@ impl Device for Emulated {
         let name = CString::new(entry.clone()).map_err(|e| failed(e.to_string()))?;
         let grid = launch.grid.map(|n| n as u32);
         let mut arguments: Vec<*mut c_void> = launch.arguments.iter().map(|a| a.address()).collect();
+        if let Some(calls) = &mut self.capturing {
+            let &Launch { row, types, grid, shared, arguments, .. } = launch;
+            calls.push(Call { row, types: types.to_vec(), grid, shared, arguments: arguments.to_vec() });
+            return Ok(());
+        }
         self.n_launches += 1;
         let seed = self.seed.wrapping_add(self.n_launches);
         // SAFETY: the table that this call was made from is the one that the library's entry points were compiled against.
@@ -245,6 +262,26 @@ impl Device for Emulated {
         }
         // SAFETY: a reason is a text of the library, which is open.
         Err(failed(unsafe { CStr::from_ptr(reason) }.to_string_lossy().into_owned()))
+    }
+
+    fn begin_capture(&mut self) -> Result<bool, CudaError> {
+        self.capturing = Some(Vec::new());
+        Ok(true)
+    }
+
+    fn end_capture(&mut self) -> Result<usize, CudaError> {
+        self.captured.push(self.capturing.take().unwrap_or_default());
+        Ok(self.captured.len() - 1)
+    }
+
+    fn launch_captured(&mut self, number: usize) -> Result<(), CudaError> {
+        let calls = std::mem::take(&mut self.captured[number]);
+        let made = calls.iter().try_for_each(|call| {
+            let Call { row, types, grid, shared, arguments } = call;
+            self.launch(&Launch { row, types, grid: *grid, shared: *shared, bytes: 0.0, flop: 0.0, arguments })
+        });
+        self.captured[number] = calls;
+        made
     }
 
     fn wait(&mut self) -> Result<(), CudaError> {

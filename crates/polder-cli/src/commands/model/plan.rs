@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::commands::tokens::names;
 use crate::failure::{self, OrAdvise};
 use crate::progress::{Bar, Unit};
-use crate::stages::plan::{means, measured, nothing_fits, size, step_time};
+use crate::stages::plan::{machine, means, measured, nothing_fits, size, step_time};
 use crate::world::World;
 use crate::{output, stages};
 
@@ -97,14 +97,15 @@ struct Tokens {
 pub fn run(world: &mut World, args: &Args) -> anyhow::Result<()> {
     let tokens = tokens(world, args)?;
     let settings = TrainConfig::of_steps(1000, 1);
-    let means = means(tokens.n_tokens, args.hours * 3600.0, None);
+    let machine = machine(world.device, &settings)?;
+    let means = means(&machine, tokens.n_tokens, args.hours * 3600.0, None);
     let sizes = polder_model::sizes(args.what_for.family())
         .into_iter()
         .map(|name| Ok((name.clone(), size(&name, tokens.vocab_size, &settings, tokens.bos_id, tokens.eos_id)?)))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let mut all = Vec::new();
     for layout in MemoryLayout::ALL {
-        all.extend(measured(&sizes, layout, &settings, &means)?);
+        all.extend(measured(&machine, &sizes, layout, &settings, &means)?);
     }
     let choice = choose(&all, Aim::Near(TOKENS_PER_PARAM_BEST), &settings, &means).ok_or_else(nothing_fits)?;
     let chosen = choice.candidate;

@@ -58,6 +58,7 @@ pub fn run(world: &mut World, args: Args) -> anyhow::Result<()> {
         preset: args.model,
         seed: args.seed,
         settings: args.settings,
+        device: world.device,
     };
     let (begins, what, config) = match args.from {
         Some(from) => {

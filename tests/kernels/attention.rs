@@ -1,14 +1,50 @@
 //! Attention with shared key heads: causal or not, within windows and documents, over and across the edges of blocks.
 
-use polder_compute::{Attention, Dtype, cpu};
+use polder_compute::{Attention, Backend, Dtype, IdView, View, cpu};
 
-use super::{Data, TYPES, check_slopes, compare, numbers, stored};
+use super::{Data, Op, TYPES, assert_near, check_slopes, compare, numbers, on_cpu, on_reference, stored};
 
 fn shape(batch: usize, time: usize, n_heads: usize, n_kv_heads: usize, head: usize) -> Attention {
     Attention { batch, time, n_heads, n_kv_heads, head, causal: true, window: None }
 }
 
-fn shapes() -> Vec<Attention> {
+/// Every mix of a shape with causality, a window and documents.
+fn mixes(s: Attention, causals: &[bool], windows: &[Option<usize>], documents: &[bool]) -> Vec<(Attention, bool)> {
+    let mut mixes = Vec::new();
+    for causal in causals {
+        for window in windows {
+            mixes.extend(documents.iter().map(|d| (Attention { causal: *causal, window: *window, ..s }, *d)));
+        }
+    }
+    mixes
+}
+
+const BOTH: [bool; 2] = [true, false];
+
+/// The fewest shapes that take every path of the kernels, for emulating them takes its time.
+fn cases() -> Vec<(Attention, bool)> {
+    [
+        mixes(shape(1, 1, 1, 1, 2), &[true], &[None], &[false]),
+        mixes(shape(1, 1, 1, 1, 64), &[true], &[None], &[false]),
+        mixes(shape(2, 5, 2, 1, 4), &BOTH, &[None, Some(0), Some(3)], &BOTH),
+        mixes(shape(2, 65, 3, 3, 6), &BOTH, &[None], &BOTH),
+        mixes(shape(1, 129, 4, 2, 16), &BOTH, &[None, Some(0), Some(70)], &[true]),
+        mixes(shape(1, 129, 2, 1, 16), &BOTH, &[None, Some(70)], &[false]),
+        mixes(shape(1, 300, 2, 1, 32), &BOTH, &[Some(70)], &[true]),
+        mixes(shape(2, 65, 4, 2, 64), &BOTH, &[None, Some(3)], &[true]),
+        mixes(shape(1, 200, 1, 1, 64), &[true], &[None], &[false]),
+        mixes(shape(1, 130, 2, 1, 80), &[true], &[Some(70)], &[true]),
+        mixes(shape(1, 40, 1, 1, 96), &[false], &[None], &BOTH),
+        mixes(shape(1, 129, 1, 1, 128), &BOTH, &[None], &[false]),
+        mixes(shape(1, 70, 2, 1, 128), &[true], &[Some(3)], &[true]),
+        mixes(shape(1, 70, 1, 1, 72), &[true], &[None], &[true]),
+        mixes(shape(1, 35, 2, 1, 136), &[true], &[Some(3)], &[true]),
+    ]
+    .concat()
+}
+
+/// What else the processor and its reference are asked for; with `POLDER_SOAK`, the emulated kernels too.
+fn more_cases() -> Vec<(Attention, bool)> {
     let plain = [
         shape(1, 1, 1, 1, 2),
         shape(2, 5, 2, 1, 4),
@@ -16,14 +52,13 @@ fn shapes() -> Vec<Attention> {
         shape(2, 65, 3, 3, 6),
         shape(1, 150, 4, 1, 16),
         shape(1, 300, 2, 1, 32),
+        shape(1, 150, 2, 1, 64),
         shape(1, 130, 1, 1, 80),
+        shape(2, 97, 2, 2, 96),
         shape(1, 40, 2, 2, 128),
+        shape(1, 50, 1, 1, 256),
     ];
-    plain
-        .into_iter()
-        .flat_map(|s| [None, Some(0), Some(3), Some(70)].map(|window| Attention { window, ..s }))
-        .flat_map(|s| [true, false].map(|causal| Attention { causal, ..s }))
-        .collect()
+    plain.into_iter().flat_map(|s| mixes(s, &BOTH, &[None, Some(0), Some(3), Some(70)], &BOTH)).collect()
 }
 
 /// Bounds of each row's document: lengths of all kinds, and some rows of padding that see nothing.
@@ -53,18 +88,51 @@ fn buffers(s: &Attention, dtype: Dtype) -> Vec<Data> {
     buffers.to_vec()
 }
 
+fn both_passes(s: Attention, b: &mut dyn Backend, v: &[View], d: &[IdView]) {
+    b.attention_forward(v[0], v[1], v[2], d.first().copied(), s);
+    b.attention_backward(v[3], v[4], v[0], v[1], v[2], d.first().copied(), s);
+}
+
 #[test]
 fn both_passes_agree_with_the_reference() {
-    for s in shapes() {
-        let documents = [documents(&s)];
-        for (ids, dtype) in [(&[][..], TYPES[0]), (&documents, TYPES[0]), (&[], TYPES[1]), (&documents, TYPES[1])] {
+    for (s, parted) in cases() {
+        let ids = if parted { vec![documents(&s)] } else { Vec::new() };
+        for dtype in TYPES {
             let what = format!("{s:?}, {} documents, {dtype:?}", ids.len());
-            compare(&what, &buffers(&s, dtype), ids, 1e-5, &|b, v, d| {
-                b.attention_forward(v[0], v[1], v[2], d.first().copied(), s);
-                b.attention_backward(v[3], v[4], v[0], v[1], v[2], d.first().copied(), s);
-            });
+            compare(&what, &buffers(&s, dtype), &ids, 1e-5, &|b, v, d| both_passes(s, b, v, d));
         }
     }
+}
+
+#[test]
+fn both_passes_agree_with_the_reference_on_every_mix() {
+    let soak = std::env::var_os("POLDER_SOAK").is_some();
+    for (s, parted) in more_cases() {
+        let ids = if parted { vec![documents(&s)] } else { Vec::new() };
+        for dtype in TYPES {
+            let (what, buffers) = (format!("{s:?}, {} documents, {dtype:?}", ids.len()), buffers(&s, dtype));
+            let op: Op = &|b, v, d| both_passes(s, b, v, d);
+            if soak {
+                compare(&what, &buffers, &ids, 1e-5, op);
+                continue;
+            }
+            let truth = on_reference(&buffers, &ids, op);
+            for threads in [1, 3] {
+                assert_near(&what, &on_cpu(&buffers, &ids, threads, op), &truth, &buffers, 1e-5);
+            }
+        }
+    }
+}
+
+#[test]
+fn addresses_may_be_odd() {
+    let s = shape(1, 33, 2, 1, 16);
+    // A number before each view.
+    let buffers: Vec<Data> = buffers(&s, Dtype::Bf16).into_iter().map(|(x, dtype)| ([vec![0.0], x].concat(), dtype)).collect();
+    compare("odd addresses", &buffers, &[], 1e-5, &|b, v, d| {
+        let views: Vec<View> = v.iter().map(|v| v.part(1, v.len - 1)).collect();
+        both_passes(s, b, &views, d);
+    });
 }
 
 #[test]

@@ -1,0 +1,785 @@
+// Attention over the rows that each row sees, without a (T, T) matrix in memory.
+//
+// Formula: out = softmax(q · kᵀ / √D) · v; lse = ln Σ exp(q · kᵀ / √D). Backward, with P = exp(q · kᵀ / √D − lse), delta = Σ dout ∘ out a row,
+// dP = dout · vᵀ and dS = P ∘ (dP − delta): dv = Pᵀ · dout, dq = dS · k / √D, dk = dSᵀ · q / √D.
+// Shapes: qkv, dqkv (B·T, (H + 2K) · D), a row's query heads, then key heads, then value heads; out, dout (B·T, H · D); lse (B, H, T) f32;
+// documents (B·T, 2), first and end within the sequence, or none. Row t sees keys `from..to` of `seen`: its document, cut by causality and
+// by the window. A row that sees nothing gives 0 and an lse of 0.
+// Requirements: D ≤ 256. Tensor cores: bf16, D of 16, 32, 64, 80, 96 or 128, all addresses multiples of 16 bytes; anything else goes through
+// the `plain` kernels, which multiply in f32 and ask for nothing.
+// Launch: all blocks in x. Forward and dq: a block has 128 queries of one head (plain: 32, 16 for D over 128); dk and dv: a block has as many
+// keys of one key head, and passes over the query heads of its group in order. Shared memory at most 99 KB, so that every GPU from 8.0 on
+// takes it. The backward pass first makes `stats` (B, H, tiles, 2, 32), lse · log₂e and delta of 32 rows each, and `sight` (B, tiles, 68),
+// what these rows see: `from` of 32, `to` of 32, then the smallest `from`, the largest `to`, the largest `from` and the smallest `to`.
+// Numerics: f32 sums, probabilities and dS rounded to bf16 where they meet the tensor cores; exponentials in base 2. No atomics: the
+// backward pass multiplies q · kᵀ and dout · vᵀ twice, 7 products in all, and every sum has an order that shapes alone decide. Within 8e-3
+// (bf16) and 1e-5 (f32) of the f64 reference, in norm.
+// Bound: FLOP: 4 · B · H · D a pair of rows that see each other forward, 10 backward (14 are done). Shared memory is the second bound: a warp's
+// 16-byte loads of four matrices take 4 cycles each, and a product of 16 × 8 × 16 takes 2 of its multiprocessor, so a warp has 32 rows
+// wherever its registers suffice.
+#include "polder.cuh"
+
+namespace {
+
+constexpr float LOG2_E = 1.44269504f, LN_2 = 0.69314718f;
+constexpr int NEVER = 0x7fffffff;
+
+/// Rows of one block of the tensor-core kernels, and keys that it takes at a time.
+constexpr int BLOCK = 128, KEYS = 64;
+/// Rows of a tile of `stats` and `sight`, and words of such a tile of `sight`.
+constexpr int TILE = 32, SIGHT = 2 * TILE + 4;
+
+struct Shape {
+    int time, n_heads, n_kv_heads, causal, window;
+};
+
+/// Keys that a row sees; 0..0 when there are none.
+struct Range {
+    int from, to;
+};
+
+__device__ __forceinline__ Range seen(const int *documents, const Shape &s, int b, int row) {
+    int first = 0, end = s.time;
+    if (documents) {
+        const int *d = documents + 2 * (static_cast<long long>(b) * s.time + row);
+        first = max(d[0], 0), end = min(d[1], s.time);
+    }
+    int from = s.window < 0 ? first : max(first, row - s.window);
+    int to = s.causal ? row + 1 : s.window < 0 ? end : row + s.window + 1;
+    to = min(to, end);
+    return from < to ? Range{from, to} : Range{0, 0};
+}
+
+/// What several rows see: some of `lo..hi`, and all of `inner_from..inner_to`.
+struct Span {
+    int lo, hi, inner_from, inner_to;
+    /// Some row sees some of `n` keys from `first` on.
+    __device__ __forceinline__ bool touches(int first, int n) const { return first < hi && first + n > lo; }
+    /// Every row sees every one of them.
+    __device__ __forceinline__ bool covers(int first, int n) const { return inner_from <= first && inner_to >= first + n; }
+};
+
+/// The span of a warp's rows, of which each lane brings one.
+__device__ __forceinline__ Span warp_span(Range r) {
+    Span span{r.from < r.to ? r.from : NEVER, r.to, r.from, r.to};
+    UNROLL for (int mask = 16; mask; mask >>= 1) {
+        span.lo = min(span.lo, __shfl_xor_sync(0xffffffffu, span.lo, mask));
+        span.hi = max(span.hi, __shfl_xor_sync(0xffffffffu, span.hi, mask));
+        span.inner_from = max(span.inner_from, __shfl_xor_sync(0xffffffffu, span.inner_from, mask));
+        span.inner_to = min(span.inner_to, __shfl_xor_sync(0xffffffffu, span.inner_to, mask));
+    }
+    return span;
+}
+
+/// Numbers from a row to the next in shared memory: an odd count of 16 bytes, so that 8 rows begin in 8 different groups of banks.
+template <int D> constexpr int PITCH = D + 8;
+
+/// Begins to copy rows of D numbers that stand `stride` apart; those from `n_rows` on become 0. The first must exist.
+template <int D, int N, int THREADS> __device__ __forceinline__ void copy_rows(bf16 *to, const bf16 *from, int stride, int n_rows) {
+    constexpr unsigned PER_ROW = D / 8, TOTAL = N * PER_ROW;
+    UNROLL for (unsigned i = 0; i < (TOTAL + THREADS - 1) / THREADS; i++) {
+        unsigned row, at, place = i * THREADS + threadIdx.x;
+        if (THREADS % PER_ROW == 0) row = threadIdx.x / PER_ROW + i * (THREADS / PER_ROW), at = threadIdx.x % PER_ROW * 8;
+        else row = place / PER_ROW, at = place % PER_ROW * 8;
+        if (TOTAL % THREADS != 0 && place >= TOTAL) break;
+        bool there = static_cast<int>(row) < n_rows;
+        copy_16(to + row * PITCH<D> + at, from + (there ? static_cast<int>(row) * stride + static_cast<int>(at) : 0), there ? 16 : 0);
+    }
+}
+
+/// Where a lane's row of four matrices stands in a tile: of 16 rows and columns as the left operand, or transposed as the right one …
+template <int D> __device__ __forceinline__ int left_place() { return threadIdx.x % 16 * PITCH<D> + threadIdx.x / 16 % 2 * 8; }
+/// … and of 16 rows as columns of the right one.
+template <int D> __device__ __forceinline__ int right_place() {
+    return (threadIdx.x % 8 + threadIdx.x / 16 % 2 * 8) * PITCH<D> + threadIdx.x / 8 % 2 * 8;
+}
+
+/// A left operand in shared memory, from its lane's place on.
+template <int D> struct Standing {
+    const bf16 *place;
+    __device__ __forceinline__ void get(unsigned (&a)[4], int m, int k) const { load_matrices<false>(a, place + m * 16 * PITCH<D> + k * 16); }
+};
+/// A left operand in registers.
+template <int D, int M> struct Held {
+    unsigned parts[M][D / 16][4];
+    __device__ __forceinline__ void load(const bf16 *place) {
+        Standing<D> from{place};
+        UNROLL for (int m = 0; m < M; m++) {
+            UNROLL for (int k = 0; k < D / 16; k++) from.get(parts[m][k], m, k);
+        }
+    }
+    __device__ __forceinline__ void get(unsigned (&a)[4], int m, int k) const {
+        UNROLL for (int i = 0; i < 4; i++) a[i] = parts[m][k][i];
+    }
+};
+
+template <int M, int N> __device__ __forceinline__ void clear(float (&c)[M][N][4]) {
+    UNROLL for (int m = 0; m < M; m++) {
+        UNROLL for (int n = 0; n < N; n++) {
+            UNROLL for (int i = 0; i < 4; i++) c[m][n][i] = 0.0f;
+        }
+    }
+}
+
+/// c (16·M, 8·N) = left (16·M, D) · rightᵀ, `right` rows of D numbers from their lane's place on.
+template <int D, int M, int N, class Left> __device__ __forceinline__ void multiply_rows(float (&c)[M][N][4], const Left &left, const bf16 *right) {
+    clear(c);
+    UNROLL for (int k = 0; k < D / 16; k++) {
+        unsigned a[M][4];
+        UNROLL for (int m = 0; m < M; m++) left.get(a[m], m, k);
+        UNROLL for (int n = 0; n < N; n += 2) {
+            unsigned b[4];
+            load_matrices<false>(b, right + n * 8 * PITCH<D> + k * 16);
+            const unsigned first[2] = {b[0], b[1]}, second[2] = {b[2], b[3]};
+            UNROLL for (int m = 0; m < M; m++) {
+                multiply_16x8x16(c[m][n], a[m], first);
+                multiply_16x8x16(c[m][n + 1], a[m], second);
+            }
+        }
+    }
+}
+
+/// c (16·M, D) += left (16·M, 16·K) · right, `right` rows of D numbers from their lane's place on.
+template <int D, int M, int K> __device__ __forceinline__ void multiply_columns(float (&c)[M][D / 8][4], const unsigned (&left)[M][K][4], const bf16 *right) {
+    UNROLL for (int k = 0; k < K; k++) {
+        UNROLL for (int n = 0; n < D / 8; n += 2) {
+            unsigned b[4];
+            load_matrices<true>(b, right + k * 16 * PITCH<D> + n * 8);
+            const unsigned first[2] = {b[0], b[1]}, second[2] = {b[2], b[3]};
+            UNROLL for (int m = 0; m < M; m++) {
+                multiply_16x8x16(c[m][n], left[m][k], first);
+                multiply_16x8x16(c[m][n + 1], left[m][k], second);
+            }
+        }
+    }
+}
+
+/// A product's result as the left operand of the next.
+template <int M, int N> __device__ __forceinline__ void pack_all(unsigned (&a)[M][N / 2][4], const float (&c)[M][N][4]) {
+    UNROLL for (int m = 0; m < M; m++) {
+        UNROLL for (int n = 0; n < N; n++) {
+            a[m][n / 2][n % 2 * 2] = pack(c[m][n][0], c[m][n][1]);
+            a[m][n / 2][n % 2 * 2 + 1] = pack(c[m][n][2], c[m][n][3]);
+        }
+    }
+}
+
+/// Writes a warp's rows by way of its part of shared memory, which no other warp may use; `factor` has one for each of a lane's rows.
+template <int D, int M> __device__ __forceinline__ void store_rows(bf16 *to, int stride, int n_rows, bf16 *room, const float (&c)[M][D / 8][4], const float (&factor)[2 * M]) {
+    int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+    __syncwarp();
+    UNROLL for (int m = 0; m < M; m++) {
+        UNROLL for (int n = 0; n < D / 8; n++) {
+            UNROLL for (int half = 0; half < 2; half++) {
+                float f = factor[2 * m + half];
+                bf16 *place = room + (m * 16 + half * 8 + g) * PITCH<D> + n * 8 + 2 * t;
+                *reinterpret_cast<unsigned *>(place) = pack(c[m][n][2 * half] * f, c[m][n][2 * half + 1] * f);
+            }
+        }
+    }
+    __syncwarp();
+    UNROLL for (int i = 0; i < 16 * M * (D / 8) / 32; i++) {
+        int place = i * 32 + lane, row = place / (D / 8), at = place % (D / 8) * 8;
+        if (row < n_rows) *reinterpret_cast<uint4 *>(to + row * stride + at) = *reinterpret_cast<const uint4 *>(room + row * PITCH<D> + at);
+    }
+}
+
+/// Which rows of which head a block has.
+struct Place {
+    int b, h, kv, first;
+};
+
+/// Blocks of one head follow each other, so that they find its keys in the cache; the last rows, which see the most, come first.
+__device__ __forceinline__ Place place_of(const Shape &s, int rows) {
+    int n_tiles = (s.time + rows - 1) / rows, head = blockIdx.x / n_tiles;
+    int h = head % s.n_heads;
+    return {head / s.n_heads, h, h / (s.n_heads / s.n_kv_heads), (n_tiles - 1 - static_cast<int>(blockIdx.x) % n_tiles) * rows};
+}
+
+/// What a block's rows see: `ranges` gets each row's, `mine` this warp's span, and `all` the block's. `room` holds two words a warp.
+template <int M> __device__ __forceinline__ void look(Range *ranges, Span &mine, Range &all, int *room, const int *documents, const Shape &s, const Place &place) {
+    constexpr int WARPS = BLOCK / (16 * M);
+    int warp = threadIdx.x / 32, row = warp * 16 * M + threadIdx.x % (16 * M);
+    // Rows behind the sequence see what its last one sees, which changes no span.
+    Range r = seen(documents, s, place.b, min(place.first + row, s.time - 1));
+    if (threadIdx.x % 32 < 16 * M) ranges[row] = r;
+    mine = warp_span(r);
+    if (threadIdx.x % 32 == 0) room[warp] = mine.lo, room[WARPS + warp] = mine.hi;
+    __syncthreads();
+    all = {NEVER, 0};
+    UNROLL for (int w = 0; w < WARPS; w++) all.from = min(all.from, room[w]), all.to = max(all.to, room[WARPS + w]);
+}
+
+template <int D> __device__ __forceinline__ void forward(bf16 *out, float *lse, const bf16 *qkv, const int *documents, const Shape &s, float scale) {
+    constexpr int M = 2, N = KEYS / 8, THREADS = 128, P = PITCH<D>;
+    // Wider heads leave no registers for queries, which are read again for every tile of keys.
+    constexpr bool HELD = D <= 64;
+    SHARED_MEMORY(shared);
+    bf16 *query_tile = reinterpret_cast<bf16 *>(shared), *key_tile = query_tile + BLOCK * P, *value_tile = key_tile + KEYS * P;
+    Range *ranges = reinterpret_cast<Range *>(value_tile + KEYS * P);
+    int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+
+    Place place = place_of(s, BLOCK);
+    int stride = (s.n_heads + 2 * s.n_kv_heads) * D;
+    const bf16 *sequence = qkv + static_cast<long long>(place.b) * s.time * stride;
+    const bf16 *keys = sequence + (s.n_heads + place.kv) * D, *values = keys + s.n_kv_heads * D;
+    copy_rows<D, BLOCK, THREADS>(query_tile, sequence + static_cast<long long>(place.first) * stride + place.h * D, stride, s.time - place.first);
+    close_copies();
+    Span mine;
+    Range all;
+    look<M>(ranges, mine, all, reinterpret_cast<int *>(ranges + BLOCK), documents, s, place);
+    if (all.from < all.to) copy_rows<D, KEYS, THREADS>(key_tile, keys + static_cast<long long>(all.from) * stride, stride, all.to - all.from);
+    close_copies();
+    wait_for_copies<1>();
+    __syncthreads();
+
+    const bf16 *queries = query_tile + warp * 16 * M * P + left_place<D>();
+    Held<D, HELD ? M : 1> held;
+    if constexpr (HELD) held.load(queries);
+    const bf16 *right_keys = key_tile + right_place<D>(), *right_values = value_tile + left_place<D>();
+
+    float sums[M][D / 8][4], top[2 * M], total[2 * M];
+    clear(sums);
+    UNROLL for (int r = 0; r < 2 * M; r++) top[r] = -INFINITE, total[r] = 0.0f;
+    for (int key = all.from; key < all.to; key += KEYS) {
+        bool active = mine.touches(key, KEYS);
+        unsigned weights[M][N / 2][4];
+        // Keys are here, and nobody reads the values of the tile before.
+        wait_for_copies<0>();
+        __syncthreads();
+        copy_rows<D, KEYS, THREADS>(value_tile, values + static_cast<long long>(key) * stride, stride, all.to - key);
+        close_copies();
+        if (active) {
+            float scores[M][N][4];
+            if constexpr (HELD) multiply_rows<D>(scores, held, right_keys);
+            else multiply_rows<D>(scores, Standing<D>{queries}, right_keys);
+            if (!mine.covers(key, KEYS)) {
+                UNROLL for (int r = 0; r < 2 * M; r++) {
+                    Range range = ranges[warp * 16 * M + r * 8 + g];
+                    UNROLL for (int n = 0; n < N; n++) {
+                        UNROLL for (int i = 0; i < 2; i++) {
+                            int column = key + n * 8 + 2 * t + i;
+                            if (column < range.from || column >= range.to) scores[r / 2][n][r % 2 * 2 + i] = -INFINITE;
+                        }
+                    }
+                }
+            }
+            UNROLL for (int r = 0; r < 2 * M; r++) {
+                float most = top[r];
+                UNROLL for (int n = 0; n < N; n++) most = fmaxf(most, fmaxf(scores[r / 2][n][r % 2 * 2], scores[r / 2][n][r % 2 * 2 + 1]));
+                most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 1));
+                most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 2));
+                // A row that has seen nothing yet has no maximum to take off.
+                float shift = most == -INFINITE ? 0.0f : most * scale;
+                float keep = exp2_fast(fmaf(top[r], scale, -shift));
+                top[r] = most;
+                total[r] *= keep;
+                UNROLL for (int n = 0; n < D / 8; n++) sums[r / 2][n][r % 2 * 2] *= keep, sums[r / 2][n][r % 2 * 2 + 1] *= keep;
+                UNROLL for (int n = 0; n < N; n++) {
+                    UNROLL for (int i = 0; i < 2; i++) {
+                        float p = exp2_fast(fmaf(scores[r / 2][n][r % 2 * 2 + i], scale, -shift));
+                        scores[r / 2][n][r % 2 * 2 + i] = p;
+                        total[r] += p;
+                    }
+                }
+            }
+            pack_all(weights, scores);
+        }
+        // Values are here, and nobody reads these keys any more.
+        wait_for_copies<0>();
+        __syncthreads();
+        if (key + KEYS < all.to) copy_rows<D, KEYS, THREADS>(key_tile, keys + static_cast<long long>(key + KEYS) * stride, stride, all.to - key - KEYS);
+        close_copies();
+        if (active) multiply_columns<D>(sums, weights, right_values);
+    }
+
+    float factor[2 * M];
+    int rows_left = s.time - place.first - warp * 16 * M;
+    UNROLL for (int r = 0; r < 2 * M; r++) {
+        total[r] += __shfl_xor_sync(0xffffffffu, total[r], 1);
+        total[r] += __shfl_xor_sync(0xffffffffu, total[r], 2);
+        factor[r] = total[r] > 0.0f ? 1.0f / total[r] : 0.0f;
+        int row = r * 8 + g;
+        if (t == 0 && row < rows_left) {
+            long long at = (static_cast<long long>(place.b) * s.n_heads + place.h) * s.time + place.first + warp * 16 * M + row;
+            lse[at] = total[r] > 0.0f ? fmaf(top[r] * scale, LN_2, __logf(total[r])) : 0.0f;
+        }
+    }
+    int width = s.n_heads * D;
+    bf16 *to = out + (static_cast<long long>(place.b) * s.time + place.first + warp * 16 * M) * width + place.h * D;
+    store_rows<D>(to, width, rows_left, query_tile + warp * 16 * M * P, sums, factor);
+}
+
+/// The gradient of queries. `stats` is what `attention_rows` made.
+template <int D, int M> __device__ __forceinline__ void queries_backward(bf16 *dqkv, const bf16 *dout, const bf16 *qkv, const float *stats, const int *documents, const Shape &s, float scale) {
+    // A step's scores and their gradients take as many registers whatever M is.
+    constexpr int WARPS = BLOCK / (16 * M), THREADS = 32 * WARPS, STEP = 64 / M, N = STEP / 8, P = PITCH<D>;
+    SHARED_MEMORY(shared);
+    // Two stages of keys and values; before, queries and gradients of outputs pass through the same room.
+    bf16 *room = reinterpret_cast<bf16 *>(shared);
+    Range *ranges = reinterpret_cast<Range *>(room + 4 * KEYS * P);
+    int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+
+    Place place = place_of(s, BLOCK);
+    int stride = (s.n_heads + 2 * s.n_kv_heads) * D, width = s.n_heads * D;
+    long long first_row = static_cast<long long>(place.b) * s.time;
+    const bf16 *sequence = qkv + first_row * stride;
+    const bf16 *keys = sequence + (s.n_heads + place.kv) * D, *values = keys + s.n_kv_heads * D;
+    copy_rows<D, BLOCK, THREADS>(room, sequence + static_cast<long long>(place.first) * stride + place.h * D, stride, s.time - place.first);
+    copy_rows<D, BLOCK, THREADS>(room + BLOCK * P, dout + (first_row + place.first) * width + place.h * D, width, s.time - place.first);
+    close_copies();
+    Span mine;
+    Range all;
+    look<M>(ranges, mine, all, reinterpret_cast<int *>(ranges + BLOCK), documents, s, place);
+    wait_for_copies<0>();
+    __syncthreads();
+    Held<D, M> queries, gradients;
+    const bf16 *from = room + warp * 16 * M * P + left_place<D>();
+    queries.load(from);
+    gradients.load(from + BLOCK * P);
+    __syncthreads();
+
+    float log[2 * M], delta[2 * M];
+    long long n_tiles = (s.time + TILE - 1) / TILE, stats_tile = (static_cast<long long>(place.b) * s.n_heads + place.h) * n_tiles;
+    UNROLL for (int r = 0; r < 2 * M; r++) {
+        int row = place.first + warp * 16 * M + r * 8 + g;
+        const float *tile = stats + (stats_tile + row / TILE) * (2 * TILE) + row % TILE;
+        // Tiles end with the sequence, blocks may go on.
+        bool there = row < s.time;
+        log[r] = there ? tile[0] : INFINITE, delta[r] = there ? tile[TILE] : 0.0f;
+    }
+
+    auto copy = [&](int stage, int key) {
+        bf16 *to = room + stage * 2 * KEYS * P;
+        copy_rows<D, KEYS, THREADS>(to, keys + static_cast<long long>(key) * stride, stride, all.to - key);
+        copy_rows<D, KEYS, THREADS>(to + KEYS * P, values + static_cast<long long>(key) * stride, stride, all.to - key);
+    };
+    if (all.from < all.to) copy(0, all.from);
+    close_copies();
+    float sums[M][D / 8][4];
+    clear(sums);
+    int stage = 0;
+    for (int tile = all.from; tile < all.to; tile += KEYS, stage ^= 1) {
+        wait_for_copies<0>();
+        __syncthreads();
+        if (tile + KEYS < all.to) copy(stage ^ 1, tile + KEYS);
+        close_copies();
+        UNROLL for (int step = 0; step < KEYS; step += STEP) {
+            int key = tile + step;
+            if (!mine.touches(key, STEP)) continue;
+            const bf16 *key_rows = room + (stage * 2 * KEYS + step) * P, *value_rows = key_rows + KEYS * P;
+            float scores[M][N][4], slopes[M][N][4];
+            multiply_rows<D>(scores, queries, key_rows + right_place<D>());
+            multiply_rows<D>(slopes, gradients, value_rows + right_place<D>());
+            bool whole = mine.covers(key, STEP);
+            UNROLL for (int r = 0; r < 2 * M; r++) {
+                Range range = whole ? Range{0, NEVER} : ranges[warp * 16 * M + r * 8 + g];
+                UNROLL for (int n = 0; n < N; n++) {
+                    UNROLL for (int i = 0; i < 2; i++) {
+                        int column = key + n * 8 + 2 * t + i;
+                        float &score = scores[r / 2][n][r % 2 * 2 + i];
+                        float p = exp2_fast(fmaf(score, scale, -log[r]));
+                        if (column < range.from || column >= range.to) p = 0.0f;
+                        score = p * (slopes[r / 2][n][r % 2 * 2 + i] - delta[r]);
+                    }
+                }
+            }
+            unsigned packed[M][N / 2][4];
+            pack_all(packed, scores);
+            multiply_columns<D>(sums, packed, key_rows + left_place<D>());
+        }
+    }
+    float factor[2 * M];
+    UNROLL for (int r = 0; r < 2 * M; r++) factor[r] = scale * LN_2;
+    // Other warps may still read where this one writes.
+    __syncthreads();
+    int row = place.first + warp * 16 * M;
+    store_rows<D>(dqkv + (first_row + row) * stride + place.h * D, stride, s.time - row, room + warp * 16 * M * P, sums, factor);
+}
+
+/// The tiles of query rows of which some see some of `n` keys from `first` on: the first and the end. `room` holds 64 words.
+__device__ __forceinline__ Range tiles_that_see(const int *sight, int n_tiles, int first, int n, int *room) {
+    int warp = threadIdx.x / 32, n_warps = blockDim.x / 32, lo = NEVER, hi = 0;
+    for (int i = threadIdx.x; i < n_tiles; i += blockDim.x) {
+        const int *tile = sight + static_cast<long long>(i) * SIGHT + 2 * TILE;
+        if (first < tile[1] && first + n > tile[0]) lo = min(lo, i), hi = i + 1;
+    }
+    UNROLL for (int mask = 16; mask; mask >>= 1) {
+        lo = min(lo, __shfl_xor_sync(0xffffffffu, lo, mask));
+        hi = max(hi, __shfl_xor_sync(0xffffffffu, hi, mask));
+    }
+    if (threadIdx.x % 32 == 0) room[warp] = lo, room[32 + warp] = hi;
+    __syncthreads();
+    for (int w = 0; w < n_warps; w++) lo = min(lo, room[w]), hi = max(hi, room[32 + w]);
+    return {lo, hi};
+}
+
+/// The gradients of keys and values. Products are made transposed, keys as rows, so that what one gives is the left operand of the next.
+template <int D, int M> __device__ __forceinline__ void keys_backward(bf16 *dqkv, const bf16 *dout, const bf16 *qkv, const float *stats, const int *sight, const Shape &s, float scale) {
+    constexpr int WARPS = BLOCK / (16 * M), THREADS = 32 * WARPS, N = TILE / 8, P = PITCH<D>;
+    // 32 rows of 64 numbers and their two sums leave no registers for keys.
+    constexpr bool HELD = D != 64;
+    SHARED_MEMORY(shared);
+    bf16 *value_tile = reinterpret_cast<bf16 *>(shared);
+    // Two stages of queries, then of gradients of outputs; before, keys pass through the same room where they are held in registers.
+    bf16 *room = value_tile + BLOCK * P, *key_tile = HELD ? room : room + 4 * TILE * P;
+    constexpr int INFO = 2 * TILE + SIGHT;
+    int *info = reinterpret_cast<int *>(room + (HELD ? 1 : 2) * BLOCK * P);
+    int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+
+    // The first keys are those that most rows see.
+    int n_blocks = (s.time + BLOCK - 1) / BLOCK, head = blockIdx.x / n_blocks, first = blockIdx.x % n_blocks * BLOCK;
+    int b = head / s.n_kv_heads, kv = head % s.n_kv_heads, group = s.n_heads / s.n_kv_heads;
+    int stride = (s.n_heads + 2 * s.n_kv_heads) * D, width = s.n_heads * D, n_tiles = (s.time + TILE - 1) / TILE;
+    long long first_row = static_cast<long long>(b) * s.time;
+    const bf16 *keys = qkv + (first_row + first) * stride + (s.n_heads + kv) * D;
+    copy_rows<D, BLOCK, THREADS>(key_tile, keys, stride, s.time - first);
+    copy_rows<D, BLOCK, THREADS>(value_tile, keys + s.n_kv_heads * D, stride, s.time - first);
+    close_copies();
+    sight += static_cast<long long>(b) * n_tiles * SIGHT;
+    Range tiles = tiles_that_see(sight, n_tiles, first, BLOCK, info);
+    wait_for_copies<0>();
+    __syncthreads();
+    const bf16 *left_values = value_tile + warp * 16 * M * P + left_place<D>(), *left_keys = key_tile + warp * 16 * M * P + left_place<D>();
+    Held<D, HELD ? M : 1> held;
+    if constexpr (HELD) {
+        held.load(left_keys);
+        __syncthreads();
+    }
+
+    auto copy = [&](int stage, int h, int tile) {
+        long long row = first_row + tile * TILE;
+        copy_rows<D, TILE, THREADS>(room + stage * TILE * P, qkv + row * stride + h * D, stride, s.time - tile * TILE);
+        copy_rows<D, TILE, THREADS>(room + (2 + stage) * TILE * P, dout + row * width + h * D, width, s.time - tile * TILE);
+        int part = threadIdx.x * 4, *to = info + stage * INFO;
+        if (part < 2 * TILE) copy_16(to + part, stats + ((static_cast<long long>(b) * s.n_heads + h) * n_tiles + tile) * (2 * TILE) + part);
+        else if (part < INFO) copy_16(to + part, sight + static_cast<long long>(tile) * SIGHT + part - 2 * TILE);
+    };
+    int my_first = first + warp * 16 * M, h = kv * group, tile = tiles.from;
+    bool more = tiles.from < tiles.to;
+    if (more) copy(0, h, tile);
+    close_copies();
+    float key_sums[M][D / 8][4], value_sums[M][D / 8][4];
+    clear(key_sums), clear(value_sums);
+    for (int stage = 0; more; stage ^= 1) {
+        // This tile is here, and nobody reads the one before.
+        wait_for_copies<0>();
+        __syncthreads();
+        if (++tile == tiles.to) tile = tiles.from, h++;
+        more = h < (kv + 1) * group;
+        if (more) copy(stage ^ 1, h, tile);
+        close_copies();
+        const int *told = info + stage * INFO, *from = told + 2 * TILE, *to = from + TILE;
+        const Span span{to[TILE], to[TILE + 1], to[TILE + 2], to[TILE + 3]};
+        if (!span.touches(my_first, 16 * M)) continue;
+        const bf16 *query_rows = room + stage * TILE * P, *gradient_rows = query_rows + 2 * TILE * P;
+        float scores[M][N][4], slopes[M][N][4];
+        if constexpr (HELD) multiply_rows<D>(scores, held, query_rows + right_place<D>());
+        else multiply_rows<D>(scores, Standing<D>{left_keys}, query_rows + right_place<D>());
+        multiply_rows<D>(slopes, Standing<D>{left_values}, gradient_rows + right_place<D>());
+        bool whole = span.covers(my_first, 16 * M);
+        UNROLL for (int n = 0; n < N; n++) {
+            UNROLL for (int i = 0; i < 2; i++) {
+                int column = n * 8 + 2 * t + i;
+                float log = __uint_as_float(told[column]), delta = __uint_as_float(told[TILE + column]);
+                UNROLL for (int m = 0; m < M; m++) {
+                    UNROLL for (int half = 0; half < 2; half++) {
+                        float &score = scores[m][n][2 * half + i], &slope = slopes[m][n][2 * half + i];
+                        float p = exp2_fast(fmaf(score, scale, -log));
+                        score = p, slope = p * (slope - delta);
+                    }
+                }
+            }
+        }
+        if (!whole) {
+            UNROLL for (int n = 0; n < N; n++) {
+                UNROLL for (int i = 0; i < 2; i++) {
+                    int column = n * 8 + 2 * t + i;
+                    Range range{from[column], to[column]};
+                    UNROLL for (int m = 0; m < M; m++) {
+                        UNROLL for (int half = 0; half < 2; half++) {
+                            int key = my_first + m * 16 + half * 8 + g;
+                            if (key < range.from || key >= range.to) scores[m][n][2 * half + i] = 0.0f, slopes[m][n][2 * half + i] = 0.0f;
+                        }
+                    }
+                }
+            }
+        }
+        unsigned packed[M][N / 2][4];
+        pack_all(packed, scores);
+        unsigned packed_slopes[M][N / 2][4];
+        pack_all(packed_slopes, slopes);
+        multiply_columns<D>(value_sums, packed, gradient_rows + left_place<D>());
+        multiply_columns<D>(key_sums, packed_slopes, query_rows + left_place<D>());
+    }
+    float one[2 * M], factor[2 * M];
+    UNROLL for (int r = 0; r < 2 * M; r++) one[r] = 1.0f, factor[r] = scale * LN_2;
+    // A warp's rows of values are read by no other.
+    bf16 *mine = value_tile + warp * 16 * M * P, *to = dqkv + (first_row + my_first) * stride + (s.n_heads + kv) * D;
+    store_rows<D>(to + s.n_kv_heads * D, stride, s.time - my_first, mine, value_sums, one);
+    store_rows<D>(to, stride, s.time - my_first, mine, key_sums, factor);
+}
+
+/// Makes `stats` and `sight` of 32 rows of a head, eight lanes a row.
+template <class T> __device__ __forceinline__ void rows(float *stats, int *sight, const T *dout, const T *out, const float *lse, const int *documents, const Shape &s, int head) {
+    int n_tiles = (s.time + TILE - 1) / TILE, h = blockIdx.x % s.n_heads, tile = blockIdx.x / s.n_heads % n_tiles, b = blockIdx.x / s.n_heads / n_tiles;
+    int lane = threadIdx.x % 8, place = threadIdx.x / 8, row = tile * TILE + place;
+    bool there = row < s.time;
+    float sum = 0.0f;
+    if (there) {
+        constexpr int N = PER_16<T>;
+        long long at = (static_cast<long long>(b) * s.time + row) * s.n_heads * head + static_cast<long long>(h) * head;
+        if (head % N == 0 && is_aligned_16(out) && is_aligned_16(dout)) {
+            for (int d = lane * N; d < head; d += 8 * N) {
+                float x[N], y[N];
+                load_16(out + at + d, x), load_16(dout + at + d, y);
+                UNROLL for (int i = 0; i < N; i++) sum += x[i] * y[i];
+            }
+        } else {
+            for (int d = lane; d < head; d += 8) sum += to_float(out[at + d]) * to_float(dout[at + d]);
+        }
+    }
+    UNROLL for (int mask = 4; mask; mask >>= 1) sum += __shfl_xor_sync(0xffffffffu, sum, mask);
+    long long of_head = static_cast<long long>(b) * s.n_heads + h;
+    float *to = stats + (of_head * n_tiles + tile) * (2 * TILE) + place;
+    // Rows behind the sequence get a probability of 0.
+    if (lane == 0) to[0] = there ? lse[of_head * s.time + row] * LOG2_E : INFINITE, to[TILE] = sum;
+    if (h == 0 && threadIdx.x < 32) {
+        Range r = seen(documents, s, b, min(tile * TILE + static_cast<int>(threadIdx.x), s.time - 1));
+        Span span = warp_span(r);
+        int *words = sight + (static_cast<long long>(b) * n_tiles + tile) * SIGHT;
+        words[threadIdx.x] = r.from, words[TILE + threadIdx.x] = r.to;
+        if (threadIdx.x == 0) words[2 * TILE] = span.lo, words[2 * TILE + 1] = span.hi, words[2 * TILE + 2] = span.inner_from, words[2 * TILE + 3] = span.inner_to;
+    }
+}
+
+// Any type and head. A block of 256 threads has R rows, each shared by 256 / R lanes of one warp; a lane has every so manieth number of a head,
+// at most PARTS, and of every R other rows as many scores.
+
+/// Numbers from a row to the next: an odd count, so that rows begin in different banks.
+__device__ __forceinline__ int plain_pitch(int head) { return head | 1; }
+
+template <int R, class T> __device__ __forceinline__ void load_plain(float *to, const T *from, long long stride, int n_rows, int head) {
+    constexpr int LANES = 256 / R;
+    int row = threadIdx.x / LANES;
+    for (int d = threadIdx.x % LANES; d < head; d += LANES) to[row * plain_pitch(head) + d] = row < n_rows ? to_float(from[row * stride + d]) : 0.0f;
+}
+
+/// Scores of a lane's row with every so manieth of R rows.
+template <int R> __device__ __forceinline__ void multiply_plain(float (&scores)[R * R / 256], const float *mine, const float *others, int head) {
+    constexpr int LANES = 256 / R, N = R * R / 256;
+    int pitch = plain_pitch(head);
+    mine += threadIdx.x / LANES * pitch, others += threadIdx.x % LANES * pitch;
+    UNROLL for (int i = 0; i < N; i++) scores[i] = 0.0f;
+    for (int d = 0; d < head; d++) {
+        float x = mine[d];
+        UNROLL for (int i = 0; i < N; i++) scores[i] = fmaf(x, others[i * LANES * pitch + d], scores[i]);
+    }
+}
+
+/// sums += weights (R) · others (R, D), weights of the lane's row.
+template <int R, int PARTS> __device__ __forceinline__ void add_plain(float (&sums)[PARTS], const float *weights, const float *others, int head) {
+    constexpr int LANES = 256 / R;
+    int lane = threadIdx.x % LANES;
+    weights += threadIdx.x / LANES * (R + 1);
+    for (int j = 0; j < R; j++, others += plain_pitch(head)) {
+        UNROLL for (int i = 0; i < PARTS; i++) {
+            if (lane + i * LANES < head) sums[i] = fmaf(weights[j], others[lane + i * LANES], sums[i]);
+        }
+    }
+}
+
+template <int R> __device__ __forceinline__ Range look_plain(Range *ranges, const int *documents, const Shape &s, const Place &place) {
+    if (threadIdx.x < R) ranges[threadIdx.x] = seen(documents, s, place.b, min(place.first + static_cast<int>(threadIdx.x), s.time - 1));
+    __syncthreads();
+    Range all{NEVER, 0};
+    for (int r = 0; r < R; r++) {
+        if (ranges[r].from < ranges[r].to) all.from = min(all.from, ranges[r].from), all.to = max(all.to, ranges[r].to);
+    }
+    return all;
+}
+
+template <int R, int PARTS, class T> __device__ void forward_plain(T *out, float *lse, const T *qkv, const int *documents, const Shape &s, float scale, int head) {
+    constexpr int LANES = 256 / R, N = R * R / 256;
+    SHARED_MEMORY(shared);
+    int tile = R * plain_pitch(head), r = threadIdx.x / LANES, lane = threadIdx.x % LANES;
+    float *query_tile = reinterpret_cast<float *>(shared), *key_tile = query_tile + tile, *value_tile = key_tile + tile, *weights = value_tile + tile;
+    Range *ranges = reinterpret_cast<Range *>(weights + R * (R + 1));
+    Place place = place_of(s, R);
+    long long stride = static_cast<long long>(s.n_heads + 2 * s.n_kv_heads) * head, first_row = static_cast<long long>(place.b) * s.time;
+    const T *keys = qkv + first_row * stride + (s.n_heads + place.kv) * head, *values = keys + s.n_kv_heads * head;
+    load_plain<R>(query_tile, qkv + (first_row + place.first) * stride + place.h * head, stride, s.time - place.first, head);
+    Range all = look_plain<R>(ranges, documents, s, place), mine = ranges[r];
+    float sums[PARTS], top = -INFINITE, total = 0.0f;
+    UNROLL for (int i = 0; i < PARTS; i++) sums[i] = 0.0f;
+    for (int key = all.from; key < all.to; key += R) {
+        __syncthreads();
+        load_plain<R>(key_tile, keys + key * stride, stride, s.time - key, head);
+        load_plain<R>(value_tile, values + key * stride, stride, s.time - key, head);
+        __syncthreads();
+        float scores[N], most = top;
+        multiply_plain<R>(scores, query_tile, key_tile, head);
+        UNROLL for (int i = 0; i < N; i++) {
+            int column = key + lane + i * LANES;
+            if (column < mine.from || column >= mine.to) scores[i] = -INFINITE;
+            most = fmaxf(most, scores[i]);
+        }
+        UNROLL for (int mask = LANES / 2; mask; mask >>= 1) most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, mask));
+        float shift = most == -INFINITE ? 0.0f : most * scale, keep = exp2_fast(fmaf(top, scale, -shift));
+        top = most;
+        total *= keep;
+        UNROLL for (int i = 0; i < PARTS; i++) sums[i] *= keep;
+        UNROLL for (int i = 0; i < N; i++) {
+            float p = exp2_fast(fmaf(scores[i], scale, -shift));
+            weights[r * (R + 1) + lane + i * LANES] = p;
+            total += p;
+        }
+        // A row's weights are written and read by lanes of one warp.
+        __syncwarp();
+        add_plain<R>(sums, weights, value_tile, head);
+    }
+    UNROLL for (int mask = LANES / 2; mask; mask >>= 1) total += __shfl_xor_sync(0xffffffffu, total, mask);
+    int row = place.first + r;
+    if (row >= s.time) return;
+    float factor = total > 0.0f ? 1.0f / total : 0.0f;
+    T *to = out + (first_row + row) * s.n_heads * head + place.h * head;
+    UNROLL for (int i = 0; i < PARTS; i++) {
+        if (lane + i * LANES < head) to[lane + i * LANES] = from_float<T>(sums[i] * factor);
+    }
+    if (lane == 0) lse[(static_cast<long long>(place.b) * s.n_heads + place.h) * s.time + row] = total > 0.0f ? fmaf(top * scale, LN_2, __logf(total)) : 0.0f;
+}
+
+template <int R, int PARTS, class T> __device__ void queries_backward_plain(T *dqkv, const T *dout, const T *qkv, const float *stats, const int *documents, const Shape &s, float scale, int head) {
+    constexpr int LANES = 256 / R, N = R * R / 256;
+    SHARED_MEMORY(shared);
+    int tile = R * plain_pitch(head), r = threadIdx.x / LANES, lane = threadIdx.x % LANES;
+    float *query_tile = reinterpret_cast<float *>(shared), *gradient_tile = query_tile + tile, *key_tile = gradient_tile + tile, *value_tile = key_tile + tile;
+    float *weights = value_tile + tile;
+    Range *ranges = reinterpret_cast<Range *>(weights + R * (R + 1));
+    Place place = place_of(s, R);
+    long long stride = static_cast<long long>(s.n_heads + 2 * s.n_kv_heads) * head, first_row = static_cast<long long>(place.b) * s.time;
+    long long width = static_cast<long long>(s.n_heads) * head;
+    const T *keys = qkv + first_row * stride + (s.n_heads + place.kv) * head, *values = keys + s.n_kv_heads * head;
+    load_plain<R>(query_tile, qkv + (first_row + place.first) * stride + place.h * head, stride, s.time - place.first, head);
+    load_plain<R>(gradient_tile, dout + (first_row + place.first) * width + place.h * head, width, s.time - place.first, head);
+    Range all = look_plain<R>(ranges, documents, s, place), mine = ranges[r];
+    int row = place.first + r;
+    long long n_tiles = (s.time + TILE - 1) / TILE, stats_tile = (static_cast<long long>(place.b) * s.n_heads + place.h) * n_tiles + min(row, s.time - 1) / TILE;
+    float log = stats[stats_tile * (2 * TILE) + row % TILE], delta = stats[stats_tile * (2 * TILE) + TILE + row % TILE];
+    float sums[PARTS];
+    UNROLL for (int i = 0; i < PARTS; i++) sums[i] = 0.0f;
+    for (int key = all.from; key < all.to; key += R) {
+        __syncthreads();
+        load_plain<R>(key_tile, keys + key * stride, stride, s.time - key, head);
+        load_plain<R>(value_tile, values + key * stride, stride, s.time - key, head);
+        __syncthreads();
+        float scores[N], slopes[N];
+        multiply_plain<R>(scores, query_tile, key_tile, head);
+        multiply_plain<R>(slopes, gradient_tile, value_tile, head);
+        UNROLL for (int i = 0; i < N; i++) {
+            int column = key + lane + i * LANES;
+            float p = column < mine.from || column >= mine.to ? 0.0f : exp2_fast(fmaf(scores[i], scale, -log));
+            weights[r * (R + 1) + lane + i * LANES] = p * (slopes[i] - delta);
+        }
+        __syncwarp();
+        add_plain<R>(sums, weights, key_tile, head);
+    }
+    if (row >= s.time) return;
+    T *to = dqkv + (first_row + row) * stride + place.h * head;
+    UNROLL for (int i = 0; i < PARTS; i++) {
+        if (lane + i * LANES < head) to[lane + i * LANES] = from_float<T>(sums[i] * scale * LN_2);
+    }
+}
+
+template <int R, int PARTS, class T> __device__ void keys_backward_plain(T *dqkv, const T *dout, const T *qkv, const float *stats, const int *sight, const Shape &s, float scale, int head) {
+    constexpr int LANES = 256 / R, N = R * R / 256;
+    SHARED_MEMORY(shared);
+    int tile = R * plain_pitch(head), r = threadIdx.x / LANES, lane = threadIdx.x % LANES;
+    float *key_tile = reinterpret_cast<float *>(shared), *value_tile = key_tile + tile, *query_tile = value_tile + tile, *gradient_tile = query_tile + tile;
+    float *weights = gradient_tile + tile, *slope_weights = weights + R * (R + 1);
+    int n_blocks = (s.time + R - 1) / R, of_head = blockIdx.x / n_blocks, first = blockIdx.x % n_blocks * R;
+    int b = of_head / s.n_kv_heads, kv = of_head % s.n_kv_heads, group = s.n_heads / s.n_kv_heads, n_tiles = (s.time + TILE - 1) / TILE;
+    long long stride = static_cast<long long>(s.n_heads + 2 * s.n_kv_heads) * head, first_row = static_cast<long long>(b) * s.time;
+    long long width = static_cast<long long>(s.n_heads) * head;
+    const T *keys = qkv + (first_row + first) * stride + (s.n_heads + kv) * head;
+    sight += static_cast<long long>(b) * n_tiles * SIGHT;
+    Range tiles = tiles_that_see(sight, n_tiles, first, R, reinterpret_cast<int *>(weights));
+    load_plain<R>(key_tile, keys, stride, s.time - first, head);
+    load_plain<R>(value_tile, keys + s.n_kv_heads * head, stride, s.time - first, head);
+    float key_sums[PARTS], value_sums[PARTS];
+    UNROLL for (int i = 0; i < PARTS; i++) key_sums[i] = value_sums[i] = 0.0f;
+    for (int h = kv * group; h < (kv + 1) * group && tiles.from < tiles.to; h++) {
+        const float *stats_of_head = stats + (static_cast<long long>(b) * s.n_heads + h) * n_tiles * (2 * TILE);
+        for (int query = tiles.from * TILE; query < min(tiles.to * TILE, s.time); query += R) {
+            __syncthreads();
+            load_plain<R>(query_tile, qkv + (first_row + query) * stride + h * head, stride, s.time - query, head);
+            load_plain<R>(gradient_tile, dout + (first_row + query) * width + h * head, width, s.time - query, head);
+            __syncthreads();
+            float scores[N], slopes[N];
+            multiply_plain<R>(scores, key_tile, query_tile, head);
+            multiply_plain<R>(slopes, value_tile, gradient_tile, head);
+            UNROLL for (int i = 0; i < N; i++) {
+                int row = query + lane + i * LANES, key = first + r;
+                long long at = static_cast<long long>(row / TILE);
+                const int *ranges = sight + at * SIGHT + row % TILE;
+                const float *stat = stats_of_head + at * (2 * TILE) + row % TILE;
+                bool sees = key >= ranges[0] && key < ranges[TILE];
+                float p = sees ? exp2_fast(fmaf(scores[i], scale, -stat[0])) : 0.0f;
+                weights[r * (R + 1) + lane + i * LANES] = p;
+                slope_weights[r * (R + 1) + lane + i * LANES] = p * (slopes[i] - stat[TILE]);
+            }
+            __syncwarp();
+            add_plain<R>(value_sums, weights, gradient_tile, head);
+            add_plain<R>(key_sums, slope_weights, query_tile, head);
+        }
+    }
+    if (first + r >= s.time) return;
+    T *to = dqkv + (first_row + first + r) * stride + (s.n_heads + kv) * head;
+    UNROLL for (int i = 0; i < PARTS; i++) {
+        int d = lane + i * LANES;
+        if (d < head) to[d] = from_float<T>(key_sums[i] * scale * LN_2), to[s.n_kv_heads * head + d] = from_float<T>(value_sums[i]);
+    }
+}
+
+} // namespace
+
+#define SIZES int batch, int time, int n_heads, int n_kv_heads, int causal, int window, float scale
+#define SHAPE Shape{time, n_heads, n_kv_heads, causal, window}
+
+// `scale` is log₂e / √D everywhere.
+#define HEADS_OF(D, M)                                                                                                                     \
+    ENTRY_RESIDENT(128, 2) attention_forward_d##D##_bf16(bf16 *out, float *lse, const bf16 *qkv, const int *documents, SIZES) {            \
+        forward<D>(out, lse, qkv, documents, SHAPE, scale);                                                                                \
+    }                                                                                                                                      \
+    ENTRY_RESIDENT(256 / M, M) attention_backward_queries_d##D##_bf16(bf16 *dqkv, const bf16 *dout, const bf16 *qkv, const float *stats, const int *documents, SIZES) { \
+        queries_backward<D, M>(dqkv, dout, qkv, stats, documents, SHAPE, scale);                                                           \
+    }                                                                                                                                      \
+    ENTRY_RESIDENT(256 / M, M) attention_backward_keys_d##D##_bf16(bf16 *dqkv, const bf16 *dout, const bf16 *qkv, const float *stats, const int *sight, SIZES) { \
+        keys_backward<D, M>(dqkv, dout, qkv, stats, sight, SHAPE, scale);                                                                  \
+    }
+HEADS_OF(16, 2)
+HEADS_OF(32, 2)
+HEADS_OF(64, 2)
+HEADS_OF(80, 1)
+HEADS_OF(96, 1)
+HEADS_OF(128, 1)
+
+#define BY_HEAD(function, ...)                                          \
+    if (head <= 64) return function<32, 8>(__VA_ARGS__, head);          \
+    if (head <= 128) return function<32, 16>(__VA_ARGS__, head);        \
+    function<16, 16>(__VA_ARGS__, head)
+#define OF_ANY(type)                                                                                                                       \
+    ENTRY(256) attention_rows_##type(float *stats, int *sight, const NUMBER(type) *dout, const NUMBER(type) *out, const float *lse, const int *documents, SIZES, int head) { \
+        rows(stats, sight, dout, out, lse, documents, SHAPE, head);                                                                        \
+    }                                                                                                                                      \
+    ENTRY(256) attention_forward_plain_##type(NUMBER(type) *out, float *lse, const NUMBER(type) *qkv, const int *documents, SIZES, int head) { \
+        BY_HEAD(forward_plain, out, lse, qkv, documents, SHAPE, scale);                                                                    \
+    }                                                                                                                                      \
+    ENTRY(256) attention_backward_queries_plain_##type(NUMBER(type) *dqkv, const NUMBER(type) *dout, const NUMBER(type) *qkv, const float *stats, const int *documents, SIZES, int head) { \
+        BY_HEAD(queries_backward_plain, dqkv, dout, qkv, stats, documents, SHAPE, scale);                                                  \
+    }                                                                                                                                      \
+    ENTRY(256) attention_backward_keys_plain_##type(NUMBER(type) *dqkv, const NUMBER(type) *dout, const NUMBER(type) *qkv, const float *stats, const int *sight, SIZES, int head) { \
+        BY_HEAD(keys_backward_plain, dqkv, dout, qkv, stats, sight, SHAPE, scale);                                                         \
+    }
+OF_ANY(f32)
+OF_ANY(bf16)

@@ -236,6 +236,21 @@ template <int n> __device__ __forceinline__ void wait_for_stores() {
 #endif
 }
 
+/// Stores four 8×8 matrices of bf16 to shared memory, the reverse of `load_matrices`: lane 8·i + r names row r of matrix i (16 bytes, aligned), and lane
+/// 4·g + t has numbers 2t and 2t+1 of row g of each.
+__device__ __forceinline__ void store_matrices(void *row, const unsigned (&x)[4]) {
+#ifdef POLDER_EMULATION
+    emulation::with_warp(
+        [](void *(*slots)[4]) {
+            for (int lane = 0; lane < 32; lane++)
+                for (int i = 0; i < 4; i++) memcpy(static_cast<char *>(slots[8 * i + lane / 4][0]) + lane % 4 * 4, static_cast<const unsigned *>(slots[lane][1]) + i, 4);
+        },
+        row, const_cast<unsigned *>(x));
+#else
+    asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(shared_address(row)), "r"(x[0]), "r"(x[1]), "r"(x[2]), "r"(x[3]) : "memory");
+#endif
+}
+
 /// Names a swizzled matrix in shared memory. Rows of 128 bytes hold 64 numbers: along k (a_rows, b_rows = 0) or along m or n (= 1).
 /// Along k: `stride` bytes lie between groups of 8 rows of m or n (1024 where they are dense); `leading` is not read. The next 16 of k are 32 bytes on.
 /// Along m or n: `leading` bytes lie between runs of 64 of m or n, `stride` between groups of 8 of k (1024 where dense). The next 16 of k are 2048 bytes on.

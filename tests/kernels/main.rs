@@ -10,6 +10,7 @@ mod bias;
 mod cross_entropy;
 mod embedding;
 mod gemm;
+mod gemm_sm90;
 mod gemv;
 mod head_norm;
 mod muon;

@@ -12,6 +12,7 @@ mod driver;
 mod embedding;
 mod emulated;
 mod gemm;
+mod gemm_sm90;
 mod head_norm;
 mod images;
 mod muon;
@@ -29,6 +30,7 @@ pub use choice::{Chosen, Machine};
 pub use device::{CudaError, Device, Launch, TensorMap, Tiled, Timed};
 pub use driver::Driver;
 pub use emulated::{Emulated, EmulationError, compile};
+pub use gemm_sm90::{GemmPlan, gemm_planned};
 pub use table::{Argument, Kind, Pointer, Row, table};
 
 pub use nccl::{NcclRank, NcclUnavailable, gpu_of};

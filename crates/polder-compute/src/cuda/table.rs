@@ -2,7 +2,7 @@
 //! roofline are made.
 
 use super::device::{Device, Launch, TensorMap};
-use super::{activation, adamw, attention, bias, cross_entropy, embedding, gemm, head_norm, muon, norm, plain, pool, rope};
+use super::{activation, adamw, attention, bias, cross_entropy, embedding, gemm, gemm_sm90, head_norm, muon, norm, plain, pool, rope};
 use crate::Dtype;
 
 /// An address on the device.
@@ -165,6 +165,7 @@ pub fn table() -> impl Iterator<Item = &'static Row> {
         cross_entropy::ROWS,
         embedding::ROWS,
         gemm::ROWS,
+        gemm_sm90::ROWS,
         head_norm::ROWS,
         muon::ROWS,
         norm::ROWS,

@@ -1,0 +1,351 @@
+// Matrix products on Hopper's copy engine and group products.
+//
+// Formula: out (m, n) = a · b [+ bias (n)], or +=.
+// Shapes: a (m, k) or (k, m), b (k, n) or (n, k), as the entry point says; out row-major.
+// Requirements: sm_90a; a and b bf16, at addresses and with rows of multiples of 16 bytes. m, n, k of any size, out at any address; where its rows are
+// multiples of 16 bytes too and nothing is added to, it leaves through the copy engine.
+// Launch: blocks of 384 threads, one a multiprocessor: one group of four warps loads, two multiply, each 64 rows of a tile of 128 × 256. A block walks over tiles.
+// Tiles beyond whole rounds are split along k into parts, f32 in scratch memory, which `gemm_sm90_sum` adds up.
+// Numerics: f32 sums in the order of k within a part, then of parts; how parts are cut depends on sizes alone. Within 3e-6 of the reference by norm, or bf16's rounding.
+// Bound: FLOP, 128 cycles for 64 × 256 × 16; a tile's step over 64 of k loads 48 KB in the 1024 cycles that it multiplies.
+#include "hopper.cuh"
+
+namespace {
+
+/// A tile, and what of k one stage of the ring holds.
+constexpr int ROWS = 128, COLUMNS = 256, DEPTH = 64, STAGES = 4;
+constexpr int A_BYTES = ROWS * DEPTH * 2, STAGE_BYTES = (ROWS + COLUMNS) * DEPTH * 2;
+/// A box of rows of 128 bytes: what the copy engine brings at a time of a matrix whose rows run along m or n, and what it takes out at a time.
+constexpr int BOX_BYTES = 64 * 128;
+/// Each group of warps has two boxes to fill in turn.
+constexpr int OUT_AT = STAGES * STAGE_BYTES, BARRIERS_AT = OUT_AT + 2 * 2 * BOX_BYTES;
+
+/// How tiles, and steps of 64 along k, are dealt out: the first `direct` tiles whole, the others in parts to `processors`.
+struct Deal {
+    int tiles_m, tiles_n, steps, direct, processors, least;
+};
+
+__device__ __forceinline__ Deal deal_out(int m, int n, int k, int direct, int processors, int least) {
+    return {(m + ROWS - 1) / ROWS, (n + COLUMNS - 1) / COLUMNS, (k + DEPTH - 1) / DEPTH, direct, processors, least};
+}
+
+/// Where a tile stands: up to 16 rows of tiles are swept over the columns together, so that what runs at a time shares its loads.
+__device__ __forceinline__ void place(const Deal &deal, int tile, int &row, int &column) {
+    int sweep = 16 * deal.tiles_n, first = tile / sweep * 16, rows = min(16, deal.tiles_m - first);
+    row = (first + tile % sweep % rows) * ROWS;
+    column = tile % sweep / rows * COLUMNS;
+}
+
+/// Fewer tiles than processors: `groups` times as many processors take `length` steps of each tile, one group behind the other, and `rest` steps remain
+/// for those processors that are left over. All of a group go through the same part of k at a time, which is read once for all.
+struct Share {
+    int groups, length, rest;
+};
+__device__ __forceinline__ Share share(int tiles, int steps, int processors, int least) {
+    int groups = processors / tiles;
+    int length = max(least, static_cast<int>((static_cast<long long>(steps) * tiles + processors - 1) / processors));
+    int rest = steps - groups * length;
+    if (processors % tiles == 0 || rest < least) {
+        length = max(least, (steps + groups - 1) / groups);
+        groups = (steps + length - 1) / length;
+        rest = 0;
+    }
+    return {groups, length, rest};
+}
+
+/// Goes through what a block does: whole tiles, then a part each of tiles that are split, as Euclid would cut them.
+struct Walk {
+    int whole, processor;
+    // Tiles, steps, room for parts and processors that are still to be dealt out.
+    int tile, tiles, step, steps, slot, self, processors;
+
+    __device__ __forceinline__ Walk() : whole(blockIdx.x), processor(static_cast<int>(blockIdx.x) - static_cast<int>(gridDim.x)), tiles(0) {}
+
+    /// The next tile, its steps, and the part that they make, or −1 where they make the whole.
+    __device__ __forceinline__ bool next(const Deal &deal, int &at, int &begin, int &end, int &part) {
+        if (whole < deal.direct) {
+            at = whole, begin = 0, end = deal.steps, part = -1;
+            whole += gridDim.x;
+            return true;
+        }
+        for (;;) {
+            if (tiles == 0) {
+                processor += gridDim.x;
+                tile = deal.direct, tiles = deal.tiles_m * deal.tiles_n - deal.direct;
+                if (processor >= deal.processors || tiles == 0) return tiles = 0, false;
+                step = 0, steps = deal.steps, slot = 0, self = processor, processors = deal.processors;
+            }
+            if (tiles >= processors) {
+                at = tile + self, begin = step, end = step + steps, part = slot + self;
+                tile += processors, tiles -= processors, slot += processors;
+                return true;
+            }
+            Share s = share(tiles, steps, processors, deal.least);
+            int group = self / tiles, taken = s.groups * tiles;
+            if (group < s.groups) {
+                at = tile + self % tiles, begin = step + group * s.length, end = min(begin + s.length, step + steps), part = slot + self;
+                tiles = 0;
+                return true;
+            }
+            if (s.rest == 0) tiles = 0;
+            slot += taken, self -= taken, processors -= taken;
+            step += steps - s.rest, steps = s.rest;
+        }
+    }
+};
+
+/// Adds to and rounds two neighbours of a row.
+template <class T> struct Pair;
+template <> struct Pair<float> {
+    using Bits = float2;
+    static __device__ __forceinline__ float low(float2 x) { return x.x; }
+    static __device__ __forceinline__ float high(float2 x) { return x.y; }
+    static __device__ __forceinline__ float2 of(float low, float high) { return {low, high}; }
+};
+template <> struct Pair<bf16> {
+    using Bits = unsigned;
+    static __device__ __forceinline__ float low(unsigned x) { return low_half(x); }
+    static __device__ __forceinline__ float high(unsigned x) { return high_half(x); }
+    static __device__ __forceinline__ unsigned of(float low, float high) { return pack(low, high); }
+};
+
+/// Whether two neighbours that begin at an even column may be read and written as one.
+template <class T> __device__ __forceinline__ bool in_pairs(const T *out, int n) { return n % 2 == 0 && reinterpret_cast<unsigned long long>(out) % (2 * sizeof(T)) == 0; }
+
+/// Writes, or adds, N pairs each 8 columns further, of which those outside are left.
+template <int N, class T> __device__ __forceinline__ void put(T *out, int m, int n, int row, int column, const float (&x)[2 * N], bool accumulate, bool pairs) {
+    using P = Pair<T>;
+    if (row >= m) return;
+    T *at = out + static_cast<long long>(row) * n + column;
+    if (pairs) {
+        typename P::Bits old[N];
+        if (accumulate) {
+            UNROLL for (int i = 0; i < N; i++)
+                if (column + 8 * i < n) old[i] = *reinterpret_cast<typename P::Bits *>(at + 8 * i);
+        }
+        UNROLL for (int i = 0; i < N; i++) {
+            if (column + 8 * i >= n) continue;
+            float low = x[2 * i], high = x[2 * i + 1];
+            if (accumulate) low = P::low(old[i]) + low, high = P::high(old[i]) + high;
+            *reinterpret_cast<typename P::Bits *>(at + 8 * i) = P::of(low, high);
+        }
+        return;
+    }
+    UNROLL for (int i = 0; i < 2 * N; i++) {
+        int further = i / 2 * 8 + i % 2;
+        if (column + further < n) at[further] = from_float<T>(accumulate ? to_float(at[further]) + x[i] : x[i]);
+    }
+}
+
+#ifdef POLDER_HOPPER
+
+template <int a_rows, int b_rows> __device__ __forceinline__ void load_tiles(const Deal &deal, unsigned char *shared, PhaseBarrier *full, PhaseBarrier *empty, const TensorMap *a, const TensorMap *b) {
+    Walk walk;
+    int tile, begin, end, part, row, column, stage = 0;
+    unsigned parity = 0;
+    while (walk.next(deal, tile, begin, end, part)) {
+        place(deal, tile, row, column);
+        for (int step = begin; step < end; step++) {
+            unsigned char *to = shared + stage * STAGE_BYTES;
+            PhaseBarrier *arrived = full + stage;
+            wait(empty + stage, parity ^ 1);
+            // What lies outside counts too: it arrives as zeros.
+            arrive_expecting(arrived, STAGE_BYTES);
+            if (a_rows) {
+                UNROLL for (int i = 0; i < ROWS / 64; i++) load_box<2>(to + i * BOX_BYTES, a, arrived, row + 64 * i, step * DEPTH);
+            } else {
+                load_box<2>(to, a, arrived, step * DEPTH, row);
+            }
+            to += A_BYTES;
+            if (b_rows) {
+                UNROLL for (int i = 0; i < COLUMNS / 64; i++) load_box<2>(to + i * BOX_BYTES, b, arrived, column + 64 * i, step * DEPTH);
+            } else {
+                load_box<2>(to, b, arrived, step * DEPTH, column);
+            }
+            if (++stage == STAGES) stage = 0, parity ^= 1;
+        }
+    }
+}
+
+/// Rounds a group's 64 rows to bf16 and hands them to the copy engine, 64 columns at a time. `box` is the room that is filled next.
+__device__ __forceinline__ void store_boxes(const float (&d)[COLUMNS / 2], const TensorMap *out, unsigned char *room, int group, int m, int n, int row, int column, int &box) {
+    int thread = threadIdx.x % 128, lane = thread % 32;
+    // A lane names a row of one of four matrices of 8 × 8: two down, then two to the right.
+    int r = thread / 32 * 16 + lane % 16, right = lane / 16;
+    if (row >= m) return;
+    UNROLL for (int c = 0; c < COLUMNS / 64; c++) {
+        if (column + 64 * c >= n) break;
+        unsigned char *to = room + box * BOX_BYTES;
+        if (thread == 0) wait_for_stores<1>();
+        meet_at(1 + group, 128);
+        UNROLL for (int i = 0; i < 4; i++) {
+            const float *x = d + 32 * c + 8 * i;
+            unsigned words[4] = {pack(x[0], x[1]), pack(x[2], x[3]), pack(x[4], x[5]), pack(x[6], x[7])};
+            store_matrices(to + r * 128 + ((2 * i + right) ^ r % 8) * 16, words);
+        }
+        publish_shared();
+        meet_at(1 + group, 128);
+        if (thread == 0) {
+            store_box<2>(out, to, column + 64 * c, row);
+            close_stores();
+        }
+        box ^= 1;
+    }
+}
+
+template <int a_rows, int b_rows, class T>
+__device__ __forceinline__ void multiply_tiles(const Deal &deal, unsigned char *shared, PhaseBarrier *full, PhaseBarrier *empty, T *out, float *parts, const TensorMap *boxes, const float *bias, int m, int n, bool accumulate, bool boxed) {
+    constexpr int A_FURTHER = a_rows ? 2048 : 32, B_FURTHER = b_rows ? 2048 : 32;
+    int group = threadIdx.x / 128 - 1, thread = threadIdx.x % 128, lane = thread % 32;
+    unsigned long long a = describe(shared + group * BOX_BYTES, BOX_BYTES, 1024), b = describe(shared + A_BYTES, BOX_BYTES, 1024);
+    bool pairs = in_pairs(out, n);
+    Walk walk;
+    int tile, begin, end, part, row, column, stage = 0, box = 0;
+    unsigned parity = 0;
+    bool first = true;
+    float d[COLUMNS / 2];
+    while (walk.next(deal, tile, begin, end, part)) {
+        // The second group begins two steps late, and stays behind: while one group writes a tile out, the other multiplies.
+        if (first && group == 1 && end - begin > 2) wait(full + 2, 0);
+        first = false;
+        int last = 0;
+        for (int step = begin; step < end; step++) {
+            wait(full + stage, parity);
+            begin_products();
+            UNROLL for (int i = 0; i < DEPTH / 16; i++)
+                multiply_group<COLUMNS, a_rows, b_rows>(d, advance(a, stage * STAGE_BYTES + i * A_FURTHER), advance(b, stage * STAGE_BYTES + i * B_FURTHER), i > 0 || step > begin);
+            close_products();
+            // The step before is done with; each warp says so for its own part of the products.
+            wait_for_products<1>();
+            if (step > begin && lane == 0) arrive(empty + last);
+            last = stage;
+            if (++stage == STAGES) stage = 0, parity ^= 1;
+        }
+        wait_for_products<0>();
+        hold(d);
+        if (lane == 0) arrive(empty + last);
+        if (part >= 0) {
+            float4 *to = reinterpret_cast<float4 *>(parts) + (static_cast<long long>(part) * 2 + group) * (ROWS * COLUMNS / 8) + thread;
+            UNROLL for (int i = 0; i < COLUMNS / 8; i++) to[i * 128] = float4{d[4 * i], d[4 * i + 1], d[4 * i + 2], d[4 * i + 3]};
+            continue;
+        }
+        place(deal, tile, row, column);
+        row += group * 64;
+        if (bias) {
+            UNROLL for (int i = 0; i < COLUMNS / 8; i++) {
+                int c = column + 8 * i + lane % 4 * 2;
+                float low = c < n ? bias[c] : 0.0f, high = c + 1 < n ? bias[c + 1] : 0.0f;
+                d[4 * i] += low, d[4 * i + 1] += high, d[4 * i + 2] += low, d[4 * i + 3] += high;
+            }
+        }
+        if constexpr (sizeof(T) == 2) {
+            if (boxed) {
+                store_boxes(d, boxes, shared + OUT_AT + group * 2 * BOX_BYTES, group, m, n, row, column, box);
+                continue;
+            }
+        }
+        int r = row + thread / 32 * 16 + lane / 4, c = column + lane % 4 * 2;
+        UNROLL for (int i = 0; i < COLUMNS / 8; i += 8) {
+            float upper[16], lower[16];
+            UNROLL for (int j = 0; j < 16; j++) upper[j] = d[4 * i + j / 2 * 4 + j % 2], lower[j] = d[4 * i + j / 2 * 4 + j % 2 + 2];
+            put<8>(out, m, n, r, c + 8 * i, upper, accumulate, pairs);
+            put<8>(out, m, n, r + 8, c + 8 * i, lower, accumulate, pairs);
+        }
+    }
+    // The copy engine reads shared memory, which goes with the block.
+    if (thread == 0) wait_for_stores<0>();
+}
+
+template <int a_rows, int b_rows, class T>
+__device__ __forceinline__ void product(T *out, float *parts, const TensorMap &boxes, const TensorMap &a, const TensorMap &b, const float *bias, int m, int n, int k, int direct, int processors, int least, bool accumulate, bool boxed) {
+    SHARED_MEMORY(shared);
+    PhaseBarrier *full = reinterpret_cast<PhaseBarrier *>(shared + BARRIERS_AT), *empty = full + STAGES;
+    Deal deal = deal_out(m, n, k, direct, processors, least);
+    if (threadIdx.x == 0) {
+        prefetch(&a), prefetch(&b);
+        if (boxed) prefetch(&boxes);
+        for (int i = 0; i < STAGES; i++) begin_barrier(full + i, 1), begin_barrier(empty + i, 8);
+        publish_barriers();
+    }
+    __syncthreads();
+    if (threadIdx.x < 128) {
+        give_registers<40>();
+        if (threadIdx.x == 0) load_tiles<a_rows, b_rows>(deal, shared, full, empty, &a, &b);
+    } else {
+        take_registers<232>();
+        multiply_tiles<a_rows, b_rows>(deal, shared, full, empty, out, parts, &boxes, bias, m, n, accumulate, boxed);
+    }
+}
+
+#endif
+
+/// Adds up a tile's parts in the order of k; a thread does what one thread of a product holds of 8 columns.
+template <class T> __device__ __forceinline__ void sum(T *out, const float *parts, const float *bias, int m, int n, const Deal &deal, bool accumulate) {
+    constexpr int PER_PART = ROWS * COLUMNS / 4;
+    int index = blockIdx.x * 256 + threadIdx.x;
+    int tiles = deal.tiles_m * deal.tiles_n - deal.direct, steps = deal.steps, processors = deal.processors, slot = blockIdx.y;
+    const float4 *from = reinterpret_cast<const float4 *>(parts) + index;
+    float x[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+    // `slot` counts on from this tile's place among those that are left, as `Walk` goes.
+    int in = slot;
+    for (;;) {
+        if (tiles >= processors) {
+            if (in < processors) {
+                float4 y = from[static_cast<long long>(slot) * PER_PART];
+                x[0] += y.x, x[1] += y.y, x[2] += y.z, x[3] += y.w;
+                break;
+            }
+            // What stands before this tile's slot is the same, for as many slots as tiles are gone.
+            in -= processors, tiles -= processors;
+            continue;
+        }
+        Share s = share(tiles, steps, processors, deal.least);
+#ifndef POLDER_EMULATION
+#pragma unroll 4
+#endif
+        for (int g = 0; g < s.groups; g++) {
+            float4 y = from[static_cast<long long>(slot + g * tiles) * PER_PART];
+            x[0] += y.x, x[1] += y.y, x[2] += y.z, x[3] += y.w;
+        }
+        if (s.rest == 0) break;
+        slot += s.groups * tiles, steps = s.rest, processors -= s.groups * tiles;
+    }
+    int row, column, thread = index % 128, block = index / 128 % (COLUMNS / 8), group = index / 128 / (COLUMNS / 8);
+    place(deal, deal.direct + blockIdx.y, row, column);
+    row += group * 64 + thread / 32 * 16 + thread % 32 / 4;
+    column += block * 8 + thread % 4 * 2;
+    if (bias) {
+        float low = column < n ? bias[column] : 0.0f, high = column + 1 < n ? bias[column + 1] : 0.0f;
+        x[0] += low, x[1] += high, x[2] += low, x[3] += high;
+    }
+    bool pairs = in_pairs(out, n);
+    float upper[2] = {x[0], x[1]}, lower[2] = {x[2], x[3]};
+    put<1>(out, m, n, row, column, upper, accumulate, pairs);
+    put<1>(out, m, n, row + 8, column, lower, accumulate, pairs);
+}
+
+} // namespace
+
+#ifdef POLDER_HOPPER
+#define PRODUCT(a_rows, b_rows) product<a_rows, b_rows>(out, parts, boxes, a, b, bias, m, n, k, direct, processors, least, accumulate, boxed)
+#else
+#define PRODUCT(a_rows, b_rows)
+#endif
+#define ENTRY_PRODUCT(layout, type, a_rows, b_rows)                                                                                                              \
+    ENTRY_RESIDENT(384, 1)                                                                                                                                       \
+    gemm_sm90_##layout##_##type(NUMBER(type) *out, float *parts, const __grid_constant__ TensorMap boxes, const __grid_constant__ TensorMap a,                   \
+                                const __grid_constant__ TensorMap b, const float *bias, int m, int n, int k, int direct, int processors, int least,              \
+                                int accumulate, int boxed, int blocks) {                                                                                         \
+        PRODUCT(a_rows, b_rows);                                                                                                                                 \
+    }
+#define OF_TYPE(type)                                                                                                                                            \
+    ENTRY_PRODUCT(mk_nk, type, 0, 0)                                                                                                                             \
+    ENTRY_PRODUCT(mk_kn, type, 0, 1)                                                                                                                             \
+    ENTRY_PRODUCT(km_kn, type, 1, 1)                                                                                                                             \
+    ENTRY_PRODUCT(km_nk, type, 1, 0)                                                                                                                             \
+    ENTRY(256) gemm_sm90_sum_##type(NUMBER(type) *out, const float *parts, const float *bias, int m, int n, int k, int direct, int processors, int least,        \
+                                    int accumulate, int split) {                                                                                                 \
+        sum(out, parts, bias, m, n, deal_out(m, n, k, direct, processors, least), accumulate);                                                                   \
+    }
+OF_TYPE(bf16)
+OF_TYPE(f32)

@@ -1,0 +1,86 @@
+//! Products on Hopper's copy engine and group products, on the emulation: every layout, edges that are no multiple of a tile, and tiles that are split
+//! along k, in plans that are made for small sizes.
+
+use polder_compute::cuda::{Cuda, Emulated, GemmPlan, gemm_planned};
+use polder_compute::{Backend, Dtype, Gemm};
+
+use super::{Data, assert_near, emulation, numbers, on_reference, prepare};
+
+/// Runs a product by a plan, `skipped` numbers into a buffer of its output, and compares with the reference.
+fn check(shape: Gemm, out: Dtype, bias: bool, skipped: usize, plan: GemmPlan) {
+    let Some(library) = emulation() else { return };
+    let Gemm { m, n, k, .. } = shape;
+    let bf16 = Dtype::Bf16;
+    let buffers: [Data; 4] = [(numbers(1, skipped + m * n), out), (numbers(2, m * k), bf16), (numbers(3, k * n), bf16), (numbers(4, n), Dtype::F32)];
+    let what = format!("{shape:?} to {out:?} with bias {bias} by {plan:?}");
+    let truth = on_reference(&buffers, &[], &|b, v, _| b.gemm(v[0].part(skipped, m * n), v[1], v[2], bias.then_some(v[3]), shape));
+    let run = |seed: u64| -> Vec<Vec<f32>> {
+        let device = Emulated::open(library, (9, 0), seed).expect("emulation");
+        let mut cuda = Cuda::on(Box::new(device), 0).expect("backend");
+        let (views, _) = prepare(&mut cuda, &buffers, &[]);
+        gemm_planned(&mut cuda, views[0].part(skipped, m * n), views[1], views[2], bias.then_some(views[3]), shape, plan);
+        let read = |v: &polder_compute::View| {
+            let mut values = vec![0f32; v.len];
+            cuda.download(*v, &mut values);
+            values
+        };
+        views.iter().map(read).collect()
+    };
+    let ours = run(1);
+    assert_near(&what, &ours, &truth, &buffers, 3e-6);
+    assert_eq!(run(2), ours, "{what}: the order of threads shows");
+}
+
+const WHOLE: GemmPlan = GemmPlan { direct: usize::MAX, processors: 132, least: 16 };
+
+/// The number of tiles, where a plan has more.
+fn fitting(shape: Gemm, plan: GemmPlan) -> GemmPlan {
+    GemmPlan { direct: plan.direct.min(shape.m.div_ceil(128) * shape.n.div_ceil(256)), ..plan }
+}
+
+#[test]
+fn every_layout_agrees_with_the_reference_at_edges_of_tiles() {
+    for (transpose_a, transpose_b) in [(false, true), (false, false), (true, false), (true, true)] {
+        for (i, out) in [Dtype::Bf16, Dtype::F32].into_iter().enumerate() {
+            // Two tiles by two whose last rows and columns are few, then one tile that is not full.
+            for (m, n, k) in [(136, 264, 200), (72, 184, 328)] {
+                let shape = Gemm { m, n, k, transpose_a, transpose_b, accumulate: false };
+                check(shape, out, i == 0, 0, fitting(shape, WHOLE));
+                check(Gemm { accumulate: true, ..shape }, out, i == 1, 0, fitting(shape, WHOLE));
+            }
+        }
+    }
+}
+
+#[test]
+fn outputs_whose_rows_are_not_aligned_are_written_too() {
+    for out in [Dtype::Bf16, Dtype::F32] {
+        let shape = Gemm { m: 131, n: 67, k: 72, transpose_a: false, transpose_b: true, accumulate: false };
+        check(shape, out, true, 1, fitting(shape, WHOLE));
+        check(Gemm { accumulate: true, n: 66, ..shape }, out, false, 1, fitting(shape, WHOLE));
+        check(Gemm { n: 80, ..shape }, out, false, 1, fitting(shape, WHOLE));
+    }
+}
+
+#[test]
+fn tiles_that_are_split_along_k_add_up() {
+    // (tiles down and across, steps, plan): equal groups; groups and a rest that one processor does in rounds; a rest that is cut again; whole tiles
+    // first; more tiles than processors; parts that may not be shorter.
+    let plan = |direct, processors, least| GemmPlan { direct, processors, least };
+    for (i, (down, across, steps, plan)) in [
+        (1, 1, 3, plan(0, 2, 1)),
+        (1, 2, 10, plan(0, 5, 1)),
+        (3, 1, 11, plan(0, 5, 1)),
+        (2, 2, 7, plan(3, 3, 1)),
+        (3, 1, 4, plan(0, 2, 1)),
+        (2, 1, 9, plan(0, 132, 4)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (m, n, k) = (down * 128 - 56, across * 256 - 120, steps * 64 - 24);
+        let (transpose_a, transpose_b) = [(true, false), (false, true)][i % 2];
+        let shape = Gemm { m, n, k, transpose_a, transpose_b, accumulate: i % 3 != 0 };
+        check(shape, [Dtype::F32, Dtype::Bf16][i / 2 % 2], i % 2 == 0, i % 2, plan);
+    }
+}

@@ -1,8 +1,9 @@
 //! The optimizer over several steps, with clipped gradients and without, with a rounded copy and without.
 
-use polder_compute::{AdamW, Bf16, Dtype, Number, cpu};
+use polder_compute::cuda::{Cuda, Emulated, Segment};
+use polder_compute::{AdamW, Backend, Bf16, Cpu, Dtype, IdView, Number, View, cpu};
 
-use super::{TYPES, compare, f32s, numbers};
+use super::{TYPES, compare, emulation, f32s, numbers};
 
 #[test]
 fn several_updates_agree_with_the_reference() {
@@ -12,8 +13,8 @@ fn several_updates_agree_with_the_reference() {
             let mut buffers = f32s([numbers(1, n), zeros.clone(), zeros.clone(), numbers(2, n), vec![0.0]]).to_vec();
             buffers.extend(working.map(|dtype| (zeros, dtype)));
             compare("adamw", &buffers, &[], 2e-6, &|b, v, _| {
+                b.sum_squares(v[4], v[3]);
                 for step in 1..=5 {
-                    b.sum_squares(v[4], v[3]);
                     let settings = AdamW { lr: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, step, clip };
                     b.adamw(v[0], v.get(5).copied(), v[1], v[2], v[3], v[4], settings);
                 }
@@ -45,4 +46,129 @@ fn a_sum_of_squares_of_many_numbers_keeps_its_digits() {
         let buffers = [(numbers(1, 70_001), dtype), (vec![0.0], Dtype::F32)];
         compare("sum of squares", &buffers, &[], 5e-6, &|b, v, _| b.sum_squares(v[1], v[0]));
     }
+}
+
+#[test]
+fn runs_of_a_buffer_agree_with_the_reference_wherever_they_begin() {
+    for (first, apart) in [(0usize, 0usize), (1, 0), (2, 0), (3, 0), (1, 1), (2, 2), (3, 3)] {
+        let n = 2100;
+        let buffers = f32s([numbers(1, n), vec![0.0; n], vec![0.0; n], numbers(2, n), vec![4.0]]).to_vec();
+        let buffers = [buffers, vec![(vec![0.0; n], Dtype::Bf16)]].concat();
+        compare(&format!("adamw from {first}, {apart} apart"), &buffers, &[], 2e-6, &|b, v, _| {
+            let settings = AdamW { lr: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, step: 3, clip: 1.0 };
+            let part = |i: usize, shift: usize| v[i].part(first + shift, n - 7);
+            b.adamw(part(0, 0), Some(part(5, apart)), part(1, 0), part(2, apart), part(3, 0), v[4], settings);
+        });
+    }
+}
+
+/// Parameters, copy, moments, gradients, their norm's square.
+fn state(b: &mut dyn Backend, n: usize) -> [View; 6] {
+    let views = [Dtype::F32, Dtype::Bf16, Dtype::F32, Dtype::F32, Dtype::F32, Dtype::F32].map(|dtype| b.alloc(n, dtype));
+    b.upload(views[0], &numbers(1, n));
+    b.upload(views[4], &numbers(2, n));
+    b.upload(views[5].part(0, 1), &[9.0]);
+    views
+}
+
+fn read(b: &mut dyn Backend, view: View) -> Vec<f32> {
+    let mut values = vec![0.0; view.len];
+    b.download(view, &mut values);
+    values
+}
+
+fn emulated(seed: u64) -> Option<Cuda> {
+    let device = Emulated::open(emulation()?, (9, 0), seed).expect("emulation");
+    Some(Cuda::on(Box::new(device), 0).expect("backend"))
+}
+
+#[test]
+fn segments_are_updated_each_in_its_way_and_the_rest_is_left() {
+    let settings = AdamW { lr: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, step: 2, clip: 1.0 };
+    let segment = |begin, end, decays, lr_factor| Segment { begin, end, decays, lr_factor };
+    // Ends that fall into a run of four numbers, two segments and a gap in one run, and a long gap.
+    let segments = [segment(1, 3, false, 1.0), segment(4, 5, true, 0.5), segment(5, 1031, true, 1.0), segment(2700, 3998, false, 2.0)];
+    let n = 4001;
+    let mut cpu = Cpu::new();
+    let views = state(&mut cpu, n);
+    for s in segments {
+        let [p, w, m, v, g, norm] = views.map(|x| x.part(s.begin, s.end - s.begin));
+        let decay = if s.decays { settings.weight_decay } else { 0.0 };
+        let norm = View { offset: 0, len: 1, ..norm };
+        cpu.adamw(p, Some(w), m, v, g, norm, AdamW { lr: settings.lr * s.lr_factor, weight_decay: decay, ..settings });
+    }
+    let truth = views.map(|v| read(&mut cpu, v));
+    let table = Segment::table(&segments);
+    for seed in [1, 2] {
+        let Some(mut cuda) = emulated(seed) else { return };
+        let [p, w, m, v, g, norm] = state(&mut cuda, n);
+        let ids: IdView = cuda.alloc_ids(table.len());
+        cuda.upload_ids(ids, &table);
+        cuda.adamw_segments(p, Some(w), m, v, g, norm.part(0, 1), ids, settings, None);
+        for (i, (view, truth)) in [p, w, m, v].into_iter().zip(&truth).enumerate() {
+            let ours = read(&mut cuda, view);
+            let far = ours.iter().zip(truth).position(|(a, b)| (a - b).abs() > b.abs() * if i == 1 { 8e-3 } else { 2e-6 } + 1e-9);
+            assert_eq!(far, None, "buffer {i}");
+        }
+    }
+}
+
+#[test]
+fn copies_rounded_by_chance_are_right_in_the_mean_and_the_same_for_the_same_step() {
+    let Some(mut cuda) = emulated(1) else { return };
+    let n = 3001;
+    let x = numbers(5, n);
+    let (from, to) = (cuda.alloc(n, Dtype::F32), cuda.alloc(n, Dtype::Bf16));
+    cuda.upload(from, &x);
+    let mut sums = vec![0f64; n];
+    let times = 200;
+    let mut first = Vec::new();
+    for step in 0..times {
+        cuda.copy_stochastic(to, from, 7, step);
+        let copy = read(&mut cuda, to);
+        for ((sum, copy), x) in sums.iter_mut().zip(&copy).zip(&x) {
+            let below = f32::from_bits(x.to_bits() & 0xffff_0000);
+            let above = f32::from_bits(below.to_bits() + 0x1_0000);
+            assert!(*copy == below || *copy == above, "{x} became {copy}");
+            // In units of what is between the two neighbours.
+            *sum += f64::from((copy - x) / (above - below));
+        }
+        if step == 0 {
+            first = copy;
+        }
+    }
+    // A rounding's error has a variance of a sixth of the unit on average.
+    let deviation = (1.0 / 6.0 / times as f64).sqrt();
+    let mean = sums.iter().sum::<f64>() / (n as f64 * times as f64);
+    assert!(mean.abs() < 5.0 * deviation / (n as f64).sqrt(), "all numbers are {mean} off");
+    let square = sums.iter().map(|s| (s / times as f64 / deviation).powi(2)).sum::<f64>() / n as f64;
+    assert!((square - 1.0).abs() < 0.2, "errors of single numbers are {square} of what chance makes them");
+    let Some(mut again) = emulated(2) else { return };
+    let (from, to) = (again.alloc(n, Dtype::F32), again.alloc(n, Dtype::Bf16));
+    again.upload(from, &x);
+    // In two parts, the second beginning at an odd place: what counts is the place in the buffer.
+    again.copy_stochastic(to.part(0, 1001), from.part(0, 1001), 7, 0);
+    again.copy_stochastic(to.part(1001, 2000), from.part(1001, 2000), 7, 0);
+    assert_eq!(read(&mut again, to), first);
+    again.copy_stochastic(to, from, 8, 0);
+    assert_ne!(read(&mut again, to), first);
+    // The optimizer rounds as the copy does.
+    let settings = AdamW { lr: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, step: 3, clip: 1.0 };
+    let whole = Segment::table(&[Segment { begin: 0, end: n, decays: true, lr_factor: 1.0 }]);
+    let ids = again.alloc_ids(whole.len());
+    again.upload_ids(ids, &whole);
+    let copies = [true, false].map(|by_table| {
+        let [p, w, m, v, g, norm] = state(&mut again, n);
+        let norm = norm.part(0, 1);
+        if by_table {
+            again.adamw_segments(p, Some(w), m, v, g, norm, ids, settings, Some(9));
+        } else {
+            again.adamw_stochastic(p, w, m, v, g, norm, settings, 9);
+        }
+        let copy = read(&mut again, w);
+        again.copy_stochastic(w, p, 9, 3);
+        assert_eq!(read(&mut again, w), copy);
+        copy
+    });
+    assert_eq!(copies[0], copies[1]);
 }

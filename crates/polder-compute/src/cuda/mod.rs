@@ -25,6 +25,7 @@ mod table;
 
 use cudarc::driver::{result, sys};
 
+pub use adamw::Segment;
 pub use backend::Cuda;
 pub use choice::{Chosen, Machine};
 pub use device::{CudaError, Device, Launch, TensorMap, Tiled, Timed};

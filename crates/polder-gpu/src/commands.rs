@@ -5,9 +5,9 @@ use std::sync::atomic::AtomicBool;
 
 use clap::{Parser, Subcommand};
 use polder_base::{Advice, Advised, Clearance, ExitKind, Input, Manifest, Reference, Timestamp, units};
-use polder_compute::cuda::Probe;
-use polder_eval::{EvalOptions, Scores};
-use polder_infer::Engine;
+use polder_compute::cuda::{Chosen, Machine, Probe};
+use polder_eval::{EvalOptions, OnBackend, Scorer, Scores};
+use polder_infer::{Engine, Packed};
 use polder_tune::{TuneOptions, TuneProgress, TuningData};
 
 use crate::kernels;
@@ -47,6 +47,9 @@ enum Command {
         /// Where scores.json goes.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
+        /// What to work on: auto (a GPU where there is one), cpu, gpu, or gpu:N.
+        #[arg(long, value_name = "MACHINE", default_value = "auto")]
+        device: Machine,
     },
     /// Tune a model with examples.
     Tune {
@@ -123,7 +126,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Train(args) => train::train(&args),
-        Command::Eval { model, requests, out } => eval(&model, &requests, &out),
+        Command::Eval { model, requests, out, device } => eval(&model, &requests, &out, device),
         Command::Tune { model, data, out } => tune(&model, &data, &out),
     }
 }
@@ -135,15 +138,37 @@ pub fn reference(kind: &str, folder: &Path) -> anyhow::Result<Reference> {
     text.parse::<Reference>().or_advise()
 }
 
+/// Says what work runs on.
+pub fn say_machine(chosen: &Chosen) {
+    match chosen {
+        Chosen::Gpu(gpu) => note(&format!("on GPU {}, {}", gpu.ordinal, gpu.name)),
+        Chosen::Processor { because: Some(why) } => note(&format!("on the processor: {why}")),
+        Chosen::Processor { because: None } => note("on the processor"),
+    }
+}
+
 fn input(manifest: &Manifest) -> Input {
     Input { reference: manifest.reference.clone(), digest: manifest.content_digest() }
 }
 
-fn eval(model: &Path, requests: &Path, out: &Path) -> anyhow::Result<()> {
+fn eval(model: &Path, requests: &Path, out: &Path, device: Machine) -> anyhow::Result<()> {
     let (model_manifest, requests_manifest) = (Manifest::verify(model).or_advise()?, Manifest::verify(requests).or_advise()?);
     let engine = Engine::open(model, None).or_advise()?;
     let asked = polder_eval::read_requests(requests).or_advise()?;
-    let evaluation = polder_eval::evaluate(&engine, &asked, &EvalOptions::default(), &mut |_| {}, &AtomicBool::new(false)).or_advise()?;
+    let chosen = device.choose(0).or_advise()?;
+    say_machine(&chosen);
+    let on_gpu = match &chosen {
+        Chosen::Gpu(_) => {
+            let backend = chosen.open(Packed::bytes(&engine)).or_advise()?;
+            Some(OnBackend::new(&engine, Packed::try_new(&engine, backend).or_advise()?))
+        }
+        Chosen::Processor { .. } => None,
+    };
+    let scorer: &dyn Scorer = match &on_gpu {
+        Some(scorer) => scorer,
+        None => &engine,
+    };
+    let evaluation = polder_eval::evaluate(scorer, &asked, &EvalOptions::default(), &mut |_| {}, &AtomicBool::new(false)).or_advise()?;
     let scores = Scores {
         model: input(&model_manifest),
         requests: input(&requests_manifest),

@@ -10,7 +10,7 @@ use polder_compute::cuda::{Chosen, CudaError, Machine};
 use polder_model::{ModelConfig, PRESETS};
 use polder_train::{Init, Mfu, Outcome, StepReport, TokenFolders, TrainConfig, TrainRun, gpu_bytes, require_gpu_memory, require_memory};
 
-use crate::commands::{OrAdvise, reference, usage};
+use crate::commands::{OrAdvise, reference, say_machine, usage};
 use crate::ranks::Ranks;
 use crate::{bench, note, stop};
 
@@ -92,17 +92,8 @@ fn measure(args: &Train) -> anyhow::Result<()> {
     let settings: Vec<String> = masking.into_iter().chain(args.settings.iter().cloned()).collect();
     let config = TrainConfig::of_settings(args.steps, args.seed, &settings).or_advise()?;
     let chosen = args.device.choose(0).or_advise()?;
-    say_machine(&chosen, "");
+    say_machine(&chosen);
     bench::run(&model, &config, &chosen)
-}
-
-/// Says what work runs on.
-fn say_machine(chosen: &Chosen, who: &str) {
-    match chosen {
-        Chosen::Gpu(gpu) => note(&format!("{who}on GPU {}, {}", gpu.ordinal, gpu.name)),
-        Chosen::Processor { because: Some(why) } => note(&format!("{who}on the processor: {why}")),
-        Chosen::Processor { because: None } => note(&format!("{who}on the processor")),
-    }
 }
 
 fn train_rank(args: &Train, paths: &Paths<'_>, ranks: Option<&Ranks>, stop: &AtomicBool) -> anyhow::Result<()> {
@@ -112,7 +103,7 @@ fn train_rank(args: &Train, paths: &Paths<'_>, ranks: Option<&Ranks>, stop: &Ato
     let leads = ranks.is_none_or(|r| r.place.rank == 0);
     let chosen = args.device.choose(ranks.map_or(0, |r| r.place.local_rank.unwrap_or(r.place.rank))).or_advise()?;
     if leads {
-        say_machine(&chosen, "");
+        say_machine(&chosen);
     }
     let backend = match &chosen {
         Chosen::Gpu(gpu) => {

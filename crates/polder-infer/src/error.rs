@@ -70,6 +70,13 @@ pub enum InferError {
         /// Tokens of the model.
         vocab_size: usize,
     },
+    /// The model cannot be put on a backend, or asked there.
+    #[error("the model cannot be asked")]
+    Network {
+        /// Why.
+        #[source]
+        source: ModelError,
+    },
     /// An option has a value that means nothing.
     #[error("{option} cannot be {value}")]
     Option {
@@ -83,7 +90,7 @@ pub enum InferError {
 impl Advice for InferError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Model { source, .. } | Self::Adapter { source, .. } => source.hint(),
+            Self::Model { source, .. } | Self::Adapter { source, .. } | Self::Network { source } => source.hint(),
             Self::Tokenizer { source, .. } => source.hint(),
             Self::NotADecoder { .. } => Some("Choose a Llama, Qwen or GPT-2 model.".into()),
             Self::Vocabulary { .. } => Some("Put the tokenizer.json that the model was trained with into its folder.".into()),
@@ -96,7 +103,7 @@ impl Advice for InferError {
 
     fn exit(&self) -> ExitKind {
         match self {
-            Self::Model { source, .. } | Self::Adapter { source, .. } => source.exit(),
+            Self::Model { source, .. } | Self::Adapter { source, .. } | Self::Network { source } => source.exit(),
             Self::Tokenizer { source, .. } => source.exit(),
             Self::Vocabulary { .. } => ExitKind::Failed,
             Self::NotADecoder { .. } | Self::PromptTooLong { .. } | Self::EmptyPrompt | Self::Token { .. } | Self::Option { .. } => {

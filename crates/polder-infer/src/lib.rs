@@ -5,8 +5,10 @@
 mod decoder;
 mod engine;
 mod error;
+mod packed;
 mod sample;
 mod stream;
 
 pub use engine::{Engine, Finish, GenerateOptions, Generation};
 pub use error::InferError;
+pub use packed::Packed;

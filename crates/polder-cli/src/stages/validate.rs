@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use polder_base::{At, Event, Input, Manifest, Reference, TableName, digest_json};
-use polder_eval::{EvalOptions, Request, Scores};
-use polder_infer::Engine;
+use polder_compute::cuda::Chosen;
+use polder_eval::{EvalOptions, OnBackend, Request, Scorer, Scores};
+use polder_infer::{Engine, Packed};
 use polder_model::Weights;
 use polder_pipeline::{Export, ExportQuery, query};
 use polder_tokenizer::Tokenizer;
@@ -81,9 +82,21 @@ pub fn evaluate(world: &mut World, model: &Reference, task: &str) -> anyhow::Res
         Err(_) => {
             let engine = Engine::open(&model_dir, None).or_advise()?;
             let requests = polder_eval::read_requests(&requests_dir).or_advise()?;
+            let machine = world.device.choose(0).or_advise()?;
+            let on_gpu = match &machine {
+                Chosen::Gpu(_) => {
+                    let backend = machine.open(Packed::bytes(&engine)).or_advise()?;
+                    Some(OnBackend::new(&engine, Packed::try_new(&engine, backend).or_advise()?))
+                }
+                Chosen::Processor { .. } => None,
+            };
+            let scorer: &dyn Scorer = match &on_gpu {
+                Some(scorer) => scorer,
+                None => &engine,
+            };
             let bar = Bar::new(task, requests.len() as u64, Unit::Count);
             let evaluation =
-                polder_eval::evaluate(&engine, &requests, &options, &mut |p| bar.at(p.done as u64), world.stop.flag()).or_advise()?;
+                polder_eval::evaluate(scorer, &requests, &options, &mut |p| bar.at(p.done as u64), world.stop.flag()).or_advise()?;
             drop(bar);
             evaluation.write_items(&run_dir.join("items.jsonl")).or_advise()?;
             let scores = Scores {

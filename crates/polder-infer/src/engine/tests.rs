@@ -95,6 +95,23 @@ fn probabilities_of_tokens_agree_with_the_loss_of_training() {
 }
 
 #[test]
+fn sequences_packed_together_give_what_each_gives_alone() {
+    for (kind, engine) in decoders().iter().enumerate() {
+        let packed = crate::Packed::try_new(engine, Cpu::new().into()).expect("packed");
+        // Nothing, one token, a full row, one more than the context, long ones, and many short ones over several passes.
+        let lengths = [0, 1, 2, 65, 66, 30, 35, 200, 64].into_iter().chain(std::iter::repeat_n(50, 20));
+        let sequences: Vec<Vec<u32>> = lengths.enumerate().map(|(i, n)| (0..n).map(|t| (t * t + 7 * i as u32) % 300).collect()).collect();
+        let found = packed.token_logprobs(&sequences).expect("logprobs");
+        for (i, (sequence, found)) in sequences.iter().zip(&found).enumerate() {
+            let alone = engine.token_logprobs(sequence).expect("logprobs");
+            let near = alone.len() == found.len() && alone.iter().zip(found).all(|(a, b)| (a - b).abs() < 1e-4);
+            assert!(near, "decoder {kind}, sequence {i} of {}", sequence.len());
+        }
+        assert!(matches!(packed.token_logprobs(&[vec![1, 300]]), Err(InferError::Token { token: 300, .. })));
+    }
+}
+
+#[test]
 fn long_texts_are_judged_in_windows_and_their_first_window_as_alone() {
     let engine = engine();
     let tokens: Vec<u32> = (0..200).map(|i| i * i % 300).collect();

@@ -2,9 +2,10 @@
 //!
 //! It runs the commands that a person would run, in the profile of the program, and stops at the first that fails.
 //! It holds no rule of its own about formatting or lints: those are rustfmt's and clippy's. What no ready tool checks stands in
-//! [`tidy`] (the shape of the tree) and [`dependencies`] (the shape of the dependency graph). Start with [`STEPS`].
+//! [`tidy`] (the shape of the tree), [`dependencies`] (the shape of the dependency graph) and [`kernels`] (what is compiled ahead). Start with [`STEPS`].
 
 mod dependencies;
+mod kernels;
 mod rust_text;
 mod spdx;
 mod tidy;
@@ -25,7 +26,7 @@ struct Step {
 }
 
 /// The steps of `cargo xtask check`, the cheap ones first.
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     Step { name: "format", what: "cargo fmt --all --check", run: format },
     Step { name: "tidy", what: "module docs, mirrors, SQL front matter, no SQL or CUDA text in Rust, words to keep out", run: tidy::check },
     Step {
@@ -33,6 +34,7 @@ const STEPS: [Step; 6] = [
         what: "borders between crates, one version of what moves together, one feature set, licences",
         run: dependencies::check,
     },
+    Step { name: "kernels", what: "images are of these sources, byte for byte, within their budgets", run: kernels::check },
     Step { name: "clippy", what: "cargo clippy with warnings denied", run: clippy },
     Step { name: "test", what: "cargo test --release --workspace, that is `cargo polder-test`", run: test },
     Step { name: "docs", what: "cargo doc with warnings denied", run: docs },
@@ -40,7 +42,9 @@ const STEPS: [Step; 6] = [
 
 const HELP: &str = "\
 cargo xtask check                       everything, as CI does
-cargo xtask check --only format,tidy    single steps: format, tidy, dependencies, clippy, test, docs
+cargo xtask check --only format,tidy    single steps: format, tidy, dependencies, kernels, clippy, test, docs
+cargo xtask kernels                     compiles kernels/*.cu into kernels/prebuilt/
+cargo xtask kernels --write-budgets     the same; the registers they take become what they may take
 cargo xtask soak                        the tests with POLDER_SOAK=1: hundreds of kills, long trials
 ";
 
@@ -62,6 +66,8 @@ fn dispatch(arguments: &[String]) -> Result<()> {
     match words.as_slice() {
         ["check"] => check(&root, &STEPS.iter().collect::<Vec<_>>()),
         ["check", "--only", names] => check(&root, &selected(names)?),
+        ["kernels"] => kernels::build(&root, false),
+        ["kernels", "--write-budgets"] => kernels::build(&root, true),
         ["soak"] => soak(&root),
         [] | ["help" | "--help" | "-h"] => {
             say(HELP.trim_end());

@@ -17,7 +17,10 @@ fn missing(tree: &Tree, of: &SourceFile, twins: &[String]) -> Vec<String> {
 
 fn kernel(tree: &Tree, file: &SourceFile) -> Vec<String> {
     let stem = file.path.trim_start_matches("kernels/").trim_end_matches(".cu");
-    let twins = ["crates/polder-compute/src/cuda", "crates/polder-compute/src/cpu", "tests/kernels"].map(|f| format!("{f}/{stem}.rs"));
+    // A variant for one architecture has a launcher of its own; the twin and the test are the operation's.
+    let operation = stem.strip_suffix("_sm90").unwrap_or(stem);
+    let twins = [("crates/polder-compute/src/cuda", stem), ("crates/polder-compute/src/cpu", operation), ("tests/kernels", operation)];
+    let twins = twins.map(|(folder, stem)| format!("{folder}/{stem}.rs"));
     missing(tree, file, &twins)
 }
 
@@ -63,6 +66,13 @@ mod tests {
     #[test]
     fn a_kernel_needs_its_three_twins() {
         assert_eq!(problems(&tree(&[("kernels/rms_norm.cu", "")])).len(), 3);
+    }
+
+    #[test]
+    fn a_variant_for_one_architecture_shares_twin_and_test() {
+        let found = problems(&tree(&[("kernels/gemm_sm90.cu", ""), ("crates/polder-compute/src/cpu/gemm.rs", "")])).join("\n");
+        assert!(found.contains("cuda/gemm_sm90.rs is missing") && found.contains("tests/kernels/gemm.rs is missing"), "{found}");
+        assert!(!found.contains("cpu/"), "{found}");
     }
 
     #[test]

@@ -10,6 +10,13 @@
 // Bound: FLOP, 128 cycles for 64 × 256 × 16; a tile's step over 64 of k loads 48 KB in the 1024 cycles that it multiplies.
 #include "hopper.cuh"
 
+// Loops that are rare, or wait for memory anyway, stay small.
+#ifdef POLDER_EMULATION
+#define ROLLED
+#else
+#define ROLLED _Pragma("unroll 1")
+#endif
+
 namespace {
 
 /// A tile, and what of k one stage of the ring holds.
@@ -112,40 +119,31 @@ template <> struct Pair<bf16> {
 /// Whether two neighbours that begin at an even column may be read and written as one.
 template <class T> __device__ __forceinline__ bool in_pairs(const T *out, int n) { return n % 2 == 0 && reinterpret_cast<unsigned long long>(out) % (2 * sizeof(T)) == 0; }
 
-/// Writes, or adds, N pairs each 8 columns further, of which those outside are left.
-template <int N, class T> __device__ __forceinline__ void put(T *out, int m, int n, int row, int column, const float (&x)[2 * N], bool accumulate, bool pairs) {
+/// Writes, or adds, two neighbours of a row, of which those outside are left.
+template <class T> __device__ __forceinline__ void put(T *out, int m, int n, int row, int column, float low, float high, bool accumulate, bool pairs) {
     using P = Pair<T>;
-    if (row >= m) return;
+    if (row >= m || column >= n) return;
     T *at = out + static_cast<long long>(row) * n + column;
     if (pairs) {
-        typename P::Bits old[N];
-        if (accumulate) {
-            UNROLL for (int i = 0; i < N; i++)
-                if (column + 8 * i < n) old[i] = *reinterpret_cast<typename P::Bits *>(at + 8 * i);
-        }
-        UNROLL for (int i = 0; i < N; i++) {
-            if (column + 8 * i >= n) continue;
-            float low = x[2 * i], high = x[2 * i + 1];
-            if (accumulate) low = P::low(old[i]) + low, high = P::high(old[i]) + high;
-            *reinterpret_cast<typename P::Bits *>(at + 8 * i) = P::of(low, high);
-        }
+        auto *both = reinterpret_cast<typename P::Bits *>(at);
+        if (accumulate) low += P::low(*both), high += P::high(*both);
+        *both = P::of(low, high);
         return;
     }
-    UNROLL for (int i = 0; i < 2 * N; i++) {
-        int further = i / 2 * 8 + i % 2;
-        if (column + further < n) at[further] = from_float<T>(accumulate ? to_float(at[further]) + x[i] : x[i]);
-    }
+    at[0] = from_float<T>(accumulate ? to_float(at[0]) + low : low);
+    if (column + 1 < n) at[1] = from_float<T>(accumulate ? to_float(at[1]) + high : high);
 }
 
 #ifdef POLDER_HOPPER
 
-template <int a_rows, int b_rows> __device__ __forceinline__ void load_tiles(const Deal &deal, unsigned char *shared, PhaseBarrier *full, PhaseBarrier *empty, const TensorMap *a, const TensorMap *b) {
+template <int a_rows, int b_rows>
+__device__ __forceinline__ void load_tiles(const Deal &deal, unsigned char *shared, PhaseBarrier *full, PhaseBarrier *empty, const TensorMap *a, const TensorMap *b, const float *added_to, int m, int n) {
     Walk walk;
     int tile, begin, end, part, row, column, stage = 0;
     unsigned parity = 0;
     while (walk.next(deal, tile, begin, end, part)) {
         place(deal, tile, row, column);
-        for (int step = begin; step < end; step++) {
+        ROLLED for (int step = begin; step < end; step++) {
             unsigned char *to = shared + stage * STAGE_BYTES;
             PhaseBarrier *arrived = full + stage;
             wait(empty + stage, parity ^ 1);
@@ -163,6 +161,11 @@ template <int a_rows, int b_rows> __device__ __forceinline__ void load_tiles(con
                 load_box<2>(to, b, arrived, step * DEPTH, column);
             }
             if (++stage == STAGES) stage = 0, parity ^= 1;
+            // What the tile is added to comes near while its last steps are multiplied.
+            if (added_to && part < 0 && end - step <= 16) {
+                int further = row + (end - step - 1) * 8;
+                ROLLED for (int i = further; i < min(m, further + 8); i++) prefetch_bytes(added_to + static_cast<long long>(i) * n + column, min(COLUMNS, n - column) * 4);
+            }
         }
     }
 }
@@ -193,12 +196,55 @@ __device__ __forceinline__ void store_boxes(const float (&d)[COLUMNS / 2], const
     }
 }
 
+/// Writes a group's 64 rows, or adds to them, by way of shared memory, so that a warp writes whole rows of 64 columns.
+template <class T> __device__ __forceinline__ void store_rows(const float (&d)[COLUMNS / 2], T *out, unsigned char *room, int group, int m, int n, int row, int column, bool accumulate) {
+    int thread = threadIdx.x % 128, lane = thread % 32;
+    bool wide = sizeof(T) == 4 && n % 4 == 0 && is_aligned_16(out), pairs = in_pairs(out, n);
+    // Parts of 32 bytes are permuted within a row, by its last three bits: whoever writes and whoever reads meets all banks.
+    auto at = [room](int r, int c) { return room + r * 256 + ((c * 4) ^ (r % 8 * 32)); };
+    // Four columns of every eighth row; what is added to is asked for 64 columns ahead.
+    int rows_left = m - row - thread / 16, columns_left = n - column - thread % 16 * 4;
+    T *mine = out + static_cast<long long>(row + thread / 16) * n + column + thread % 16 * 4;
+    float4 old[8];
+    auto four = [&](int i, int c) { return reinterpret_cast<float4 *>(mine + static_cast<long long>(i * 8) * n + 64 * c); };
+    if (wide && accumulate) {
+        UNROLL for (int i = 0; i < 8; i++)
+            if (8 * i < rows_left && 0 < columns_left) old[i] = *four(i, 0);
+    }
+    UNROLL for (int c = 0; c < COLUMNS / 64; c++) {
+        if (column + 64 * c >= n) break;
+        meet_at(1 + group, 128);
+        UNROLL for (int i = 0; i < 8; i++) {
+            const float *x = d + 32 * c + 4 * i;
+            int r = thread / 32 * 16 + lane / 4, along = 8 * i + lane % 4 * 2;
+            *reinterpret_cast<float2 *>(at(r, along)) = float2{x[0], x[1]};
+            *reinterpret_cast<float2 *>(at(r + 8, along)) = float2{x[2], x[3]};
+        }
+        meet_at(1 + group, 128);
+        if (wide) {
+            UNROLL for (int i = 0; i < 8; i++) {
+                float4 x = *reinterpret_cast<const float4 *>(at(thread / 16 + 8 * i, thread % 16 * 4));
+                if (8 * i >= rows_left) continue;
+                if (accumulate) {
+                    x = float4{old[i].x + x.x, old[i].y + x.y, old[i].z + x.z, old[i].w + x.w};
+                    if (c + 1 < COLUMNS / 64 && 64 * (c + 1) < columns_left) old[i] = *four(i, c + 1);
+                }
+                if (64 * c < columns_left) *four(i, c) = x;
+            }
+            continue;
+        }
+        ROLLED for (int i = thread; i < 64 * 32; i += 128) {
+            float2 x = *reinterpret_cast<const float2 *>(at(i / 32, i % 32 * 2));
+            put(out, m, n, row + i / 32, column + 64 * c + i % 32 * 2, x.x, x.y, accumulate, pairs);
+        }
+    }
+}
+
 template <int a_rows, int b_rows, class T>
 __device__ __forceinline__ void multiply_tiles(const Deal &deal, unsigned char *shared, PhaseBarrier *full, PhaseBarrier *empty, T *out, float *parts, const TensorMap *boxes, const float *bias, int m, int n, bool accumulate, bool boxed) {
     constexpr int A_FURTHER = a_rows ? 2048 : 32, B_FURTHER = b_rows ? 2048 : 32;
     int group = threadIdx.x / 128 - 1, thread = threadIdx.x % 128, lane = thread % 32;
     unsigned long long a = describe(shared + group * BOX_BYTES, BOX_BYTES, 1024), b = describe(shared + A_BYTES, BOX_BYTES, 1024);
-    bool pairs = in_pairs(out, n);
     Walk walk;
     int tile, begin, end, part, row, column, stage = 0, box = 0;
     unsigned parity = 0;
@@ -209,7 +255,7 @@ __device__ __forceinline__ void multiply_tiles(const Deal &deal, unsigned char *
         if (first && group == 1 && end - begin > 2) wait(full + 2, 0);
         first = false;
         int last = 0;
-        for (int step = begin; step < end; step++) {
+        ROLLED for (int step = begin; step < end; step++) {
             wait(full + stage, parity);
             begin_products();
             UNROLL for (int i = 0; i < DEPTH / 16; i++)
@@ -244,13 +290,7 @@ __device__ __forceinline__ void multiply_tiles(const Deal &deal, unsigned char *
                 continue;
             }
         }
-        int r = row + thread / 32 * 16 + lane / 4, c = column + lane % 4 * 2;
-        UNROLL for (int i = 0; i < COLUMNS / 8; i += 8) {
-            float upper[16], lower[16];
-            UNROLL for (int j = 0; j < 16; j++) upper[j] = d[4 * i + j / 2 * 4 + j % 2], lower[j] = d[4 * i + j / 2 * 4 + j % 2 + 2];
-            put<8>(out, m, n, r, c + 8 * i, upper, accumulate, pairs);
-            put<8>(out, m, n, r + 8, c + 8 * i, lower, accumulate, pairs);
-        }
+        store_rows(d, out, shared + OUT_AT + group * 2 * BOX_BYTES, group, m, n, row, column, accumulate);
     }
     // The copy engine reads shared memory, which goes with the block.
     if (thread == 0) wait_for_stores<0>();
@@ -270,7 +310,11 @@ __device__ __forceinline__ void product(T *out, float *parts, const TensorMap &b
     __syncthreads();
     if (threadIdx.x < 128) {
         give_registers<40>();
-        if (threadIdx.x == 0) load_tiles<a_rows, b_rows>(deal, shared, full, empty, &a, &b);
+        const float *added_to = nullptr;
+        if constexpr (sizeof(T) == 4) {
+            if (accumulate && n % 4 == 0 && is_aligned_16(out)) added_to = out;
+        }
+        if (threadIdx.x == 0) load_tiles<a_rows, b_rows>(deal, shared, full, empty, &a, &b, added_to, m, n);
     } else {
         take_registers<232>();
         multiply_tiles<a_rows, b_rows>(deal, shared, full, empty, out, parts, &boxes, bias, m, n, accumulate, boxed);
@@ -319,9 +363,8 @@ template <class T> __device__ __forceinline__ void sum(T *out, const float *part
         x[0] += low, x[1] += high, x[2] += low, x[3] += high;
     }
     bool pairs = in_pairs(out, n);
-    float upper[2] = {x[0], x[1]}, lower[2] = {x[2], x[3]};
-    put<1>(out, m, n, row, column, upper, accumulate, pairs);
-    put<1>(out, m, n, row + 8, column, lower, accumulate, pairs);
+    put(out, m, n, row, column, x[0], x[1], accumulate, pairs);
+    put(out, m, n, row + 8, column, x[2], x[3], accumulate, pairs);
 }
 
 } // namespace

@@ -135,6 +135,13 @@ __device__ __forceinline__ void pass_by(int id, int count) {
 #endif
 }
 
+/// Brings global memory into the second-level cache; address and bytes are multiples of 16.
+__device__ __forceinline__ void prefetch_bytes(const void *from, int bytes) {
+#ifndef POLDER_EMULATION
+    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(__cvta_generic_to_global(from)), "r"(bytes) : "memory");
+#endif
+}
+
 /// Brings a map into the cache that the copy engine reads maps from.
 __device__ __forceinline__ void prefetch(const TensorMap *map) {
 #ifndef POLDER_EMULATION
@@ -258,8 +265,10 @@ __device__ __forceinline__ unsigned long long describe(const void *p, unsigned l
     unsigned long long address = shared_address(p);
     return (address & 0x3ffff) >> 4 | static_cast<unsigned long long>(leading >> 4) << 16 | static_cast<unsigned long long>(stride >> 4) << 32 | 1ull << 62;
 }
-/// The descriptor of what lies `bytes` further.
-__device__ __forceinline__ unsigned long long advance(unsigned long long descriptor, unsigned bytes) { return descriptor + (bytes >> 4); }
+/// The descriptor of what lies `bytes` further. Only the lower half changes: shared memory's addresses leave no carry.
+__device__ __forceinline__ unsigned long long advance(unsigned long long descriptor, unsigned bytes) {
+    return (descriptor & 0xffffffff00000000) | (static_cast<unsigned>(descriptor) + (bytes >> 4));
+}
 
 #ifdef POLDER_EMULATION
 namespace emulation {

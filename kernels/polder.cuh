@@ -8,9 +8,12 @@
 #include "emulation/emulation.h"
 #define SHARED_MEMORY(name) unsigned char *name = emulation::shared()
 #define UNROLL
+#define UNROLL_BY(n)
 #else
 #define SHARED_MEMORY(name) extern __shared__ __align__(1024) unsigned char name[]
 #define UNROLL _Pragma("unroll")
+#define PRAGMA(text) _Pragma(#text)
+#define UNROLL_BY(n) PRAGMA(unroll n)
 #endif
 
 /// An entry point whose blocks have `threads` threads.
@@ -259,6 +262,81 @@ template <int n> __device__ __forceinline__ void wait_for_copies() {
 struct __align__(64) TensorMap {
     unsigned long long words[16];
 };
+
+/// N numbers as they stand in memory: what a thread moves at once, kept packed so that many fit in registers.
+template <class T, int N> struct Vector {
+    unsigned words[(N * sizeof(T) + 3) / 4];
+
+    __device__ __forceinline__ float operator[](int i) const {
+        if constexpr (sizeof(T) == 4) return __uint_as_float(words[i]);
+        else return i % 2 ? high_half(words[i / 2]) : low_half(words[i / 2]);
+    }
+    /// Between two passes over numbers that are held: without it, a compiler keeps what the first pass unpacked, which takes twice the registers.
+    __device__ __forceinline__ void stay_packed() {
+#ifndef POLDER_EMULATION
+        if constexpr (sizeof(T) == 2) {
+            UNROLL for (unsigned &word : words) asm volatile("" : "+r"(word));
+        }
+#endif
+    }
+};
+
+/// What is loaded behind this is not loaded before it: a compiler that hoists loads over a whole row takes more registers than there are.
+__device__ __forceinline__ void load_no_earlier() {
+#ifndef POLDER_EMULATION
+    asm volatile("" ::: "memory");
+#endif
+}
+
+/// How many numbers a thread moves at once where rows of these types meet: 16 bytes of the widest.
+template <class... T> constexpr int TOGETHER = ((sizeof(T) == 2) && ...) ? 8 : 4;
+
+/// Tells whether vectors of N numbers may be moved at this address.
+template <int N, class T> __device__ __forceinline__ bool fits_vectors(const T *p) {
+    constexpr unsigned long long BYTES = N * sizeof(T) < 16 ? N * sizeof(T) : 16;
+    return (reinterpret_cast<unsigned long long>(p) & (BYTES - 1)) == 0;
+}
+
+/// Loads the first `count` of N numbers, the others being 0: at once where `whole` says that addresses fit and that `count` is 0 or less, or N or
+/// more; one by one otherwise.
+template <bool whole, int N, class T> __device__ __forceinline__ Vector<T, N> load_vector(const T *p, int count) {
+    constexpr int BYTES = N * sizeof(T), N_WORDS = BYTES / 4;
+    Vector<T, N> v;
+    UNROLL for (int i = 0; i < N_WORDS; i++) v.words[i] = 0;
+    if constexpr (whole) {
+        if (count <= 0) return v;
+        if constexpr (BYTES % 16 == 0) {
+            UNROLL for (int i = 0; i < N_WORDS; i += 4) {
+                uint4 w = reinterpret_cast<const uint4 *>(p)[i / 4];
+                v.words[i] = w.x, v.words[i + 1] = w.y, v.words[i + 2] = w.z, v.words[i + 3] = w.w;
+            }
+        } else {
+            static_assert(BYTES == 8, "vectors have 8 bytes, or a multiple of 16");
+            uint2 w = *reinterpret_cast<const uint2 *>(p);
+            v.words[0] = w.x, v.words[1] = w.y;
+        }
+    } else {
+        UNROLL for (int i = 0; i < N; i++) {
+            if (i >= count) continue;
+            if constexpr (sizeof(T) == 4) v.words[i] = __float_as_uint(p[i]);
+            else v.words[i / 2] |= static_cast<unsigned>(p[i].bits) << i % 2 * 16;
+        }
+    }
+    return v;
+}
+
+/// Stores the first `count` of N numbers; as above.
+template <bool whole, int N, class T> __device__ __forceinline__ void store_vector(T *p, const float (&x)[N], int count) {
+    if constexpr (whole) {
+        if (count <= 0) return;
+        if constexpr (N * sizeof(T) % 16 == 0) store_row<N>(p, x);
+        else *reinterpret_cast<uint2 *>(p) = uint2{pack(x[0], x[1]), pack(x[2], x[3])};
+    } else {
+        UNROLL for (int i = 0; i < N; i++) {
+            if (i < count) p[i] = from_float<T>(x[i]);
+        }
+    }
+}
 
 #ifdef POLDER_PROTOTYPES
 // Every entry point as the launchers' table has it: a definition that differs does not compile.

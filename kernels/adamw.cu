@@ -20,11 +20,6 @@ struct Step {
     float beta1, beta2, eps, root, keep, rate;
 };
 
-__device__ __forceinline__ float clip_scale(float norm_squared, float largest) {
-    float norm = sqrtf(norm_squared);
-    return largest > 0.0f && norm > largest ? largest / (norm + 1e-6f) : 1.0f;
-}
-
 __device__ __forceinline__ void update(float &p, float &m, float &v, float g, const Step &s) {
     m = s.beta1 * m + (1.0f - s.beta1) * g;
     v = s.beta2 * v + (1.0f - s.beta2) * g * g;

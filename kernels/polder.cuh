@@ -79,6 +79,12 @@ __device__ __forceinline__ unsigned random_word(unsigned long long key, unsigned
     return static_cast<unsigned>((x * x + z) >> 32);
 }
 
+/// What gradients are multiplied by, so that their norm is at most `largest`; 1 for a largest of 0.
+__device__ __forceinline__ float clip_scale(float norm_squared, float largest) {
+    float norm = sqrtf(norm_squared);
+    return largest > 0.0f && norm > largest ? largest / (norm + 1e-6f) : 1.0f;
+}
+
 /// How many numbers of a type fill 16 bytes.
 template <class T> constexpr int PER_16 = 16 / static_cast<int>(sizeof(T));
 

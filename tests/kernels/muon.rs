@@ -1,8 +1,9 @@
 //! Muon's updates of wide, tall and square matrices; and that they are nearly orthogonal.
 
+use polder_compute::cuda::{Cuda, Emulated};
 use polder_compute::{Backend, Dtype, Muon, Reference};
 
-use super::{compare, f32s, numbers};
+use super::{compare, emulation, f32s, numbers};
 
 fn step(rows: usize, columns: usize, clip: f32) -> Muon {
     Muon { rows, columns, lr: 0.02, momentum: 0.95, weight_decay: 0.1, clip }
@@ -23,6 +24,37 @@ fn several_updates_agree_with_the_reference() {
                     b.muon(v[0], v.get(4).copied(), v[1], v[2], scratch, v[3], s);
                 }
             });
+        }
+    }
+}
+
+#[test]
+fn products_of_bf16_move_an_update_by_less_than_a_hundredth() {
+    let Some(library) = emulation() else { return };
+    // The second shape fills its scratch to the last number; with POLDER_SOAK, one as large as those whose products are bf16 by themselves.
+    let large = std::env::var_os("POLDER_SOAK").map(|_| (256, 320));
+    for (rows, columns) in [(48, 24), (33, 33), (40, 136)].into_iter().chain(large) {
+        let (n, s) = (rows * columns, Muon { weight_decay: 0.0, ..step(rows, columns, 1.0) });
+        let mut truth = Reference::new();
+        let views = f32s([vec![0.0; n], vec![0.0; n], numbers(2, n), vec![0.0]]).map(|(values, dtype)| {
+            let view = truth.alloc(values.len(), dtype);
+            truth.upload(view, &values);
+            view
+        });
+        let scratch = truth.alloc(s.scratch_len(), Dtype::F32);
+        truth.muon(views[0], None, views[1], views[2], scratch, views[3], s);
+        let truth = truth.slice(views[0]);
+        for capability in super::CAPABILITIES {
+            let device = Emulated::open(library, capability, 1).expect("emulation");
+            let mut cuda = Cuda::on(Box::new(device), 0).expect("backend");
+            let [p, m, g, norm, scratch] = [n, n, n, 1, s.scratch_len()].map(|len| cuda.alloc(len, Dtype::F32));
+            cuda.upload(g, &numbers(2, n));
+            cuda.muon_by(Dtype::Bf16, p, None, m, g, scratch, norm, s);
+            let mut ours = vec![0.0; n];
+            cuda.download(p, &mut ours);
+            let distance = ours.iter().zip(truth).map(|(a, b)| (f64::from(*a) - b).powi(2)).sum::<f64>().sqrt();
+            let share = distance / truth.iter().map(|x| x * x).sum::<f64>().sqrt();
+            assert!(share < 1e-2, "{rows} × {columns}, emulated {capability:?}: {share}");
         }
     }
 }

@@ -315,6 +315,9 @@ impl Muon {
     /// The least norm that a momentum is divided by.
     pub const EPS: f32 = 1e-7;
 
+    /// Numbers at the end of the scratch that belong to the matrix as a whole.
+    pub const SCALARS: usize = 4;
+
     /// What the orthogonal matrix is multiplied by, beside the learning rate.
     pub fn scale(&self) -> f64 {
         0.2 * (self.rows.max(self.columns) as f64).sqrt()
@@ -323,6 +326,6 @@ impl Muon {
     /// Numbers of scratch that an update of this matrix needs.
     pub fn scratch_len(&self) -> usize {
         let small = self.rows.min(self.columns);
-        2 * self.rows * self.columns + 2 * small * small
+        2 * self.rows * self.columns + 2 * small * small + Self::SCALARS
     }
 }

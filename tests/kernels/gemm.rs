@@ -65,7 +65,8 @@ fn products_that_are_split_over_threads() {
         })
     };
     for (m, n, k) in [(256, 300, 128), (128, 96, 700), (1, 512, 256), (511, 1, 257), (33, 600, 1), (600, 70, 1030)] {
-        for (layout, bias, types) in LAYOUTS.iter().flat_map(|l| [true, false].map(|b| (*l, b))).flat_map(|(l, b)| TYPES.map(|t| (l, b, t))) {
+        for (layout, bias, types) in LAYOUTS.iter().flat_map(|l| [true, false].map(|b| (*l, b))).flat_map(|(l, b)| TYPES.map(|t| (l, b, t)))
+        {
             let shape = shape(m, n, k, layout, !bias);
             let buffers = buffers(shape, types, [0; 4]);
             let truth = on_reference(&buffers, &[], &|b, v, _| b.gemm(v[0], v[1], v[2], bias.then_some(v[3]), shape));

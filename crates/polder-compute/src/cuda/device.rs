@@ -1,5 +1,6 @@
 //! What runs kernels: a GPU through its driver, or the emulation of one.
 
+use std::ffi::c_void;
 use std::fmt;
 
 use super::table::{Argument, Pointer, Row};
@@ -163,6 +164,11 @@ pub trait Device: Send {
     /// # Errors
     /// The device refuses it; on the emulation, whatever goes wrong while it runs.
     fn launch(&mut self, launch: &Launch<'_>) -> Result<(), CudaError>;
+
+    /// The stream that work goes to, for libraries that add to it; its GPU is made the thread's own. An emulation has none.
+    fn stream(&self) -> Option<*mut c_void> {
+        None
+    }
 
     /// Waits until everything that was called is done.
     ///

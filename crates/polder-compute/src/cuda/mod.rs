@@ -6,6 +6,7 @@ mod attention;
 mod backend;
 mod bias;
 mod cross_entropy;
+mod cublaslt;
 mod device;
 mod driver;
 mod embedding;
@@ -23,7 +24,8 @@ mod table;
 
 use cudarc::driver::{result, sys};
 
-pub use backend::Cuda;
+pub use backend::{Cuda, GemmChoice};
+pub use cublaslt::CublasLtError;
 pub use device::{CudaError, Device, Launch, TensorMap, Tiled};
 pub use driver::Driver;
 pub use emulated::{Emulated, EmulationError, compile};

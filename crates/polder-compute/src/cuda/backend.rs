@@ -2,8 +2,8 @@
 
 use bytemuck::cast_slice;
 
-use super::device::{CudaError, Device};
 use super::cublaslt::{self, CublasLt, CublasLtError};
+use super::device::{CudaError, Device};
 use super::table::Pointer;
 use super::{activation, adamw, attention, bias, cross_entropy, embedding, gemm, head_norm, muon, norm, plain, pool, rope};
 use crate::number::Bf16;

@@ -16,6 +16,7 @@ use std::ptr::{from_ref, null_mut};
 use libloading::Library;
 
 use super::Cuda;
+use super::backend::must;
 use super::device::{CudaError, Device};
 use super::plain;
 use super::table::Pointer;
@@ -325,6 +326,47 @@ impl CublasLt {
         check(found.state)?;
         Ok(found.algorithm)
     }
+
+    /// Begins a product.
+    ///
+    /// # Safety
+    /// The addresses are of the GPU's memory, of the plan's sizes and alignments; nothing else uses that memory or the workspace but in order
+    /// on the stream, which is this GPU's.
+    unsafe fn multiply(
+        &self,
+        plan: Plan,
+        [out, a, b]: [Pointer; 3],
+        bias: Option<Pointer>,
+        accumulate: bool,
+        stream: *mut c_void,
+    ) -> Result<(), Status> {
+        if let Some(at) = bias {
+            self.set(plan.operation, OperationAttribute::BiasPointer, at.0)?;
+        }
+        let (one, beta) = (1f32, if accumulate { 1f32 } else { 0f32 });
+        let [out, a, b, workspace] = [out, a, b, self.workspace].map(|p| p.0 as *mut c_void);
+        // SAFETY: the caller answers for memory and stream; the plan's handles are open; both factors of the sum are read before the call returns.
+        check(unsafe {
+            (self.functions.multiply)(
+                self.handle,
+                plan.operation,
+                from_ref(&one).cast(),
+                b,
+                plan.left,
+                a,
+                plan.right,
+                from_ref(&beta).cast(),
+                out,
+                plan.out,
+                out,
+                plan.out,
+                &raw const plan.algorithm,
+                workspace,
+                WORKSPACE_BYTES,
+                stream,
+            )
+        })
+    }
 }
 
 fn check(status: Status) -> Result<(), Status> {
@@ -366,9 +408,14 @@ fn alignment(at: Pointer) -> u32 {
 
 /// Multiplies, where the library is in use and takes the product; sizes are checked, and none is 0.
 pub(super) fn gemm(cuda: &mut Cuda, out: View, a: View, b: View, bias: Option<View>, shape: Gemm) -> bool {
-    let Gemm { m, n, k, transpose_a, transpose_b, accumulate } = shape;
-    let (to, left, right) = (cuda.at(out), cuda.at(a), cuda.at(b));
-    let alignments = [to, left, right].map(alignment);
+    let Gemm { m, n, k, transpose_a, transpose_b, .. } = shape;
+    let at = [out, a, b].map(|view| cuda.at(view));
+    if cuda.cublaslt().is_none() {
+        return false;
+    }
+    // Before the plan: the heuristic asks for the thread's GPU.
+    let Some(stream) = cuda.device().stream() else { return false };
+    let alignments = at.map(alignment);
     let key = Key { m, n, k, transpose_a, transpose_b, out: out.dtype, factors: a.dtype, bias: bias.is_some(), alignments };
     let Some(plan) = cuda.cublaslt().and_then(|library| library.plan(key, shape)) else { return false };
     // The bias in the type that the epilogue asks for, at an address that it does not mind.
@@ -377,39 +424,12 @@ pub(super) fn gemm(cuda: &mut Cuda, out: View, a: View, b: View, bias: Option<Vi
         plain::copy_at(cuda, copy, out.dtype, from, bias);
         copy
     });
-    let stream = cuda.device().stream();
-    if let (Some(library), Some(stream)) = (cuda.cublaslt(), stream) {
-        let (one, beta) = (1f32, if accumulate { 1f32 } else { 0f32 });
-        let [to, left, right, workspace] = [to, left, right, library.workspace].map(|p| p.0 as *mut c_void);
-        let set = added.map_or(Ok(()), |at| library.set(plan.operation, OperationAttribute::BiasPointer, at.0));
-        // SAFETY: the plan was made for these sizes, types and alignments, which the views have; all work on their memory, on the workspace and on
-        // the copy of the bias is on this stream, in order; factors of the sum are read before the call returns.
-        let done = set.and_then(|()| unsafe {
-            check((library.functions.multiply)(
-                library.handle,
-                plan.operation,
-                from_ref(&one).cast(),
-                right,
-                plan.left,
-                left,
-                plan.right,
-                from_ref(&beta).cast(),
-                to,
-                plan.out,
-                to,
-                plan.out,
-                &raw const plan.algorithm,
-                workspace,
-                WORKSPACE_BYTES,
-                stream,
-            ))
-        });
-        super::backend::must(
-            done.map_err(|status| CudaError::Driver { step: "a product by cuBLASLt", reason: format!("status {status} for {shape:?}") }),
-        );
-        return true;
-    }
-    false
+    let Some(library) = cuda.cublaslt() else { return false };
+    // SAFETY: the plan was made for these sizes, types and alignments, which the views have; all work on their memory, on the workspace and on the
+    // copy of the bias is on this stream, in order.
+    let done = unsafe { library.multiply(plan, at, added, shape.accumulate, stream) };
+    must(done.map_err(|status| CudaError::Driver { step: "a product by cuBLASLt", reason: format!("status {status} for {shape:?}") }));
+    true
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Matrix products of any shape, stored either way round, as either type, at any address.
 
+use polder_compute::cuda::{Cuda, Emulated, GemmChoice};
 use polder_compute::{Backend, Cpu, Dtype, Gemm};
 use proptest::prelude::*;
 
@@ -131,4 +132,20 @@ fn an_empty_product_does_nothing_and_an_empty_sum_is_zero() {
     let mut out = [7f32; 6];
     polder_compute::cpu::gemm::<f32, f32>(&mut out, &[], &[], Some(&[1.0, 2.0, 3.0]), Gemm { m: 2, k: 0, ..shape });
     assert_eq!(out, [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
+}
+
+#[test]
+fn where_cublaslt_cannot_be_used_our_own_kernels_go_on() {
+    let Some(library) = super::emulation() else { return };
+    let device = Emulated::open(library, (8, 0), 1).expect("emulation");
+    let mut cuda = Cuda::on(Box::new(device), 0).expect("backend");
+    // An emulation is no GPU, whether the library is there or not.
+    assert!(cuda.set_gemm(GemmChoice::CublasLt).is_err());
+    let [out, a, b] = [1, 2, 2].map(|n| cuda.alloc(n, Dtype::F32));
+    cuda.upload(a, &[2.0, 3.0]);
+    cuda.upload(b, &[5.0, 7.0]);
+    cuda.gemm(out, a, b, None, shape(1, 1, 2, (false, false), false));
+    let mut found = [0.0];
+    cuda.download(out, &mut found);
+    assert_eq!(found, [31.0]);
 }

@@ -149,3 +149,21 @@ fn where_cublaslt_cannot_be_used_our_own_kernels_go_on() {
     cuda.download(out, &mut found);
     assert_eq!(found, [31.0]);
 }
+
+#[test]
+fn larger_products_of_any_shape_and_place() {
+    if std::env::var_os("POLDER_SOAK").is_none() {
+        println!("skipped: minutes of emulated products run with POLDER_SOAK=1");
+        return;
+    }
+    let mut random = numbers(9, 4000).into_iter().map(|x| (f64::from(x) + 1.0) / 2.0);
+    let mut below = |n: usize| (random.next().expect("a number") * n as f64) as usize;
+    for _ in 0..60 {
+        // Half of the sizes are what rows of 16 bytes are made of.
+        let round = if below(2) == 0 { 8 } else { 1 };
+        let [m, n, k] = [300, 300, 1600].map(|most| (below(most) + 1).next_multiple_of(round));
+        let before = if below(2) == 0 { [0; 4] } else { [below(4), below(9), below(9), below(4)] };
+        let shape = shape(m, n, k, (below(2) == 0, below(2) == 0), below(2) == 0);
+        check_at(shape, TYPES[below(3)], below(2) == 0, before);
+    }
+}

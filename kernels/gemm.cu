@@ -126,18 +126,8 @@ template <bool together, int LINES> struct Factor {
     }
 };
 
-/// Writes a run of 16 bytes of results, or what of it lies within the row.
-template <class O, int RUN> __device__ __forceinline__ void finish(O *out, float (&x)[RUN], const float (&bias)[RUN], int left, bool wide, bool accumulate) {
-    UNROLL for (int i = 0; i < RUN; i++) x[i] += bias[i];
-    if (wide && left >= RUN) {
-        if (accumulate) {
-            float old[RUN];
-            load_row<RUN>(out, old);
-            UNROLL for (int i = 0; i < RUN; i++) x[i] += old[i];
-        }
-        store_row<RUN>(out, x);
-        return;
-    }
+/// Writes results of a row from any address, those that lie within it.
+template <class O, int RUN> __device__ __forceinline__ void write_loose(O *out, const float (&x)[RUN], int left, bool accumulate) {
     UNROLL for (int i = 0; i < RUN; i++) {
         if (i < left) out[i] = from_float<O>(accumulate ? to_float(out[i]) + x[i] : x[i]);
     }
@@ -216,26 +206,45 @@ __device__ __forceinline__ void product(O *out, const bf16 *a, const bf16 *b, co
     wait_for_copies<0>();
     __syncthreads();
 
-    // Results go through shared memory, 16 rows at a time, so that a warp writes whole lines.
+    // Results go through shared memory, 16 rows at a time, so that a warp reads and writes whole lines.
     constexpr int RUN = PER_16<O>, LANES = WARP / RUN, ROWS = 32 / LANES, STRIDE = WARP + 8;
     float *room = reinterpret_cast<float *>(shared) + warp * 16 * STRIDE;
     out += blockIdx.y * (static_cast<long long>(m) * n);
+    int within = lane % LANES * RUN, column = tile.column + first_column + within, row = tile.row + first_row + lane / LANES;
+    out += row * static_cast<long long>(n) + column;
+    // A run lies within a row or behind it.
     bool wide_out = n % RUN == 0 && is_aligned_16(out);
-    int within = lane % LANES * RUN, column = tile.column + first_column + within;
     float added[RUN];
     load_bias(added, bias, column, n);
     UNROLL for (int i = 0; i < WARP / 16; i++) {
+        // What is added to is asked for before the results are put down: one wait for 16 rows.
+        float old[16 / ROWS][RUN];
+        UNROLL for (int r = 0; r < 16 / ROWS; r++) {
+            UNROLL for (int l = 0; l < RUN; l++) old[r][l] = 0.0f;
+            if (accumulate && wide_out && row + i * 16 + r * ROWS < m && column < n) load_row<RUN>(out + (i * 16 + r * ROWS) * static_cast<long long>(n), old[r]);
+        }
         UNROLL for (int j = 0; j < WARP / 8; j++) {
             UNROLL for (int h = 0; h < 2; h++) {
                 *reinterpret_cast<float2 *>(room + (lane / 4 + h * 8) * STRIDE + j * 8 + lane % 4 * 2) = float2{c[i][j][2 * h], c[i][j][2 * h + 1]};
             }
         }
         __syncwarp();
-        UNROLL for (int r = 0; r < 16; r += ROWS) {
-            int within_row = r + lane / LANES, row = tile.row + first_row + i * 16 + within_row;
-            float sums[RUN];
-            load_row<RUN>(room + within_row * STRIDE + within, sums);
-            if (row < m && column < n) finish(out + row * static_cast<long long>(n) + column, sums, added, n - column, wide_out, accumulate);
+        const float *from = room + lane / LANES * STRIDE + within;
+        if (wide_out) {
+            UNROLL for (int r = 0; r < 16 / ROWS; r++) {
+                float sums[RUN];
+                load_row<RUN>(from + r * ROWS * STRIDE, sums);
+                UNROLL for (int l = 0; l < RUN; l++) sums[l] = old[r][l] + (sums[l] + added[l]);
+                if (row + i * 16 + r * ROWS < m && column < n) store_row<RUN>(out + (i * 16 + r * ROWS) * static_cast<long long>(n), sums);
+            }
+        } else {
+#pragma unroll 1
+            for (int r = 0; r < 16 / ROWS; r++) {
+                float sums[RUN];
+                load_row<RUN>(from + r * ROWS * STRIDE, sums);
+                UNROLL for (int l = 0; l < RUN; l++) sums[l] += added[l];
+                if (row + i * 16 + r * ROWS < m) write_loose(out + (i * 16 + r * ROWS) * static_cast<long long>(n), sums, n - column, accumulate);
+            }
         }
         __syncwarp();
     }
@@ -339,16 +348,25 @@ __device__ __forceinline__ void product_f32(float *out, const float *a, const fl
         }
     }
     out += blockIdx.y * (static_cast<long long>(m) * n);
-    bool wide = n % 4 == 0 && is_aligned_16(out);
+    bool wide = n % 4 == 0 && is_aligned_16(out), accumulate = flags & ACCUMULATE;
     UNROLL for (int h = 0; h < EACH; h += 4) {
         int column = tile.column + first_column + h * 16;
-        float added[4];
+        float added[4], added_to[4];
         load_bias(added, bias, column, n);
         UNROLL for (int i = 0; i < EACH; i++) {
             int row = tile.row + first_row + i / 4 * 64 + i % 4;
-            float sums[4];
-            UNROLL for (int j = 0; j < 4; j++) sums[j] = c[i][h + j];
-            if (row < m && column < n) finish(out + row * static_cast<long long>(n) + column, sums, added, n - column, wide, flags & ACCUMULATE);
+            if (row >= m || column >= n) continue;
+            float *to = out + row * static_cast<long long>(n) + column, sums[4];
+            UNROLL for (int j = 0; j < 4; j++) sums[j] = c[i][h + j] + added[j];
+            if (!wide) {
+                write_loose(to, sums, n - column, accumulate);
+                continue;
+            }
+            if (accumulate) {
+                load_16(to, added_to);
+                UNROLL for (int j = 0; j < 4; j++) sums[j] += added_to[j];
+            }
+            store_16(to, sums);
         }
     }
 }
@@ -366,13 +384,19 @@ template <class O> __device__ __forceinline__ void sum(O *out, const float *part
             UNROLL for (int i = 0; i < RUN; i++) x[i] += added[i];
         }
         load_bias(added, bias, static_cast<int>(first % n), n);
-        return finish(out + first, x, added, RUN, true, flags & ACCUMULATE);
+        UNROLL for (int i = 0; i < RUN; i++) x[i] += added[i];
+        if (flags & ACCUMULATE) {
+            load_row<RUN>(out + first, added);
+            UNROLL for (int i = 0; i < RUN; i++) x[i] += added[i];
+        }
+        return store_row<RUN>(out + first, x);
     }
     for (long long at = first; at < first + RUN && at < n_results; at++) {
         float x[1] = {parts[at]}, added[1];
         for (int s = 1; s < splits; s++) x[0] += parts[s * n_results + at];
         load_bias(added, bias, static_cast<int>(at % n), n);
-        finish(out + at, x, added, 1, false, flags & ACCUMULATE);
+        x[0] += added[0];
+        write_loose(out + at, x, 1, flags & ACCUMULATE);
     }
 }
 

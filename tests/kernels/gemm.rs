@@ -1,5 +1,6 @@
 //! Matrix products of any shape, stored either way round, as either type, at any address.
 
+use polder_compute::cuda::{Cuda, Emulated, GemmChoice};
 use polder_compute::{Backend, Cpu, Dtype, Gemm};
 use proptest::prelude::*;
 
@@ -65,7 +66,8 @@ fn products_that_are_split_over_threads() {
         })
     };
     for (m, n, k) in [(256, 300, 128), (128, 96, 700), (1, 512, 256), (511, 1, 257), (33, 600, 1), (600, 70, 1030)] {
-        for (layout, bias, types) in LAYOUTS.iter().flat_map(|l| [true, false].map(|b| (*l, b))).flat_map(|(l, b)| TYPES.map(|t| (l, b, t))) {
+        for (layout, bias, types) in LAYOUTS.iter().flat_map(|l| [true, false].map(|b| (*l, b))).flat_map(|(l, b)| TYPES.map(|t| (l, b, t)))
+        {
             let shape = shape(m, n, k, layout, !bias);
             let buffers = buffers(shape, types, [0; 4]);
             let truth = on_reference(&buffers, &[], &|b, v, _| b.gemm(v[0], v[1], v[2], bias.then_some(v[3]), shape));
@@ -130,4 +132,38 @@ fn an_empty_product_does_nothing_and_an_empty_sum_is_zero() {
     let mut out = [7f32; 6];
     polder_compute::cpu::gemm::<f32, f32>(&mut out, &[], &[], Some(&[1.0, 2.0, 3.0]), Gemm { m: 2, k: 0, ..shape });
     assert_eq!(out, [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
+}
+
+#[test]
+fn where_cublaslt_cannot_be_used_our_own_kernels_go_on() {
+    let Some(library) = super::emulation() else { return };
+    let device = Emulated::open(library, (8, 0), 1).expect("emulation");
+    let mut cuda = Cuda::on(Box::new(device), 0).expect("backend");
+    // An emulation is no GPU, whether the library is there or not.
+    assert!(cuda.set_gemm(GemmChoice::CublasLt).is_err());
+    let [out, a, b] = [1, 2, 2].map(|n| cuda.alloc(n, Dtype::F32));
+    cuda.upload(a, &[2.0, 3.0]);
+    cuda.upload(b, &[5.0, 7.0]);
+    cuda.gemm(out, a, b, None, shape(1, 1, 2, (false, false), false));
+    let mut found = [0.0];
+    cuda.download(out, &mut found);
+    assert_eq!(found, [31.0]);
+}
+
+#[test]
+fn larger_products_of_any_shape_and_place() {
+    if std::env::var_os("POLDER_SOAK").is_none() {
+        println!("skipped: minutes of emulated products run with POLDER_SOAK=1");
+        return;
+    }
+    let mut random = numbers(9, 4000).into_iter().map(|x| (f64::from(x) + 1.0) / 2.0);
+    let mut below = |n: usize| (random.next().expect("a number") * n as f64) as usize;
+    for _ in 0..60 {
+        // Half of the sizes are what rows of 16 bytes are made of.
+        let round = if below(2) == 0 { 8 } else { 1 };
+        let [m, n, k] = [300, 300, 1600].map(|most| (below(most) + 1).next_multiple_of(round));
+        let before = if below(2) == 0 { [0; 4] } else { [below(4), below(9), below(9), below(4)] };
+        let shape = shape(m, n, k, (below(2) == 0, below(2) == 0), below(2) == 0);
+        check_at(shape, TYPES[below(3)], below(2) == 0, before);
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytemuck::cast_slice;
 
+use super::cublaslt::{self, CublasLt, CublasLtError};
 use super::device::{CudaError, Device};
 use super::table::Pointer;
 use super::{activation, adamw, attention, bias, cross_entropy, embedding, gemm, head_norm, muon, norm, plain, pool, rope};
@@ -15,8 +16,21 @@ use crate::{
 /// Bytes that buffers begin at multiples of: what the copy engine and 16-byte loads ask for, and a cache line.
 const ALIGNMENT: usize = 256;
 
+/// What multiplies matrices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GemmChoice {
+    /// Polder's own kernels.
+    #[default]
+    Own,
+    /// NVIDIA's cuBLASLt, which must be installed.
+    CublasLt,
+}
+
 /// A GPU, or the emulation of one.
 pub struct Cuda {
+    // First, so that it is closed while the device is there.
+    cublaslt: Option<CublasLt>,
+    gemm: GemmChoice,
     device: Box<dyn Device>,
     buffers: Vec<Pointer>,
     ids: Vec<Pointer>,
@@ -59,7 +73,36 @@ impl Cuda {
             return Err(CudaError::Memory { needed: bytes, free });
         }
         let room = if bytes > 0 { (device.alloc(bytes as usize)?, bytes as usize) } else { (Pointer::NONE, 0) };
-        Ok(Self { device, buffers: Vec::new(), ids: Vec::new(), room, scratch: (Pointer::NONE, 0), recorded: BTreeMap::new(), recording: None })
+        Ok(Self {
+            device,
+            buffers: Vec::new(),
+            ids: Vec::new(),
+            room,
+            scratch: (Pointer::NONE, 0),
+            recorded: BTreeMap::new(),
+            recording: None,
+            cublaslt: None,
+            gemm: GemmChoice::Own,
+        })
+    }
+
+    /// Chooses what multiplies matrices. Our own kernels do what cuBLASLt does not take.
+    ///
+    /// # Errors
+    /// cuBLASLt is not there, or does not start; the choice stays what it was.
+    pub fn set_gemm(&mut self, choice: GemmChoice) -> Result<(), CublasLtError> {
+        if choice == GemmChoice::CublasLt && self.cublaslt.is_none() {
+            let mut library = CublasLt::open(&*self.device)?;
+            library.set_workspace(self.take(cublaslt::WORKSPACE_BYTES));
+            self.cublaslt = Some(library);
+        }
+        self.gemm = choice;
+        Ok(())
+    }
+
+    /// cuBLASLt, where it was chosen.
+    pub(super) fn cublaslt(&mut self) -> Option<&mut CublasLt> {
+        self.cublaslt.as_mut().filter(|_| self.gemm == GemmChoice::CublasLt)
     }
 
     /// Where a view stands.
@@ -109,7 +152,7 @@ impl Cuda {
 
 /// The result; an operation has no way to fail but a bug or a broken device, after which nothing is worth going on with.
 #[allow(clippy::panic)]
-fn must<T>(result: Result<T, CudaError>) -> T {
+pub(super) fn must<T>(result: Result<T, CudaError>) -> T {
     match result {
         Ok(value) => value,
         Err(e) => panic!("{e}"),

@@ -1,5 +1,6 @@
 //! What runs kernels: a GPU through its driver, or the emulation of one.
 
+use std::ffi::c_void;
 use std::fmt;
 
 use super::table::{Argument, Pointer, Row};
@@ -216,6 +217,11 @@ pub trait Device: Send {
     /// Something called before has failed.
     fn end_timing(&mut self) -> Result<Vec<Timed>, CudaError> {
         Ok(Vec::new())
+    }
+
+    /// The stream that work goes to, for libraries that add to it; its GPU is made the thread's own. An emulation has none.
+    fn stream(&self) -> Option<*mut c_void> {
+        None
     }
 
     /// Waits until everything that was called is done.

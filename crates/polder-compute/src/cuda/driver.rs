@@ -296,6 +296,10 @@ impl Device for Driver {
         Ok(calls)
     }
 
+    fn stream(&self) -> Option<*mut c_void> {
+        self.bind().ok().map(|()| self.stream.cast())
+    }
+
     fn wait(&mut self) -> Result<(), CudaError> {
         self.bind()?;
         // SAFETY: the stream is this device's.

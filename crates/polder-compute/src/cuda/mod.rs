@@ -7,6 +7,7 @@ mod backend;
 mod bias;
 mod choice;
 mod cross_entropy;
+mod cublaslt;
 mod device;
 mod driver;
 mod embedding;
@@ -26,8 +27,9 @@ mod table;
 use cudarc::driver::{result, sys};
 
 pub use adamw::Segment;
-pub use backend::Cuda;
+pub use backend::{Cuda, GemmChoice};
 pub use choice::{Chosen, Machine};
+pub use cublaslt::CublasLtError;
 pub use device::{CudaError, Device, Launch, TensorMap, Tiled, Timed};
 pub use driver::Driver;
 pub use emulated::{Emulated, EmulationError, compile};

@@ -2,7 +2,7 @@
 
 use super::Cuda;
 use super::table::{Pointer, kernels};
-use crate::View;
+use crate::{Dtype, View};
 
 /// Blocks of the first of the two passes of [`sum_squares`], whatever the device, so that the order of the sum is fixed.
 const PARTS: i64 = 1024;
@@ -39,7 +39,12 @@ pub fn fill(cuda: &mut Cuda, out: View, value: f32) {
 pub fn copy(cuda: &mut Cuda, out: View, x: View) {
     assert_eq!(out.len, x.len, "sizes of a copy");
     let (to, from) = (cuda.at(out), cuda.at(x));
-    launch::copy(cuda.device(), &[out.dtype, x.dtype], to, from, out.len as i64);
+    copy_at(cuda, to, out.dtype, from, x);
+}
+
+/// The same to any address.
+pub fn copy_at(cuda: &mut Cuda, to: Pointer, dtype: Dtype, from: Pointer, x: View) {
+    launch::copy(cuda.device(), &[dtype, x.dtype], to, from, x.len as i64);
 }
 
 pub fn add(cuda: &mut Cuda, out: View, x: View) {

@@ -51,7 +51,7 @@ __device__ __forceinline__ Range seen(const int *documents, const Shape &s, int 
 }
 
 /// What several rows see: some of `lo..hi`, and all of `inner_from..inner_to`.
-struct Span {
+struct __align__(16) Span {
     int lo, hi, inner_from, inner_to;
     /// Some row sees some of `n` keys from `first` on.
     __device__ __forceinline__ bool touches(int first, int n) const { return first < hi && first + n > lo; }
@@ -74,16 +74,15 @@ __device__ __forceinline__ Span warp_span(Range r) {
 /// Numbers from a row to the next in shared memory: an odd count of 16 bytes, so that 8 rows begin in 8 different groups of banks.
 template <int D> constexpr int PITCH = D + 8;
 
-/// Begins to copy rows of D numbers that stand `stride` apart; those from `n_rows` on become 0. The first must exist.
+/// Begins to copy N rows of D numbers that stand `stride` apart; behind the last of `n_rows`, it is copied again. Whoever multiplies such a
+/// row has a factor of 0 for it, and it is as finite as the one that it repeats.
 template <int D, int N, int THREADS> __device__ __forceinline__ void copy_rows(bf16 *to, const bf16 *from, int stride, int n_rows) {
-    constexpr unsigned PER_ROW = D / 8, TOTAL = N * PER_ROW;
-    UNROLL for (unsigned i = 0; i < (TOTAL + THREADS - 1) / THREADS; i++) {
-        unsigned row, at, place = i * THREADS + threadIdx.x;
+    constexpr int PER_ROW = D / 8, TOTAL = N * PER_ROW;
+    UNROLL for (int i = 0; i < (TOTAL + THREADS - 1) / THREADS; i++) {
+        int row, at, place = i * THREADS + static_cast<int>(threadIdx.x);
         if (THREADS % PER_ROW == 0) row = threadIdx.x / PER_ROW + i * (THREADS / PER_ROW), at = threadIdx.x % PER_ROW * 8;
         else row = place / PER_ROW, at = place % PER_ROW * 8;
-        if (TOTAL % THREADS != 0 && place >= TOTAL) break;
-        bool there = static_cast<int>(row) < n_rows;
-        copy_16(to + row * PITCH<D> + at, from + (there ? static_cast<int>(row) * stride + static_cast<int>(at) : 0), there ? 16 : 0);
+        if (TOTAL % THREADS == 0 || place < TOTAL) copy_16(to + row * PITCH<D> + at, from + (min(row, n_rows - 1) * stride + at));
     }
 }
 
@@ -185,7 +184,7 @@ template <int D, int M> __device__ __forceinline__ void store_rows(bf16 *to, int
 }
 
 /// Which rows of which head a block has.
-struct Place {
+struct __align__(16) Place {
     int b, h, kv, first;
 };
 
@@ -196,18 +195,27 @@ __device__ __forceinline__ Place place_of(const Shape &s, int rows) {
     return {head / s.n_heads, h, h / (s.n_heads / s.n_kv_heads), (n_tiles - 1 - static_cast<int>(blockIdx.x) % n_tiles) * rows};
 }
 
-/// What a block's rows see: `ranges` gets each row's, `mine` this warp's span, and `all` the block's. `room` holds two words a warp.
-template <int M> __device__ __forceinline__ void look(Range *ranges, Span &mine, Range &all, int *room, const int *documents, const Shape &s, const Place &place) {
+/// What a block's rows see, of each row and of the rows of each warp, and which they are: in shared memory, where it takes no registers.
+struct Sight {
+    Range rows[BLOCK];
+    Span warps[8];
+    Place place;
+};
+
+/// Fills `sight`; returns the keys that some row of the block sees.
+template <int M> __device__ __forceinline__ Range look(Sight &sight, const int *documents, const Shape &s, const Place &place) {
     constexpr int WARPS = BLOCK / (16 * M);
     int warp = threadIdx.x / 32, row = warp * 16 * M + threadIdx.x % (16 * M);
     // Rows behind the sequence see what its last one sees, which changes no span.
     Range r = seen(documents, s, place.b, min(place.first + row, s.time - 1));
-    if (threadIdx.x % 32 < 16 * M) ranges[row] = r;
-    mine = warp_span(r);
-    if (threadIdx.x % 32 == 0) room[warp] = mine.lo, room[WARPS + warp] = mine.hi;
+    if (threadIdx.x % 32 < 16 * M) sight.rows[row] = r;
+    Span span = warp_span(r);
+    if (threadIdx.x % 32 == 0) sight.warps[warp] = span;
+    if (threadIdx.x == 0) sight.place = place;
     __syncthreads();
-    all = {NEVER, 0};
-    UNROLL for (int w = 0; w < WARPS; w++) all.from = min(all.from, room[w]), all.to = max(all.to, room[WARPS + w]);
+    Range all{NEVER, 0};
+    UNROLL for (int w = 0; w < WARPS; w++) all.from = min(all.from, sight.warps[w].lo), all.to = max(all.to, sight.warps[w].hi);
+    return all;
 }
 
 template <int D> __device__ __forceinline__ void forward(bf16 *out, float *lse, const bf16 *qkv, const int *documents, const Shape &s, float scale) {
@@ -216,18 +224,16 @@ template <int D> __device__ __forceinline__ void forward(bf16 *out, float *lse, 
     constexpr bool HELD = D <= 64;
     SHARED_MEMORY(shared);
     bf16 *query_tile = reinterpret_cast<bf16 *>(shared), *key_tile = query_tile + BLOCK * P, *value_tile = key_tile + KEYS * P;
-    Range *ranges = reinterpret_cast<Range *>(value_tile + KEYS * P);
+    Sight &sight = *reinterpret_cast<Sight *>(value_tile + KEYS * P);
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
 
-    Place place = place_of(s, BLOCK);
+    const Place place = place_of(s, BLOCK);
     int stride = (s.n_heads + 2 * s.n_kv_heads) * D;
     const bf16 *sequence = qkv + static_cast<long long>(place.b) * s.time * stride;
     const bf16 *keys = sequence + (s.n_heads + place.kv) * D, *values = keys + s.n_kv_heads * D;
     copy_rows<D, BLOCK, THREADS>(query_tile, sequence + static_cast<long long>(place.first) * stride + place.h * D, stride, s.time - place.first);
     close_copies();
-    Span mine;
-    Range all;
-    look<M>(ranges, mine, all, reinterpret_cast<int *>(ranges + BLOCK), documents, s, place);
+    Range all = look<M>(sight, documents, s, place);
     if (all.from < all.to) copy_rows<D, KEYS, THREADS>(key_tile, keys + static_cast<long long>(all.from) * stride, stride, all.to - all.from);
     close_copies();
     wait_for_copies<1>();
@@ -242,6 +248,7 @@ template <int D> __device__ __forceinline__ void forward(bf16 *out, float *lse, 
     clear(sums);
     UNROLL for (int r = 0; r < 2 * M; r++) top[r] = -INFINITE, total[r] = 0.0f;
     for (int key = all.from; key < all.to; key += KEYS) {
+        const Span mine = sight.warps[warp];
         bool active = mine.touches(key, KEYS);
         unsigned weights[M][N / 2][4];
         // Keys are here, and nobody reads the values of the tile before.
@@ -255,7 +262,7 @@ template <int D> __device__ __forceinline__ void forward(bf16 *out, float *lse, 
             else multiply_rows<D>(scores, Standing<D>{queries}, right_keys);
             if (!mine.covers(key, KEYS)) {
                 UNROLL for (int r = 0; r < 2 * M; r++) {
-                    Range range = ranges[warp * 16 * M + r * 8 + g];
+                    Range range = sight.rows[warp * 16 * M + r * 8 + g];
                     UNROLL for (int n = 0; n < N; n++) {
                         UNROLL for (int i = 0; i < 2; i++) {
                             int column = key + n * 8 + 2 * t + i;
@@ -294,19 +301,20 @@ template <int D> __device__ __forceinline__ void forward(bf16 *out, float *lse, 
     }
 
     float factor[2 * M];
-    int rows_left = s.time - place.first - warp * 16 * M;
+    const Place again = sight.place;
+    int first = again.first + warp * 16 * M, rows_left = s.time - first;
     UNROLL for (int r = 0; r < 2 * M; r++) {
         total[r] += __shfl_xor_sync(0xffffffffu, total[r], 1);
         total[r] += __shfl_xor_sync(0xffffffffu, total[r], 2);
         factor[r] = total[r] > 0.0f ? 1.0f / total[r] : 0.0f;
         int row = r * 8 + g;
         if (t == 0 && row < rows_left) {
-            long long at = (static_cast<long long>(place.b) * s.n_heads + place.h) * s.time + place.first + warp * 16 * M + row;
+            long long at = (static_cast<long long>(again.b) * s.n_heads + again.h) * s.time + first + row;
             lse[at] = total[r] > 0.0f ? fmaf(top[r] * scale, LN_2, __logf(total[r])) : 0.0f;
         }
     }
     int width = s.n_heads * D;
-    bf16 *to = out + (static_cast<long long>(place.b) * s.time + place.first + warp * 16 * M) * width + place.h * D;
+    bf16 *to = out + (static_cast<long long>(again.b) * s.time + first) * width + again.h * D;
     store_rows<D>(to, width, rows_left, query_tile + warp * 16 * M * P, sums, factor);
 }
 
@@ -317,7 +325,7 @@ template <int D, int M> __device__ __forceinline__ void queries_backward(bf16 *d
     SHARED_MEMORY(shared);
     // Two stages of keys and values; before, queries and gradients of outputs pass through the same room.
     bf16 *room = reinterpret_cast<bf16 *>(shared);
-    Range *ranges = reinterpret_cast<Range *>(room + 4 * KEYS * P);
+    Sight &sight = *reinterpret_cast<Sight *>(room + 4 * KEYS * P);
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
 
     Place place = place_of(s, BLOCK);
@@ -328,9 +336,7 @@ template <int D, int M> __device__ __forceinline__ void queries_backward(bf16 *d
     copy_rows<D, BLOCK, THREADS>(room, sequence + static_cast<long long>(place.first) * stride + place.h * D, stride, s.time - place.first);
     copy_rows<D, BLOCK, THREADS>(room + BLOCK * P, dout + (first_row + place.first) * width + place.h * D, width, s.time - place.first);
     close_copies();
-    Span mine;
-    Range all;
-    look<M>(ranges, mine, all, reinterpret_cast<int *>(ranges + BLOCK), documents, s, place);
+    Range all = look<M>(sight, documents, s, place);
     wait_for_copies<0>();
     __syncthreads();
     Held<D, M> queries, gradients;
@@ -366,21 +372,28 @@ template <int D, int M> __device__ __forceinline__ void queries_backward(bf16 *d
         close_copies();
         UNROLL for (int step = 0; step < KEYS; step += STEP) {
             int key = tile + step;
+            const Span mine = sight.warps[warp];
             if (!mine.touches(key, STEP)) continue;
             const bf16 *key_rows = room + (stage * 2 * KEYS + step) * P, *value_rows = key_rows + KEYS * P;
             float scores[M][N][4], slopes[M][N][4];
             multiply_rows<D>(scores, queries, key_rows + right_place<D>());
             multiply_rows<D>(slopes, gradients, value_rows + right_place<D>());
-            bool whole = mine.covers(key, STEP);
             UNROLL for (int r = 0; r < 2 * M; r++) {
-                Range range = whole ? Range{0, NEVER} : ranges[warp * 16 * M + r * 8 + g];
                 UNROLL for (int n = 0; n < N; n++) {
                     UNROLL for (int i = 0; i < 2; i++) {
-                        int column = key + n * 8 + 2 * t + i;
                         float &score = scores[r / 2][n][r % 2 * 2 + i];
-                        float p = exp2_fast(fmaf(score, scale, -log[r]));
-                        if (column < range.from || column >= range.to) p = 0.0f;
-                        score = p * (slopes[r / 2][n][r % 2 * 2 + i] - delta[r]);
+                        score = exp2_fast(fmaf(score, scale, -log[r])) * (slopes[r / 2][n][r % 2 * 2 + i] - delta[r]);
+                    }
+                }
+            }
+            if (!mine.covers(key, STEP)) {
+                UNROLL for (int r = 0; r < 2 * M; r++) {
+                    Range range = sight.rows[warp * 16 * M + r * 8 + g];
+                    UNROLL for (int n = 0; n < N; n++) {
+                        UNROLL for (int i = 0; i < 2; i++) {
+                            int column = key + n * 8 + 2 * t + i;
+                            if (column < range.from || column >= range.to) scores[r / 2][n][r % 2 * 2 + i] = 0.0f;
+                        }
                     }
                 }
             }
@@ -393,8 +406,9 @@ template <int D, int M> __device__ __forceinline__ void queries_backward(bf16 *d
     UNROLL for (int r = 0; r < 2 * M; r++) factor[r] = scale * LN_2;
     // Other warps may still read where this one writes.
     __syncthreads();
-    int row = place.first + warp * 16 * M;
-    store_rows<D>(dqkv + (first_row + row) * stride + place.h * D, stride, s.time - row, room + warp * 16 * M * P, sums, factor);
+    const Place again = sight.place;
+    int row = again.first + warp * 16 * M;
+    store_rows<D>(dqkv + (static_cast<long long>(again.b) * s.time + row) * stride + again.h * D, stride, s.time - row, room + warp * 16 * M * P, sums, factor);
 }
 
 /// The tiles of query rows of which some see some of `n` keys from `first` on: the first and the end. `room` holds 64 words.
@@ -425,11 +439,14 @@ template <int D, int M> __device__ __forceinline__ void keys_backward(bf16 *dqkv
     bf16 *room = value_tile + BLOCK * P, *key_tile = HELD ? room : room + 4 * TILE * P;
     constexpr int INFO = 2 * TILE + SIGHT;
     int *info = reinterpret_cast<int *>(room + (HELD ? 1 : 2) * BLOCK * P);
+    // Where this is stands in shared memory too, for the end.
+    Place *kept = reinterpret_cast<Place *>(info + 2 * INFO);
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
 
     // The first keys are those that most rows see.
     int n_blocks = (s.time + BLOCK - 1) / BLOCK, head = blockIdx.x / n_blocks, first = blockIdx.x % n_blocks * BLOCK;
     int b = head / s.n_kv_heads, kv = head % s.n_kv_heads, group = s.n_heads / s.n_kv_heads;
+    if (threadIdx.x == 0) *kept = {b, kv * group, kv, first};
     int stride = (s.n_heads + 2 * s.n_kv_heads) * D, width = s.n_heads * D, n_tiles = (s.time + TILE - 1) / TILE;
     long long first_row = static_cast<long long>(b) * s.time;
     const bf16 *keys = qkv + (first_row + first) * stride + (s.n_heads + kv) * D;
@@ -477,30 +494,24 @@ template <int D, int M> __device__ __forceinline__ void keys_backward(bf16 *dqkv
         if constexpr (HELD) multiply_rows<D>(scores, held, query_rows + right_place<D>());
         else multiply_rows<D>(scores, Standing<D>{left_keys}, query_rows + right_place<D>());
         multiply_rows<D>(slopes, Standing<D>{left_values}, gradient_rows + right_place<D>());
-        bool whole = span.covers(my_first, 16 * M);
         UNROLL for (int n = 0; n < N; n++) {
-            UNROLL for (int i = 0; i < 2; i++) {
-                int column = n * 8 + 2 * t + i;
-                float log = __uint_as_float(told[column]), delta = __uint_as_float(told[TILE + column]);
-                UNROLL for (int m = 0; m < M; m++) {
-                    UNROLL for (int half = 0; half < 2; half++) {
-                        float &score = scores[m][n][2 * half + i], &slope = slopes[m][n][2 * half + i];
-                        float p = exp2_fast(fmaf(score, scale, -log));
-                        score = p, slope = p * (slope - delta);
-                    }
+            int column = n * 8 + 2 * t;
+            const float2 logs = *reinterpret_cast<const float2 *>(told + column), deltas = *reinterpret_cast<const float2 *>(told + TILE + column);
+            UNROLL for (int m = 0; m < M; m++) {
+                UNROLL for (int i = 0; i < 4; i++) {
+                    float &score = scores[m][n][i], &slope = slopes[m][n][i];
+                    score = exp2_fast(fmaf(score, scale, -(i % 2 ? logs.y : logs.x)));
+                    slope = score * (slope - (i % 2 ? deltas.y : deltas.x));
                 }
             }
         }
-        if (!whole) {
+        if (!span.covers(my_first, 16 * M)) {
             UNROLL for (int n = 0; n < N; n++) {
-                UNROLL for (int i = 0; i < 2; i++) {
-                    int column = n * 8 + 2 * t + i;
-                    Range range{from[column], to[column]};
+                UNROLL for (int i = 0; i < 4; i++) {
+                    int column = n * 8 + 2 * t + i % 2, lo = from[column], hi = to[column];
                     UNROLL for (int m = 0; m < M; m++) {
-                        UNROLL for (int half = 0; half < 2; half++) {
-                            int key = my_first + m * 16 + half * 8 + g;
-                            if (key < range.from || key >= range.to) scores[m][n][2 * half + i] = 0.0f, slopes[m][n][2 * half + i] = 0.0f;
-                        }
+                        int key = my_first + m * 16 + i / 2 * 8 + g;
+                        if (key < lo || key >= hi) scores[m][n][i] = 0.0f, slopes[m][n][i] = 0.0f;
                     }
                 }
             }
@@ -515,9 +526,12 @@ template <int D, int M> __device__ __forceinline__ void keys_backward(bf16 *dqkv
     float one[2 * M], factor[2 * M];
     UNROLL for (int r = 0; r < 2 * M; r++) one[r] = 1.0f, factor[r] = scale * LN_2;
     // A warp's rows of values are read by no other.
-    bf16 *mine = value_tile + warp * 16 * M * P, *to = dqkv + (first_row + my_first) * stride + (s.n_heads + kv) * D;
-    store_rows<D>(to + s.n_kv_heads * D, stride, s.time - my_first, mine, value_sums, one);
-    store_rows<D>(to, stride, s.time - my_first, mine, key_sums, factor);
+    bf16 *mine = value_tile + warp * 16 * M * P;
+    const Place again = *kept;
+    int row = again.first + warp * 16 * M;
+    bf16 *to = dqkv + (static_cast<long long>(again.b) * s.time + row) * stride + (s.n_heads + again.kv) * D;
+    store_rows<D>(to + s.n_kv_heads * D, stride, s.time - row, mine, value_sums, one);
+    store_rows<D>(to, stride, s.time - row, mine, key_sums, factor);
 }
 
 /// Makes `stats` and `sight` of 32 rows of a head, eight lanes a row.
@@ -599,7 +613,7 @@ template <int R> __device__ __forceinline__ Range look_plain(Range *ranges, cons
     return all;
 }
 
-template <int R, int PARTS, class T> __device__ void forward_plain(T *out, float *lse, const T *qkv, const int *documents, const Shape &s, float scale, int head) {
+template <int R, int PARTS, class T> __device__ __forceinline__ void forward_plain(T *out, float *lse, const T *qkv, const int *documents, const Shape &s, float scale, int head) {
     constexpr int LANES = 256 / R, N = R * R / 256;
     SHARED_MEMORY(shared);
     int tile = R * plain_pitch(head), r = threadIdx.x / LANES, lane = threadIdx.x % LANES;
@@ -649,7 +663,7 @@ template <int R, int PARTS, class T> __device__ void forward_plain(T *out, float
     if (lane == 0) lse[(static_cast<long long>(place.b) * s.n_heads + place.h) * s.time + row] = total > 0.0f ? fmaf(top * scale, LN_2, __logf(total)) : 0.0f;
 }
 
-template <int R, int PARTS, class T> __device__ void queries_backward_plain(T *dqkv, const T *dout, const T *qkv, const float *stats, const int *documents, const Shape &s, float scale, int head) {
+template <int R, int PARTS, class T> __device__ __forceinline__ void queries_backward_plain(T *dqkv, const T *dout, const T *qkv, const float *stats, const int *documents, const Shape &s, float scale, int head) {
     constexpr int LANES = 256 / R, N = R * R / 256;
     SHARED_MEMORY(shared);
     int tile = R * plain_pitch(head), r = threadIdx.x / LANES, lane = threadIdx.x % LANES;
@@ -691,7 +705,7 @@ template <int R, int PARTS, class T> __device__ void queries_backward_plain(T *d
     }
 }
 
-template <int R, int PARTS, class T> __device__ void keys_backward_plain(T *dqkv, const T *dout, const T *qkv, const float *stats, const int *sight, const Shape &s, float scale, int head) {
+template <int R, int PARTS, class T> __device__ __forceinline__ void keys_backward_plain(T *dqkv, const T *dout, const T *qkv, const float *stats, const int *sight, const Shape &s, float scale, int head) {
     constexpr int LANES = 256 / R, N = R * R / 256;
     SHARED_MEMORY(shared);
     int tile = R * plain_pitch(head), r = threadIdx.x / LANES, lane = threadIdx.x % LANES;
@@ -772,13 +786,13 @@ HEADS_OF(128, 1)
     ENTRY(256) attention_rows_##type(float *stats, int *sight, const NUMBER(type) *dout, const NUMBER(type) *out, const float *lse, const int *documents, SIZES, int head) { \
         rows(stats, sight, dout, out, lse, documents, SHAPE, head);                                                                        \
     }                                                                                                                                      \
-    ENTRY(256) attention_forward_plain_##type(NUMBER(type) *out, float *lse, const NUMBER(type) *qkv, const int *documents, SIZES, int head) { \
+    ENTRY_RESIDENT(256, 1) attention_forward_plain_##type(NUMBER(type) *out, float *lse, const NUMBER(type) *qkv, const int *documents, SIZES, int head) { \
         BY_HEAD(forward_plain, out, lse, qkv, documents, SHAPE, scale);                                                                    \
     }                                                                                                                                      \
-    ENTRY(256) attention_backward_queries_plain_##type(NUMBER(type) *dqkv, const NUMBER(type) *dout, const NUMBER(type) *qkv, const float *stats, const int *documents, SIZES, int head) { \
+    ENTRY_RESIDENT(256, 1) attention_backward_queries_plain_##type(NUMBER(type) *dqkv, const NUMBER(type) *dout, const NUMBER(type) *qkv, const float *stats, const int *documents, SIZES, int head) { \
         BY_HEAD(queries_backward_plain, dqkv, dout, qkv, stats, documents, SHAPE, scale);                                                  \
     }                                                                                                                                      \
-    ENTRY(256) attention_backward_keys_plain_##type(NUMBER(type) *dqkv, const NUMBER(type) *dout, const NUMBER(type) *qkv, const float *stats, const int *sight, SIZES, int head) { \
+    ENTRY_RESIDENT(256, 1) attention_backward_keys_plain_##type(NUMBER(type) *dqkv, const NUMBER(type) *dout, const NUMBER(type) *qkv, const float *stats, const int *sight, SIZES, int head) { \
         BY_HEAD(keys_backward_plain, dqkv, dout, qkv, stats, sight, SHAPE, scale);                                                         \
     }
 OF_ANY(f32)

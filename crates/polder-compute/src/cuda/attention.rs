@@ -22,12 +22,12 @@ const fn rows_bytes(rows: i64, head: i64) -> i64 {
     rows * (head + 8) * 2
 }
 
-/// Bytes of what each row of a block sees.
-const SEEN_BYTES: i64 = BLOCK * 8 + 64;
+/// Bytes of what each row and each warp of a block sees, and of which block it is.
+const SEEN_BYTES: i64 = BLOCK * 8 + 8 * 16 + 16;
 
 fn keys_shared(head: i64) -> i64 {
     // Keys stay in shared memory only where registers do not hold them.
-    rows_bytes(if head == 64 { 3 * BLOCK } else { 2 * BLOCK }, head) + 2 * (2 * TILE + SIGHT) * 4
+    rows_bytes(if head == 64 { 3 * BLOCK } else { 2 * BLOCK }, head) + 2 * (2 * TILE + SIGHT) * 4 + 16
 }
 
 /// Rows of a block of a plain kernel.

@@ -117,7 +117,7 @@ impl GemmPlan {
 /// Whether this product is one for these kernels: bf16 that the copy engine can load, and enough of it.
 pub(in crate::cuda) fn takes(cuda: &mut Cuda, out: View, a: View, b: View, bias: Option<View>, shape: Gemm) -> bool {
     let Gemm { m, n, k, .. } = shape;
-    let large = m >= 64 && n >= 64 && k >= 64 && m as f64 * n as f64 * k as f64 >= f64::from(1 << 26);
+    let large = m >= 64 && n >= 64 && k >= 64 && m as f64 * n as f64 * k as f64 >= f64::from(1 << 28);
     large && can(cuda, out, a, b, bias, shape)
 }
 

@@ -19,28 +19,30 @@
 
 namespace {
 
-/// A tile, and what of k one stage of the ring holds.
-constexpr int ROWS = 128, COLUMNS = 256, DEPTH = 64, STAGES = 4;
-constexpr int A_BYTES = ROWS * DEPTH * 2, STAGE_BYTES = (ROWS + COLUMNS) * DEPTH * 2;
+/// Rows of a tile, and what of k one stage of the ring holds.
+constexpr int ROWS = 128, DEPTH = 64, STAGES = 4;
 /// A box of rows of 128 bytes: what the copy engine brings at a time of a matrix whose rows run along m or n, and what it takes out at a time.
 constexpr int BOX_BYTES = 64 * 128;
-/// Each group of warps has two boxes to fill in turn.
-constexpr int OUT_AT = STAGES * STAGE_BYTES, BARRIERS_AT = OUT_AT + 2 * 2 * BOX_BYTES;
+/// What shared memory holds: the ring, each stage a's rows and then b's; two boxes on their way out for each group of warps, which fills them in turn; barriers.
+constexpr int A_BYTES = ROWS * DEPTH * 2;
+template <int columns> constexpr int STAGE_BYTES = A_BYTES + columns *DEPTH * 2;
+template <int columns> constexpr int OUT_AT = STAGES *STAGE_BYTES<columns>;
+template <int columns> constexpr int BARRIERS_AT = OUT_AT<columns> + 2 * 2 * BOX_BYTES;
 
 /// How tiles, and steps of 64 along k, are dealt out: the first `direct` tiles whole, the others in parts to `processors`.
 struct Deal {
     int tiles_m, tiles_n, steps, direct, processors, least;
 };
 
-__device__ __forceinline__ Deal deal_out(int m, int n, int k, int direct, int processors, int least) {
-    return {(m + ROWS - 1) / ROWS, (n + COLUMNS - 1) / COLUMNS, (k + DEPTH - 1) / DEPTH, direct, processors, least};
+template <int columns> __device__ __forceinline__ Deal deal_out(int m, int n, int k, int direct, int processors, int least) {
+    return {(m + ROWS - 1) / ROWS, (n + columns - 1) / columns, (k + DEPTH - 1) / DEPTH, direct, processors, least};
 }
 
 /// Where a tile stands: up to 16 rows of tiles are swept over the columns together, so that what runs at a time shares its loads.
-__device__ __forceinline__ void place(const Deal &deal, int tile, int &row, int &column) {
+template <int columns> __device__ __forceinline__ void place(const Deal &deal, int tile, int &row, int &column) {
     int sweep = 16 * deal.tiles_n, first = tile / sweep * 16, rows = min(16, deal.tiles_m - first);
     row = (first + tile % sweep % rows) * ROWS;
-    column = tile % sweep / rows * COLUMNS;
+    column = tile % sweep / rows * columns;
 }
 
 /// Fewer tiles than processors: `groups` times as many processors take `length` steps of each tile, one group behind the other, and `rest` steps remain
@@ -136,19 +138,19 @@ template <class T> __device__ __forceinline__ void put(T *out, int m, int n, int
 
 #ifdef POLDER_HOPPER
 
-template <int a_rows, int b_rows>
+template <int columns, int a_rows, int b_rows>
 __device__ __forceinline__ void load_tiles(const Deal &deal, unsigned char *shared, PhaseBarrier *full, PhaseBarrier *empty, const TensorMap *a, const TensorMap *b, const float *added_to, int m, int n) {
     Walk walk;
     int tile, begin, end, part, row, column, stage = 0;
     unsigned parity = 0;
     while (walk.next(deal, tile, begin, end, part)) {
-        place(deal, tile, row, column);
+        place<columns>(deal, tile, row, column);
         ROLLED for (int step = begin; step < end; step++) {
-            unsigned char *to = shared + stage * STAGE_BYTES;
+            unsigned char *to = shared + stage * STAGE_BYTES<columns>;
             PhaseBarrier *arrived = full + stage;
             wait(empty + stage, parity ^ 1);
             // What lies outside counts too: it arrives as zeros.
-            arrive_expecting(arrived, STAGE_BYTES);
+            arrive_expecting(arrived, STAGE_BYTES<columns>);
             if (a_rows) {
                 UNROLL for (int i = 0; i < ROWS / 64; i++) load_box<2>(to + i * BOX_BYTES, a, arrived, row + 64 * i, step * DEPTH);
             } else {
@@ -156,7 +158,7 @@ __device__ __forceinline__ void load_tiles(const Deal &deal, unsigned char *shar
             }
             to += A_BYTES;
             if (b_rows) {
-                UNROLL for (int i = 0; i < COLUMNS / 64; i++) load_box<2>(to + i * BOX_BYTES, b, arrived, column + 64 * i, step * DEPTH);
+                UNROLL for (int i = 0; i < columns / 64; i++) load_box<2>(to + i * BOX_BYTES, b, arrived, column + 64 * i, step * DEPTH);
             } else {
                 load_box<2>(to, b, arrived, step * DEPTH, column);
             }
@@ -164,19 +166,20 @@ __device__ __forceinline__ void load_tiles(const Deal &deal, unsigned char *shar
             // What the tile is added to comes near while its last steps are multiplied.
             if (added_to && part < 0 && end - step <= 16) {
                 int further = row + (end - step - 1) * 8;
-                ROLLED for (int i = further; i < min(m, further + 8); i++) prefetch_bytes(added_to + static_cast<long long>(i) * n + column, min(COLUMNS, n - column) * 4);
+                ROLLED for (int i = further; i < min(m, further + 8); i++) prefetch_bytes(added_to + static_cast<long long>(i) * n + column, min(columns, n - column) * 4);
             }
         }
     }
 }
 
 /// Rounds a group's 64 rows to bf16 and hands them to the copy engine, 64 columns at a time. `box` is the room that is filled next.
-__device__ __forceinline__ void store_boxes(const float (&d)[COLUMNS / 2], const TensorMap *out, unsigned char *room, int group, int m, int n, int row, int column, int &box) {
+template <int columns>
+__device__ __forceinline__ void store_boxes(const float (&d)[columns / 2], const TensorMap *out, unsigned char *room, int group, int m, int n, int row, int column, int &box) {
     int thread = threadIdx.x % 128, lane = thread % 32;
     // A lane names a row of one of four matrices of 8 × 8: two down, then two to the right.
     int r = thread / 32 * 16 + lane % 16, right = lane / 16;
     if (row >= m) return;
-    UNROLL for (int c = 0; c < COLUMNS / 64; c++) {
+    UNROLL for (int c = 0; c < columns / 64; c++) {
         if (column + 64 * c >= n) break;
         unsigned char *to = room + box * BOX_BYTES;
         if (thread == 0) wait_for_stores<1>();
@@ -197,7 +200,7 @@ __device__ __forceinline__ void store_boxes(const float (&d)[COLUMNS / 2], const
 }
 
 /// Writes a group's 64 rows, or adds to them, by way of shared memory, so that a warp writes whole rows of 64 columns.
-template <class T> __device__ __forceinline__ void store_rows(const float (&d)[COLUMNS / 2], T *out, unsigned char *room, int group, int m, int n, int row, int column, bool accumulate) {
+template <int columns, class T> __device__ __forceinline__ void store_rows(const float (&d)[columns / 2], T *out, unsigned char *room, int group, int m, int n, int row, int column, bool accumulate) {
     int thread = threadIdx.x % 128, lane = thread % 32;
     bool wide = sizeof(T) == 4 && n % 4 == 0 && is_aligned_16(out), pairs = in_pairs(out, n);
     // Parts of 32 bytes are permuted within a row, by its last three bits: whoever writes and whoever reads meets all banks.
@@ -211,7 +214,7 @@ template <class T> __device__ __forceinline__ void store_rows(const float (&d)[C
         UNROLL for (int i = 0; i < 8; i++)
             if (8 * i < rows_left && 0 < columns_left) old[i] = *four(i, 0);
     }
-    UNROLL for (int c = 0; c < COLUMNS / 64; c++) {
+    UNROLL for (int c = 0; c < columns / 64; c++) {
         if (column + 64 * c >= n) break;
         meet_at(1 + group, 128);
         UNROLL for (int i = 0; i < 8; i++) {
@@ -227,7 +230,7 @@ template <class T> __device__ __forceinline__ void store_rows(const float (&d)[C
                 if (8 * i >= rows_left) continue;
                 if (accumulate) {
                     x = float4{old[i].x + x.x, old[i].y + x.y, old[i].z + x.z, old[i].w + x.w};
-                    if (c + 1 < COLUMNS / 64 && 64 * (c + 1) < columns_left) old[i] = *four(i, c + 1);
+                    if (c + 1 < columns / 64 && 64 * (c + 1) < columns_left) old[i] = *four(i, c + 1);
                 }
                 if (64 * c < columns_left) *four(i, c) = x;
             }
@@ -240,7 +243,7 @@ template <class T> __device__ __forceinline__ void store_rows(const float (&d)[C
     }
 }
 
-template <int a_rows, int b_rows, class T>
+template <int columns, int a_rows, int b_rows, class T>
 __device__ __forceinline__ void multiply_tiles(const Deal &deal, unsigned char *shared, PhaseBarrier *full, PhaseBarrier *empty, T *out, float *parts, const TensorMap *boxes, const float *bias, int m, int n, bool accumulate, bool boxed) {
     constexpr int A_FURTHER = a_rows ? 2048 : 32, B_FURTHER = b_rows ? 2048 : 32;
     int group = threadIdx.x / 128 - 1, thread = threadIdx.x % 128, lane = thread % 32;
@@ -248,18 +251,17 @@ __device__ __forceinline__ void multiply_tiles(const Deal &deal, unsigned char *
     Walk walk;
     int tile, begin, end, part, row, column, stage = 0, box = 0;
     unsigned parity = 0;
-    bool first = true;
-    float d[COLUMNS / 2];
-    while (walk.next(deal, tile, begin, end, part)) {
-        // The second group begins two steps late, and stays behind: while one group writes a tile out, the other multiplies.
-        if (first && group == 1 && end - begin > 2) wait(full + 2, 0);
-        first = false;
+    float d[columns / 2];
+    bool more = walk.next(deal, tile, begin, end, part);
+    // The second group begins two steps late, and stays behind: while one group writes a tile out, the other multiplies.
+    if (more && group == 1 && end - begin > 2) wait(full + 2, 0);
+    while (more) {
         int last = 0;
         ROLLED for (int step = begin; step < end; step++) {
             wait(full + stage, parity);
             begin_products();
             UNROLL for (int i = 0; i < DEPTH / 16; i++)
-                multiply_group<COLUMNS, a_rows, b_rows>(d, advance(a, stage * STAGE_BYTES + i * A_FURTHER), advance(b, stage * STAGE_BYTES + i * B_FURTHER), i > 0 || step > begin);
+                multiply_group<columns, a_rows, b_rows>(d, advance(a, stage * STAGE_BYTES<columns> + i * A_FURTHER), advance(b, stage * STAGE_BYTES<columns> + i * B_FURTHER), i > 0 || step > begin);
             close_products();
             // The step before is done with; each warp says so for its own part of the products.
             wait_for_products<1>();
@@ -267,18 +269,21 @@ __device__ __forceinline__ void multiply_tiles(const Deal &deal, unsigned char *
             last = stage;
             if (++stage == STAGES) stage = 0, parity ^= 1;
         }
+        // Where this tile goes and which is next is worked out while the last step is multiplied.
+        place<columns>(deal, tile, row, column);
+        row += group * 64;
+        int to = part;
+        more = walk.next(deal, tile, begin, end, part);
         wait_for_products<0>();
         hold(d);
         if (lane == 0) arrive(empty + last);
-        if (part >= 0) {
-            float4 *to = reinterpret_cast<float4 *>(parts) + (static_cast<long long>(part) * 2 + group) * (ROWS * COLUMNS / 8) + thread;
-            UNROLL for (int i = 0; i < COLUMNS / 8; i++) to[i * 128] = float4{d[4 * i], d[4 * i + 1], d[4 * i + 2], d[4 * i + 3]};
+        if (to >= 0) {
+            float4 *at = reinterpret_cast<float4 *>(parts) + (static_cast<long long>(to) * 2 + group) * (ROWS * columns / 8) + thread;
+            UNROLL for (int i = 0; i < columns / 8; i++) at[i * 128] = float4{d[4 * i], d[4 * i + 1], d[4 * i + 2], d[4 * i + 3]};
             continue;
         }
-        place(deal, tile, row, column);
-        row += group * 64;
         if (bias) {
-            UNROLL for (int i = 0; i < COLUMNS / 8; i++) {
+            UNROLL for (int i = 0; i < columns / 8; i++) {
                 int c = column + 8 * i + lane % 4 * 2;
                 float low = c < n ? bias[c] : 0.0f, high = c + 1 < n ? bias[c + 1] : 0.0f;
                 d[4 * i] += low, d[4 * i + 1] += high, d[4 * i + 2] += low, d[4 * i + 3] += high;
@@ -286,21 +291,21 @@ __device__ __forceinline__ void multiply_tiles(const Deal &deal, unsigned char *
         }
         if constexpr (sizeof(T) == 2) {
             if (boxed) {
-                store_boxes(d, boxes, shared + OUT_AT + group * 2 * BOX_BYTES, group, m, n, row, column, box);
+                store_boxes<columns>(d, boxes, shared + OUT_AT<columns> + group * 2 * BOX_BYTES, group, m, n, row, column, box);
                 continue;
             }
         }
-        store_rows(d, out, shared + OUT_AT + group * 2 * BOX_BYTES, group, m, n, row, column, accumulate);
+        store_rows<columns>(d, out, shared + OUT_AT<columns> + group * 2 * BOX_BYTES, group, m, n, row, column, accumulate);
     }
     // The copy engine reads shared memory, which goes with the block.
     if (thread == 0) wait_for_stores<0>();
 }
 
-template <int a_rows, int b_rows, class T>
+template <int columns, int a_rows, int b_rows, class T>
 __device__ __forceinline__ void product(T *out, float *parts, const TensorMap &boxes, const TensorMap &a, const TensorMap &b, const float *bias, int m, int n, int k, int direct, int processors, int least, bool accumulate, bool boxed) {
     SHARED_MEMORY(shared);
-    PhaseBarrier *full = reinterpret_cast<PhaseBarrier *>(shared + BARRIERS_AT), *empty = full + STAGES;
-    Deal deal = deal_out(m, n, k, direct, processors, least);
+    PhaseBarrier *full = reinterpret_cast<PhaseBarrier *>(shared + BARRIERS_AT<columns>), *empty = full + STAGES;
+    Deal deal = deal_out<columns>(m, n, k, direct, processors, least);
     if (threadIdx.x == 0) {
         prefetch(&a), prefetch(&b);
         if (boxed) prefetch(&boxes);
@@ -314,18 +319,18 @@ __device__ __forceinline__ void product(T *out, float *parts, const TensorMap &b
         if constexpr (sizeof(T) == 4) {
             if (accumulate && n % 4 == 0 && is_aligned_16(out)) added_to = out;
         }
-        if (threadIdx.x == 0) load_tiles<a_rows, b_rows>(deal, shared, full, empty, &a, &b, added_to, m, n);
+        if (threadIdx.x == 0) load_tiles<columns, a_rows, b_rows>(deal, shared, full, empty, &a, &b, added_to, m, n);
     } else {
         take_registers<232>();
-        multiply_tiles<a_rows, b_rows>(deal, shared, full, empty, out, parts, &boxes, bias, m, n, accumulate, boxed);
+        multiply_tiles<columns, a_rows, b_rows>(deal, shared, full, empty, out, parts, &boxes, bias, m, n, accumulate, boxed);
     }
 }
 
 #endif
 
 /// Adds up a tile's parts in the order of k; a thread does what one thread of a product holds of 8 columns.
-template <class T> __device__ __forceinline__ void sum(T *out, const float *parts, const float *bias, int m, int n, const Deal &deal, bool accumulate) {
-    constexpr int PER_PART = ROWS * COLUMNS / 4;
+template <int columns, class T> __device__ __forceinline__ void sum(T *out, const float *parts, const float *bias, int m, int n, const Deal &deal, bool accumulate) {
+    constexpr int PER_PART = ROWS * columns / 4;
     int index = blockIdx.x * 256 + threadIdx.x;
     int tiles = deal.tiles_m * deal.tiles_n - deal.direct, steps = deal.steps, processors = deal.processors, slot = blockIdx.y;
     const float4 *from = reinterpret_cast<const float4 *>(parts) + index;
@@ -354,8 +359,8 @@ template <class T> __device__ __forceinline__ void sum(T *out, const float *part
         if (s.rest == 0) break;
         slot += s.groups * tiles, steps = s.rest, processors -= s.groups * tiles;
     }
-    int row, column, thread = index % 128, block = index / 128 % (COLUMNS / 8), group = index / 128 / (COLUMNS / 8);
-    place(deal, deal.direct + blockIdx.y, row, column);
+    int row, column, thread = index % 128, block = index / 128 % (columns / 8), group = index / 128 / (columns / 8);
+    place<columns>(deal, deal.direct + blockIdx.y, row, column);
     row += group * 64 + thread / 32 * 16 + thread % 32 / 4;
     column += block * 8 + thread % 4 * 2;
     if (bias) {
@@ -370,25 +375,27 @@ template <class T> __device__ __forceinline__ void sum(T *out, const float *part
 } // namespace
 
 #ifdef POLDER_HOPPER
-#define PRODUCT(a_rows, b_rows) product<a_rows, b_rows>(out, parts, boxes, a, b, bias, m, n, k, direct, processors, least, accumulate, boxed)
+#define PRODUCT(...) product<__VA_ARGS__>(out, parts, boxes, a, b, bias, m, n, k, direct, processors, least, accumulate, boxed)
 #else
-#define PRODUCT(a_rows, b_rows)
+#define PRODUCT(...)
 #endif
-#define ENTRY_PRODUCT(layout, type, a_rows, b_rows)                                                                                                              \
+#define ENTRY_PRODUCT(layout, columns, type, a_rows, b_rows)                                                                                                     \
     ENTRY_RESIDENT(384, 1)                                                                                                                                       \
-    gemm_sm90_##layout##_##type(NUMBER(type) *out, float *parts, const __grid_constant__ TensorMap boxes, const __grid_constant__ TensorMap a,                   \
-                                const __grid_constant__ TensorMap b, const float *bias, int m, int n, int k, int direct, int processors, int least,              \
-                                int accumulate, int boxed, int blocks) {                                                                                         \
-        PRODUCT(a_rows, b_rows);                                                                                                                                 \
+    gemm_sm90_##layout##_##columns##_##type(NUMBER(type) *out, float *parts, const __grid_constant__ TensorMap boxes, const __grid_constant__ TensorMap a,       \
+                                            const __grid_constant__ TensorMap b, const float *bias, int m, int n, int k, int direct, int processors, int least,  \
+                                            int accumulate, int boxed, int blocks) {                                                                             \
+        PRODUCT(columns, a_rows, b_rows);                                                                                                                        \
     }
-#define OF_TYPE(type)                                                                                                                                            \
-    ENTRY_PRODUCT(mk_nk, type, 0, 0)                                                                                                                             \
-    ENTRY_PRODUCT(mk_kn, type, 0, 1)                                                                                                                             \
-    ENTRY_PRODUCT(km_kn, type, 1, 1)                                                                                                                             \
-    ENTRY_PRODUCT(km_nk, type, 1, 0)                                                                                                                             \
-    ENTRY(256) gemm_sm90_sum_##type(NUMBER(type) *out, const float *parts, const float *bias, int m, int n, int k, int direct, int processors, int least,        \
-                                    int accumulate, int split) {                                                                                                 \
-        sum(out, parts, bias, m, n, deal_out(m, n, k, direct, processors, least), accumulate);                                                                   \
+#define OF(columns, type)                                                                                                                                        \
+    ENTRY_PRODUCT(mk_nk, columns, type, 0, 0)                                                                                                                    \
+    ENTRY_PRODUCT(mk_kn, columns, type, 0, 1)                                                                                                                    \
+    ENTRY_PRODUCT(km_kn, columns, type, 1, 1)                                                                                                                    \
+    ENTRY_PRODUCT(km_nk, columns, type, 1, 0)                                                                                                                    \
+    ENTRY(256) gemm_sm90_sum_##columns##_##type(NUMBER(type) *out, const float *parts, const float *bias, int m, int n, int k, int direct, int processors,       \
+                                                int least, int accumulate, int split) {                                                                          \
+        sum<columns>(out, parts, bias, m, n, deal_out<columns>(m, n, k, direct, processors, least), accumulate);                                                 \
     }
-OF_TYPE(bf16)
-OF_TYPE(f32)
+OF(256, bf16)
+OF(256, f32)
+OF(192, bf16)
+OF(192, f32)

@@ -1,7 +1,7 @@
 // Hopper's own: barriers in shared memory, the tensor copy engine, matrix products of groups of four warps.
 //
-// The emulation keeps to the hardware's layouts: descriptors are encoded and decoded, copies swizzle as the engine does, and arrive when somebody
-// waits for their barrier. What it can't show: that the driver takes a tensor map, and how fast any of it is.
+// The emulation keeps to the hardware's layouts: descriptors are encoded and decoded, copies swizzle as the engine does; loads arrive at once or
+// when somebody waits for them, stores when somebody waits, and those that nobody waits for never. What it can't show: that the driver takes a tensor map, and how fast any of it is.
 #pragma once
 #include "polder.cuh"
 
@@ -181,6 +181,22 @@ template <bool store> void tensor_copy(void *shared_at, const TensorMap &map, co
                     }
                 }
 }
+/// Performs this thread's stores but those of its last `left` groups, each of which ends with an entry that does nothing.
+inline void store(int left) {
+    auto &copies = block->tensor_copies;
+    int groups = 0;
+    for (auto &copy : copies) groups += copy.first == block->current && !copy.second;
+    for (size_t i = 0; i < copies.size() && groups > left;) {
+        if (copies[i].first != block->current) {
+            i++;
+            continue;
+        }
+        auto copy = std::move(copies[i].second);
+        copies.erase(copies.begin() + static_cast<long>(i));
+        if (copy) copy();
+        else groups--;
+    }
+}
 inline long long box_bytes(const TensorMap &map) { return 2ll * (long long)map.words[9] * (long long)map.words[10] * (long long)map.words[11] * (long long)map.words[12]; }
 } // namespace emulation
 #endif
@@ -191,11 +207,14 @@ template <int n_dims>
 __device__ __forceinline__ void load_box(void *to, const TensorMap *map, PhaseBarrier *barrier, int x, int y, int z = 0, int w = 0) {
 #ifdef POLDER_EMULATION
     TensorMap copy = *map;
-    emulation::block->tensor_copies.emplace_back(barrier, [=] {
+    auto arrive = [=] {
         emulation::tensor_copy<false>(to, copy, {x, y, z, w});
         barrier->bytes = barrier->bytes - emulation::box_bytes(copy);
         emulation::settle(barrier);
-    });
+    };
+    // At once, or when somebody waits for it.
+    if (emulation::block->next_random(2)) return arrive();
+    emulation::block->tensor_copies.emplace_back(barrier, arrive);
 #else
     if constexpr (n_dims == 2)
         asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4}], [%2];" ::"r"(shared_address(to)),
@@ -216,7 +235,8 @@ __device__ __forceinline__ void load_box(void *to, const TensorMap *map, PhaseBa
 /// Copies a box from shared memory out; what lies outside the tensor is left. One thread calls it, behind `publish_shared` and a barrier.
 template <int n_dims> __device__ __forceinline__ void store_box(const TensorMap *map, const void *from, int x, int y, int z = 0, int w = 0) {
 #ifdef POLDER_EMULATION
-    emulation::tensor_copy<true>(const_cast<void *>(from), *map, {x, y, z, w});
+    TensorMap copy = *map;
+    emulation::block->tensor_copies.emplace_back(emulation::block->current, [=] { emulation::tensor_copy<true>(const_cast<void *>(from), copy, {x, y, z, w}); });
 #else
     if constexpr (n_dims == 2)
         asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group [%0, {%2, %3}], [%1];" ::"l"(map), "r"(shared_address(from)), "r"(x), "r"(y)
@@ -233,12 +253,16 @@ template <int n_dims> __device__ __forceinline__ void store_box(const TensorMap 
 }
 /// Closes a group of such copies; `wait_for_stores` waits until shared memory of all but the last `n` groups may be written again.
 __device__ __forceinline__ void close_stores() {
-#ifndef POLDER_EMULATION
+#ifdef POLDER_EMULATION
+    emulation::block->tensor_copies.emplace_back(emulation::block->current, nullptr);
+#else
     asm volatile("cp.async.bulk.commit_group;" ::: "memory");
 #endif
 }
 template <int n> __device__ __forceinline__ void wait_for_stores() {
-#ifndef POLDER_EMULATION
+#ifdef POLDER_EMULATION
+    emulation::store(n);
+#else
     asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(n) : "memory");
 #endif
 }

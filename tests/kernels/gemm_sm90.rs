@@ -31,11 +31,9 @@ fn check(shape: Gemm, out: Dtype, bias: bool, skipped: usize, plan: GemmPlan) {
     assert_eq!(run(2), ours, "{what}: the order of threads shows");
 }
 
-const WHOLE: GemmPlan = GemmPlan { direct: usize::MAX, processors: 132, least: 16 };
-
-/// The number of tiles, where a plan has more.
-fn fitting(shape: Gemm, plan: GemmPlan) -> GemmPlan {
-    GemmPlan { direct: plan.direct.min(shape.m.div_ceil(128) * shape.n.div_ceil(256)), ..plan }
+/// Every tile whole.
+fn whole(shape: Gemm, columns: usize) -> GemmPlan {
+    GemmPlan { columns, direct: GemmPlan::tiles(shape, columns), processors: 132, least: 16 }
 }
 
 #[test]
@@ -43,10 +41,10 @@ fn every_layout_agrees_with_the_reference_at_edges_of_tiles() {
     for (transpose_a, transpose_b) in [(false, true), (false, false), (true, false), (true, true)] {
         for (i, out) in [Dtype::Bf16, Dtype::F32].into_iter().enumerate() {
             // Two tiles by two whose last rows and columns are few, then one tile that is not full.
-            for (m, n, k) in [(136, 264, 200), (72, 184, 328)] {
+            for (m, n, k, columns) in [(136, 264, 200, 256), (72, 184, 328, 256), (136, 200, 136, 192)] {
                 let shape = Gemm { m, n, k, transpose_a, transpose_b, accumulate: false };
-                check(shape, out, i == 0, 0, fitting(shape, WHOLE));
-                check(Gemm { accumulate: true, ..shape }, out, i == 1, 0, fitting(shape, WHOLE));
+                check(shape, out, i == 0, 0, whole(shape, columns));
+                check(Gemm { accumulate: true, ..shape }, out, i == 1, 0, whole(shape, columns));
             }
         }
     }
@@ -56,9 +54,9 @@ fn every_layout_agrees_with_the_reference_at_edges_of_tiles() {
 fn outputs_whose_rows_are_not_aligned_are_written_too() {
     for out in [Dtype::Bf16, Dtype::F32] {
         let shape = Gemm { m: 131, n: 67, k: 72, transpose_a: false, transpose_b: true, accumulate: false };
-        check(shape, out, true, 1, fitting(shape, WHOLE));
-        check(Gemm { accumulate: true, n: 66, ..shape }, out, false, 1, fitting(shape, WHOLE));
-        check(Gemm { n: 80, ..shape }, out, false, 1, fitting(shape, WHOLE));
+        check(shape, out, true, 1, whole(shape, 256));
+        check(Gemm { accumulate: true, n: 66, ..shape }, out, false, 1, whole(shape, 192));
+        check(Gemm { n: 80, ..shape }, out, false, 1, whole(shape, 256));
     }
 }
 
@@ -66,19 +64,19 @@ fn outputs_whose_rows_are_not_aligned_are_written_too() {
 fn tiles_that_are_split_along_k_add_up() {
     // (tiles down and across, steps, plan): equal groups; groups and a rest that one processor does in rounds; a rest that is cut again; whole tiles
     // first; more tiles than processors; parts that may not be shorter.
-    let plan = |direct, processors, least| GemmPlan { direct, processors, least };
+    let plan = |direct, processors, least| GemmPlan { columns: 256, direct, processors, least };
     for (i, (down, across, steps, plan)) in [
         (1, 1, 3, plan(0, 2, 1)),
         (1, 2, 10, plan(0, 5, 1)),
         (3, 1, 11, plan(0, 5, 1)),
-        (2, 2, 7, plan(3, 3, 1)),
+        (2, 2, 7, GemmPlan { columns: 192, ..plan(3, 3, 1) }),
         (3, 1, 4, plan(0, 2, 1)),
         (2, 1, 9, plan(0, 132, 4)),
     ]
     .into_iter()
     .enumerate()
     {
-        let (m, n, k) = (down * 128 - 56, across * 256 - 120, steps * 64 - 24);
+        let (m, n, k) = (down * 128 - 56, across * plan.columns - 120, steps * 64 - 24);
         let (transpose_a, transpose_b) = [(true, false), (false, true)][i % 2];
         let shape = Gemm { m, n, k, transpose_a, transpose_b, accumulate: i % 3 != 0 };
         check(shape, [Dtype::F32, Dtype::Bf16][i / 2 % 2], i % 2 == 0, i % 2, plan);

@@ -6,6 +6,7 @@
 mod activation;
 mod adamw;
 mod attention;
+mod attention_sm90;
 mod bias;
 mod cross_entropy;
 mod embedding;

@@ -2,7 +2,7 @@
 
 use std::f64::consts::LOG2_E;
 
-use super::Cuda;
+use super::{Cuda, attention_sm90};
 use super::device::Device;
 use super::table::{Pointer, kernels};
 use crate::{Attention, Dtype, IdView, View};
@@ -195,7 +195,9 @@ fn check(shape: &Attention, qkv: View, rows: &[View], lse: View, documents: Opti
 
 pub fn attention_forward(cuda: &mut Cuda, out: View, lse: View, qkv: View, documents: Option<IdView>, shape: Attention) {
     check(&shape, qkv, &[out], lse, documents);
-    // A newer GPU's own kernels are asked here: `if super::attention_sm90::takes(…) { return … }`.
+    if attention_sm90::takes(cuda, &[out, qkv], shape) {
+        return attention_sm90::attention_forward(cuda, out, lse, qkv, documents, shape);
+    }
     let (to, log, from, seen) = (cuda.at(out), cuda.at(lse), cuda.at(qkv), cuda.ids_at_maybe(documents));
     let Sizes { batch, time, n_heads, n_kv_heads, causal, window, scale, head } = Sizes::of(&shape);
     let (device, types) = (cuda.device(), &[qkv.dtype]);
@@ -210,7 +212,9 @@ pub fn attention_forward(cuda: &mut Cuda, out: View, lse: View, qkv: View, docum
 pub fn attention_backward(cuda: &mut Cuda, dqkv: View, dout: View, out: View, lse: View, qkv: View, documents: Option<IdView>, shape: Attention) {
     check(&shape, qkv, &[out, dout], lse, documents);
     check(&shape, dqkv, &[out], lse, documents);
-    // A newer GPU's own kernels are asked here: `if super::attention_sm90::takes(…) { return … }`.
+    if attention_sm90::takes(cuda, &[dqkv, dout, out, qkv], shape) {
+        return attention_sm90::attention_backward(cuda, dqkv, dout, out, lse, qkv, documents, shape);
+    }
     let (to, slopes, made, log, from) = (cuda.at(dqkv), cuda.at(dout), cuda.at(out), cuda.at(lse), cuda.at(qkv));
     let seen = cuda.ids_at_maybe(documents);
     let Sizes { batch, time, n_heads, n_kv_heads, causal, window, scale, head } = Sizes::of(&shape);

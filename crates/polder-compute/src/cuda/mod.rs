@@ -3,6 +3,7 @@
 mod activation;
 mod adamw;
 mod attention;
+mod attention_sm90;
 mod backend;
 mod bias;
 mod choice;

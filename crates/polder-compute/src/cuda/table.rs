@@ -2,7 +2,9 @@
 //! roofline are made.
 
 use super::device::{Device, Launch, TensorMap};
-use super::{activation, adamw, attention, bias, cross_entropy, embedding, gemm, gemm_sm90, head_norm, muon, norm, plain, pool, rope};
+use super::{
+    activation, adamw, attention, attention_sm90, bias, cross_entropy, embedding, gemm, gemm_sm90, head_norm, muon, norm, plain, pool, rope,
+};
 use crate::Dtype;
 
 /// An address on the device.
@@ -161,6 +163,7 @@ pub fn table() -> impl Iterator<Item = &'static Row> {
         activation::ROWS,
         adamw::ROWS,
         attention::ROWS,
+        attention_sm90::ROWS,
         bias::ROWS,
         cross_entropy::ROWS,
         embedding::ROWS,

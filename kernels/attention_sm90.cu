@@ -1,0 +1,627 @@
+// Attention over the rows that each row sees, for Hopper: tiles by the copy engine, products of groups of four warps.
+//
+// Formula: out = softmax(scale · q·kᵀ)·v; lse = ln Σ exp(scale · q·kᵀ). Backward, with P = exp(scale · q·kᵀ − lse) and delta = Σ dout·out over a head:
+// dP = dout·vᵀ, dS = P∘(dP − delta), dq = scale · dS·k, dk = scale · dSᵀ·q, dv = Pᵀ·dout.
+// Shapes: qkv, dqkv (B, T, (H + 2K)·D): query heads, key heads, value heads of a row; out, dout (B, T, H·D); lse, delta (B, H, T); documents (B, T, 2)
+// or none: first and end of each row's document within its sequence.
+// Requirements: bf16; D 64, 96 or 128; qkv, out, dout, dqkv aligned to 16 bytes.
+// Launch: one group of four warps brings tiles, two or three multiply, 64 rows each. Forward: as many blocks as multiprocessors, which go through
+// (rows of queries, head, sequence), the longest first. Backward: a block each (rows of keys, head of keys, sequence) for dk and dv, and each (rows of
+// queries, head, sequence) for dq, which computes scores again rather than add to shared sums in an order of chance.
+// Numerics: f32 sums; probabilities and dS are rounded to bf16 for their products. Within 8e-3 of the f64 reference's norm, lse within 1e-5.
+// Bound: FLOP: 4·D a pair of rows that see each other forward, 14·D backward (10·D of them necessary).
+#include "hopper.cuh"
+
+#ifdef POLDER_HOPPER
+namespace {
+
+constexpr float LOG2_E = 1.44269504f;
+constexpr int WIDTH = 128;      // bytes of a row of a tile's chunk: 64 numbers of a head
+constexpr int BOX = 64 * WIDTH; // a copy: 64 rows
+constexpr unsigned ALL = 0xffffffffu;
+
+/// Keys that a row sees; none: 0, 0.
+struct Span {
+    int from, to;
+};
+
+struct Sizes {
+    int batch, time, n_heads, n_kv_heads, causal, window;
+};
+
+__device__ __forceinline__ Span seen(const Sizes &s, const int *documents, int b, int row) {
+    if (row >= s.time) return {0, 0};
+    int first = 0, end = s.time;
+    if (documents) {
+        const int *bounds = documents + (static_cast<long long>(b) * s.time + row) * 2;
+        first = bounds[0], end = min(bounds[1], s.time);
+    }
+    int from = max(first, row - s.window), to = min(end, s.causal ? row + 1 : row + s.window + 1);
+    return from < to ? Span{from, to} : Span{0, 0};
+}
+
+/// Over rows that see something: the first and the last of `from` and of `to`.
+struct Extent {
+    int from_min = 0x7fffffff, from_max = 0, to_min = 0x7fffffff, to_max = 0;
+    __device__ __forceinline__ void add(const Span &s) {
+        if (s.from >= s.to) return;
+        from_min = min(from_min, s.from), from_max = max(from_max, s.from), to_min = min(to_min, s.to), to_max = max(to_max, s.to);
+    }
+    __device__ __forceinline__ void meet(int mask) {
+        from_min = min(from_min, __shfl_xor_sync(ALL, from_min, mask)), from_max = max(from_max, __shfl_xor_sync(ALL, from_max, mask));
+        to_min = min(to_min, __shfl_xor_sync(ALL, to_min, mask)), to_max = max(to_max, __shfl_xor_sync(ALL, to_max, mask));
+    }
+};
+
+/// The extent of `n` rows from `row` on, by all lanes of a warp.
+__device__ __forceinline__ Extent extent_of(const Sizes &s, const int *documents, int b, int row, int n) {
+    Extent e;
+    for (int i = threadIdx.x % 32; i < n; i += 32) e.add(seen(s, documents, b, row + i));
+    UNROLL for (int mask = 16; mask; mask >>= 1) e.meet(mask);
+    return e;
+}
+
+/// A block's work. Heads are taken a section at a time, so that what they share stays in the cache; within one, all heads' longest rows come first.
+struct Item {
+    int tile, head, b;
+};
+__device__ __forceinline__ Item item_of(int index, int n_tiles, int n_heads, int batch, int section, bool last_first) {
+    int part = index / (section * n_tiles), within = index - part * section * n_tiles, heads = min(section, batch * n_heads - part * section);
+    int tile = within / heads, head = part * section + within - tile * heads;
+    return {last_first ? n_tiles - 1 - tile : tile, head % n_heads, head / n_heads};
+}
+
+/// The place in a tile's chunk of 16 bytes of a row, as the copy engine swizzles.
+__device__ __forceinline__ int swizzled(int row, int part) { return row * WIDTH + ((part ^ (row & 7)) << 4); }
+
+/// Puts a group's 64 rows of sums, times a factor for each of a thread's two rows, where `store_box` takes them from.
+template <int D> __device__ __forceinline__ void stage(unsigned char *to, int chunk_bytes, const float (&x)[D / 2], float low, float high) {
+    int lane = threadIdx.x % 32, row = threadIdx.x % 128 / 32 * 16 + lane / 4;
+    UNROLL for (int i = 0; i < D / 8; i++) {
+        unsigned char *at = to + i / 8 * chunk_bytes + swizzled(row, i % 8) + lane % 4 * 4;
+        *reinterpret_cast<unsigned *>(at) = pack(x[4 * i] * low, x[4 * i + 1] * low);
+        *reinterpret_cast<unsigned *>(at + 8 * WIDTH) = pack(x[4 * i + 2] * high, x[4 * i + 3] * high);
+    }
+}
+
+/// s (64, n) = a (64, D) · b (n, D)ᵀ, chunks of a and b so many bytes apart.
+template <int D, int n>
+__device__ __forceinline__ void scores(float (&s)[n / 2], unsigned long long a, int a_chunk, unsigned long long b, int b_chunk) {
+    UNROLL for (int k = 0; k < D / 16; k++)
+        multiply_group<n, 0, 0>(s, advance(a, k / 4 * a_chunk + k % 4 * 32), advance(b, k / 4 * b_chunk + k % 4 * 32), k > 0);
+}
+
+/// o (64, D) += p (64, n) · v (n, D), p in registers.
+template <int D, int n> __device__ __forceinline__ void mix(float (&o)[D / 2], const unsigned (&p)[n / 16][4], unsigned long long v) {
+    UNROLL for (int k = 0; k < n / 16; k++) multiply_group<D, 1>(o, p[k], advance(v, k * 2048), 1);
+}
+
+/// Sums as the left side of a product.
+template <int n> __device__ __forceinline__ void pack_left(unsigned (&p)[n / 16][4], const float (&s)[n / 2]) {
+    UNROLL for (int k = 0; k < n / 16; k++)
+        UNROLL for (int i = 0; i < 4; i++) p[k][i] = pack(s[8 * k + 2 * i], s[8 * k + 2 * i + 1]);
+}
+
+/// Scores of keys that a row doesn't see become −∞; columns are keys, `first` the key of this thread's first.
+template <int n> __device__ __forceinline__ void mask_keys(float (&s)[n], int first, const Span (&rows)[2]) {
+    UNROLL for (int i = 0; i < n; i++) {
+        const Span &row = rows[i / 2 % 2];
+        int key = first + i / 4 * 8 + i % 2;
+        if (static_cast<unsigned>(key - row.from) >= static_cast<unsigned>(row.to - row.from)) s[i] = -INFINITE;
+    }
+}
+
+/// What both rows of a thread have been through.
+struct Softmax {
+    float most[2] = {-INFINITE, -INFINITE}, sum[2] = {0.0f, 0.0f}, fix[2];
+
+    /// Scores become probabilities times what the end divides by; `fix` is what earlier sums are to be multiplied by. `scale` includes log2 e.
+    template <int n> __device__ __forceinline__ void take(float (&s)[n], float scale) {
+        float base[2];
+        UNROLL for (int r = 0; r < 2; r++) {
+            float a = s[2 * r], b = s[2 * r + 1];
+            UNROLL for (int i = 4; i < n; i += 4) a = fmaxf(a, s[i + 2 * r]), b = fmaxf(b, s[i + 2 * r + 1]);
+            a = fmaxf(a, b);
+            a = fmaxf(a, __shfl_xor_sync(ALL, a, 1));
+            a = fmaxf(fmaxf(a, __shfl_xor_sync(ALL, a, 2)), most[r]);
+            // A row that has seen nothing yet: −∞ − −∞ is no number.
+            base[r] = a == -INFINITE ? 0.0f : a * scale;
+            fix[r] = exp2_fast(fmaf(most[r], scale, -base[r]));
+            most[r] = a;
+        }
+        UNROLL for (int r = 0; r < 2; r++) {
+            float a = 0.0f, b = 0.0f;
+            UNROLL for (int i = 0; i < n; i += 4) {
+                float &x = s[i + 2 * r], &y = s[i + 2 * r + 1];
+                x = exp2_fast(fmaf(x, scale, -base[r])), y = exp2_fast(fmaf(y, scale, -base[r]));
+                a += x, b += y;
+            }
+            sum[r] = fmaf(sum[r], fix[r], a + b);
+        }
+    }
+};
+
+// ---- forward
+
+template <int D, int n_groups> struct Forward {
+    static constexpr int CHUNKS = (D + 63) / 64, ROWS = 64 * n_groups, KEYS = 128, STAGES = D == 64 ? 4 : 2;
+    static constexpr int GROUP_BYTES = CHUNKS * BOX, TILE_CHUNK = KEYS * WIDTH, TILE_BYTES = CHUNKS * TILE_CHUNK;
+    static constexpr int K_AT = n_groups * GROUP_BYTES, V_AT = K_AT + STAGES * TILE_BYTES, OUT_AT = V_AT + STAGES * TILE_BYTES;
+    static constexpr int BARRIERS_AT = OUT_AT + n_groups * GROUP_BYTES, N_BARRIERS = 2 + 4 * STAGES;
+    static constexpr int RANGE_AT = BARRIERS_AT + 8 * N_BARRIERS;
+};
+
+/// Barriers of a ring of stages, in pairs: filled, emptied.
+struct Ring {
+    PhaseBarrier *full, *empty;
+};
+
+template <int D, int n_groups>
+__device__ void forward(float *lse, const TensorMap *out_map, const TensorMap *qkv_map, const int *documents, const Sizes s, int section, float scale) {
+    using Plan = Forward<D, n_groups>;
+    constexpr int CHUNKS = Plan::CHUNKS, ROWS = Plan::ROWS, KEYS = Plan::KEYS, STAGES = Plan::STAGES;
+    SHARED_MEMORY(shared);
+    PhaseBarrier *q_full = reinterpret_cast<PhaseBarrier *>(shared + Plan::BARRIERS_AT), *q_empty = q_full + 1;
+    Ring k = {q_empty + 1, q_empty + 1 + STAGES}, v = {k.empty + STAGES, k.empty + 2 * STAGES};
+    volatile int *range = reinterpret_cast<volatile int *>(shared + Plan::RANGE_AT);
+    if (threadIdx.x == 0) {
+        begin_barrier(q_full, 1), begin_barrier(q_empty, 4 * n_groups);
+        for (int i = 0; i < STAGES; i++) {
+            begin_barrier(k.full + i, 1), begin_barrier(v.full + i, 1);
+            begin_barrier(k.empty + i, 4 * n_groups), begin_barrier(v.empty + i, 4 * n_groups);
+        }
+        publish_barriers();
+    }
+    __syncthreads();
+    int n_tiles = (s.time + ROWS - 1) / ROWS, n_items = n_tiles * s.n_heads * s.batch, n_blocks = gridDim.x;
+    int role = __shfl_sync(ALL, static_cast<int>(threadIdx.x / 128), 0);
+    if (role == 0) {
+        give_registers<n_groups == 3 ? 32 : 40>();
+        if (threadIdx.x >= 32) return;
+        int n_done = 0, filled = 0;
+        for (int base = 0, round = 0; base < n_items; base += n_blocks, round++) {
+            // There and back, so that no block gets the longer one of every round.
+            int index = base + (round % 2 ? n_blocks - 1 - static_cast<int>(blockIdx.x) : static_cast<int>(blockIdx.x));
+            if (index >= n_items) continue;
+            Item item = item_of(index, n_tiles, s.n_heads, s.batch, section, true);
+            Extent e = extent_of(s, documents, item.b, item.tile * ROWS, ROWS);
+            int low = e.to_max > 0 ? e.from_min / KEYS : 0, high = (e.to_max + KEYS - 1) / KEYS;
+            if (threadIdx.x == 0) {
+                wait(q_empty, n_done % 2 ^ 1);
+                range[0] = low, range[1] = high;
+                arrive_expecting(q_full, n_groups * Plan::GROUP_BYTES);
+                for (int i = 0; i < n_groups * CHUNKS; i++)
+                    load_box<4>(shared + i * BOX, qkv_map, q_full, i % CHUNKS * 64, item.head, item.tile * ROWS + i / CHUNKS * 64, item.b);
+                int kv_head = item.head / (s.n_heads / s.n_kv_heads);
+                for (int j = high - 1; j >= low; j--, filled++) {
+                    int at = filled % STAGES, parity = filled / STAGES % 2 ^ 1;
+                    for (int which = 0; which < 2; which++) {
+                        Ring ring = which ? v : k;
+                        unsigned char *to = shared + (which ? Plan::V_AT : Plan::K_AT) + at * Plan::TILE_BYTES;
+                        int head = s.n_heads + which * s.n_kv_heads + kv_head;
+                        wait(ring.empty + at, parity);
+                        arrive_expecting(ring.full + at, Plan::TILE_BYTES);
+                        for (int i = 0; i < CHUNKS * KEYS / 64; i++)
+                            load_box<4>(to + i * BOX, qkv_map, ring.full + at, i / (KEYS / 64) * 64, head, j * KEYS + i % (KEYS / 64) * 64, item.b);
+                    }
+                }
+            }
+            n_done++;
+        }
+    } else {
+        take_registers<n_groups == 3 ? 160 : 232>();
+        int group = role - 1, lane = threadIdx.x % 32, warp = threadIdx.x % 128 / 32;
+        bool leads_warp = lane == 0, leads = threadIdx.x % 128 == 0;
+        unsigned char *staging = shared + Plan::OUT_AT + group * Plan::GROUP_BYTES;
+        unsigned long long q_at = describe(shared + group * Plan::GROUP_BYTES, 16, 1024);
+        unsigned long long k_at = describe(shared + Plan::K_AT, 16, 1024), v_at = describe(shared + Plan::V_AT, Plan::TILE_CHUNK, 1024);
+        // Groups take turns at the tensor cores, so that one multiplies while another is busy with exponentials.
+        if (group == n_groups - 1) pass_by(1, 256);
+        int n_done = 0, used = 0;
+        for (int base = 0, round = 0; base < n_items; base += n_blocks, round++) {
+            int index = base + (round % 2 ? n_blocks - 1 - static_cast<int>(blockIdx.x) : static_cast<int>(blockIdx.x));
+            if (index >= n_items) continue;
+            Item item = item_of(index, n_tiles, s.n_heads, s.batch, section, true);
+            int first_row = item.tile * ROWS + group * 64, row = first_row + warp * 16 + lane / 4;
+            Span rows[2] = {seen(s, documents, item.b, row), seen(s, documents, item.b, row + 8)};
+            Extent e;
+            e.add(rows[0]), e.add(rows[1]);
+            UNROLL for (int mask = 4; mask <= 16; mask <<= 1) e.meet(mask);
+            Softmax softmax;
+            float o[D / 2], x[KEYS / 2];
+            unsigned p[KEYS / 16][4];
+            UNROLL for (int i = 0; i < D / 2; i++) o[i] = 0.0f;
+            auto mask = [&](int tile) {
+                if (tile * KEYS < e.from_max || tile * KEYS + KEYS > e.to_min) mask_keys(x, tile * KEYS + lane % 4 * 2, rows);
+            };
+
+            wait(q_full, n_done % 2);
+            int low = range[0], high = range[1];
+            if (high > low) {
+                int at = used % STAGES, parity = used / STAGES % 2;
+                wait(k.full + at, parity);
+                begin_products();
+                scores<D, KEYS>(x, q_at, BOX, advance(k_at, at * Plan::TILE_BYTES), Plan::TILE_CHUNK);
+                close_products();
+                wait_for_products<0>();
+                hold(x);
+                if (leads_warp) arrive(k.empty + at);
+                if (leads_warp && high - low == 1) arrive(q_empty);
+                mask(high - 1);
+                softmax.take(x, scale);
+                pack_left<KEYS>(p, x);
+                for (int tile = high - 2; tile >= low; tile--) {
+                    // The scores of this tile, and the sums of the one before it.
+                    int before = at, before_parity = parity;
+                    used++;
+                    at = used % STAGES, parity = used / STAGES % 2;
+                    wait(k.full + at, parity);
+                    meet_at(1 + group, 256);
+                    begin_products();
+                    scores<D, KEYS>(x, q_at, BOX, advance(k_at, at * Plan::TILE_BYTES), Plan::TILE_CHUNK);
+                    close_products();
+                    wait(v.full + before, before_parity);
+                    mix<D, KEYS>(o, p, advance(v_at, before * Plan::TILE_BYTES));
+                    close_products();
+                    pass_by(1 + (group + 1) % n_groups, 256);
+                    wait_for_products<1>();
+                    hold(x);
+                    if (leads_warp) arrive(k.empty + at);
+                    if (leads_warp && tile == low) arrive(q_empty);
+                    mask(tile);
+                    softmax.take(x, scale);
+                    wait_for_products<0>();
+                    hold(o);
+                    if (leads_warp) arrive(v.empty + before);
+                    UNROLL for (int i = 0; i < D / 2; i++) o[i] *= softmax.fix[i / 2 % 2];
+                    pack_left<KEYS>(p, x);
+                }
+                wait(v.full + at, parity);
+                begin_products();
+                mix<D, KEYS>(o, p, advance(v_at, at * Plan::TILE_BYTES));
+                close_products();
+                used++;
+            } else if (leads_warp) {
+                arrive(q_empty);
+            }
+            float factor[2];
+            UNROLL for (int r = 0; r < 2; r++) {
+                float sum = softmax.sum[r];
+                sum += __shfl_xor_sync(ALL, sum, 1);
+                sum += __shfl_xor_sync(ALL, sum, 2);
+                bool sees = rows[r].from < rows[r].to;
+                factor[r] = sees ? 1.0f / sum : 0.0f;
+                if (lane % 4 == 0 && row + 8 * r < s.time)
+                    lse[(static_cast<long long>(item.b) * s.n_heads + item.head) * s.time + row + 8 * r] =
+                        sees ? fmaf(softmax.most[r], scale * (1.0f / LOG2_E), __logf(sum)) : 0.0f;
+            }
+            wait_for_products<0>();
+            hold(o);
+            if (high > low && leads_warp) arrive(v.empty + (used - 1) % STAGES);
+            if (leads) wait_for_stores<0>();
+            meet_at(8 + group, 128);
+            stage<D>(staging, BOX, o, factor[0], factor[1]);
+            publish_shared();
+            meet_at(8 + group, 128);
+            if (leads && first_row < s.time) {
+                for (int i = 0; i < CHUNKS; i++) store_box<4>(out_map, staging + i * BOX, i * 64, item.head, first_row, item.b);
+                close_stores();
+            }
+            n_done++;
+        }
+        if (group == 0) meet_at(1, 256);
+        if (leads) wait_for_stores<0>();
+    }
+}
+
+// ---- backward
+
+/// delta: 8 or 16 threads a row of a head.
+template <int D> __device__ void row_products(float *delta, const bf16 *dout, const bf16 *out, int batch, int time, int n_heads) {
+    constexpr int LANES = D == 64 ? 8 : 16;
+    long long index = (blockIdx.x * 256ll + threadIdx.x) / LANES;
+    int part = threadIdx.x % LANES;
+    bool inside = index < static_cast<long long>(batch) * n_heads * time;
+    float sum = 0.0f;
+    if (inside && part * 8 < D) {
+        long long head = index / time, t = index - head * time, b = head / n_heads;
+        long long at = ((b * time + t) * n_heads + head - b * n_heads) * D + part * 8;
+        float x[8], y[8];
+        load_16(dout + at, x), load_16(out + at, y);
+        UNROLL for (int i = 0; i < 8; i++) sum = fmaf(x[i], y[i], sum);
+    }
+    UNROLL for (int mask = LANES / 2; mask; mask >>= 1) sum += __shfl_xor_sync(ALL, sum, mask);
+    if (inside && part == 0) delta[index] = sum;
+}
+
+template <int D> struct BackwardKeys {
+    static constexpr int CHUNKS = (D + 63) / 64, KEYS = 128, ROWS = D == 64 ? 128 : 64, STAGES = D == 64 ? 3 : 3;
+    static constexpr int KEY_CHUNK = KEYS * WIDTH, KEY_BYTES = CHUNKS * KEY_CHUNK, ROW_CHUNK = ROWS * WIDTH, ROW_BYTES = CHUNKS * ROW_CHUNK;
+    static constexpr int V_AT = KEY_BYTES, Q_AT = 2 * KEY_BYTES, DOUT_AT = Q_AT + STAGES * ROW_BYTES, LSE_AT = DOUT_AT + STAGES * ROW_BYTES;
+    static constexpr int DELTA_AT = LSE_AT + STAGES * ROWS * 4, INFO_AT = DELTA_AT + STAGES * ROWS * 4, BARRIERS_AT = INFO_AT + STAGES * 8;
+};
+
+/// dk and dv of 128 keys: scores stand with keys as rows, so that probabilities are a left side as they come out.
+template <int D>
+__device__ void backward_keys(const TensorMap *dqkv_map, const TensorMap *qkv_map, const TensorMap *dout_map, const float *lse, const float *delta,
+                              const int *documents, const Sizes s, int section, float scale) {
+    using Plan = BackwardKeys<D>;
+    constexpr int CHUNKS = Plan::CHUNKS, KEYS = Plan::KEYS, ROWS = Plan::ROWS, STAGES = Plan::STAGES;
+    SHARED_MEMORY(shared);
+    PhaseBarrier *kv_full = reinterpret_cast<PhaseBarrier *>(shared + Plan::BARRIERS_AT);
+    Ring ring = {kv_full + 1, kv_full + 1 + STAGES};
+    float *lse_of = reinterpret_cast<float *>(shared + Plan::LSE_AT), *delta_of = reinterpret_cast<float *>(shared + Plan::DELTA_AT);
+    // Of a stage: its first row, or −1 behind the last; whether some of its rows see some of the keys only.
+    volatile int *info = reinterpret_cast<volatile int *>(shared + Plan::INFO_AT);
+    if (threadIdx.x == 0) {
+        begin_barrier(kv_full, 1);
+        for (int i = 0; i < STAGES; i++) begin_barrier(ring.full + i, 1), begin_barrier(ring.empty + i, 8);
+        publish_barriers();
+    }
+    __syncthreads();
+    int n_tiles = (s.time + KEYS - 1) / KEYS, in_group = s.n_heads / s.n_kv_heads;
+    Item item = item_of(blockIdx.x, n_tiles, s.n_kv_heads, s.batch, section, false);
+    int first_key = item.tile * KEYS, role = __shfl_sync(ALL, static_cast<int>(threadIdx.x / 128), 0);
+    if (role == 0) {
+        give_registers<40>();
+        if (threadIdx.x >= 32) return;
+        int lane = threadIdx.x;
+        if (lane == 0) {
+            arrive_expecting(kv_full, 2 * Plan::KEY_BYTES);
+            for (int i = 0; i < 2 * CHUNKS * KEYS / 64; i++) {
+                int which = i / (CHUNKS * KEYS / 64), box = i % (CHUNKS * KEYS / 64);
+                load_box<4>(shared + i * BOX, qkv_map, kv_full, box / (KEYS / 64) * 64, s.n_heads + which * s.n_kv_heads + item.head,
+                            first_key + box % (KEYS / 64) * 64, item.b);
+            }
+        }
+        int last_key = min(first_key + KEYS, s.time) - 1, filled = 0;
+        int low = (s.causal ? first_key : max(0, first_key - s.window)) / ROWS, high = min(s.time - 1, last_key + s.window) / ROWS;
+        for (int head = item.head * in_group; head < (item.head + 1) * in_group; head++) {
+            long long row_of = (static_cast<long long>(item.b) * s.n_heads + head) * s.time;
+            for (int tile = low; tile <= high; tile++) {
+                Extent e = extent_of(s, documents, item.b, tile * ROWS, ROWS);
+                if (e.from_min > last_key || e.to_max <= first_key) continue;
+                int at = filled % STAGES;
+                wait(ring.empty + at, filled / STAGES % 2 ^ 1);
+                for (int i = lane; i < ROWS; i += 32) {
+                    int row = tile * ROWS + i;
+                    Span span = seen(s, documents, item.b, row);
+                    bool sees = span.from < span.to;
+                    // A row that sees nothing, or is none, has probabilities 2^−∞.
+                    lse_of[at * ROWS + i] = sees ? lse[row_of + row] * LOG2_E : INFINITE;
+                    delta_of[at * ROWS + i] = sees ? delta[row_of + row] : 0.0f;
+                }
+                __syncwarp();
+                if (lane == 0) {
+                    info[at * 2] = tile * ROWS, info[at * 2 + 1] = e.from_max > first_key || e.to_min <= last_key;
+                    arrive_expecting(ring.full + at, 2 * Plan::ROW_BYTES);
+                    for (int which = 0; which < 2; which++)
+                        for (int i = 0; i < CHUNKS * ROWS / 64; i++)
+                            load_box<4>(shared + (which ? Plan::DOUT_AT : Plan::Q_AT) + at * Plan::ROW_BYTES + i * BOX, which ? dout_map : qkv_map,
+                                        ring.full + at, i / (ROWS / 64) * 64, head, tile * ROWS + i % (ROWS / 64) * 64, item.b);
+                }
+                filled++;
+            }
+        }
+        if (lane == 0) {
+            int at = filled % STAGES;
+            wait(ring.empty + at, filled / STAGES % 2 ^ 1);
+            info[at * 2] = -1;
+            arrive(ring.full + at);
+        }
+    } else {
+        take_registers<232>();
+        int group = role - 1, lane = threadIdx.x % 32, warp = threadIdx.x % 128 / 32;
+        bool leads_warp = lane == 0, leads = threadIdx.x % 128 == 0;
+        unsigned long long k_at = describe(shared + group * BOX, 16, 1024), v_at = describe(shared + Plan::V_AT + group * BOX, 16, 1024);
+        unsigned long long q_at = describe(shared + Plan::Q_AT, Plan::ROW_CHUNK, 1024), dout_at = describe(shared + Plan::DOUT_AT, Plan::ROW_CHUNK, 1024);
+        int key = first_key + group * 64 + warp * 16 + lane / 4;
+        float dk[D / 2], dv[D / 2], x[ROWS / 2], y[ROWS / 2];
+        unsigned p[ROWS / 16][4], ds[ROWS / 16][4];
+        UNROLL for (int i = 0; i < D / 2; i++) dk[i] = 0.0f, dv[i] = 0.0f;
+        wait(kv_full, 0);
+        for (int used = 0;; used++) {
+            int at = used % STAGES;
+            wait(ring.full + at, used / STAGES % 2);
+            int first_row = info[at * 2];
+            if (first_row < 0) break;
+            bool partial = info[at * 2 + 1];
+            unsigned long long q = advance(q_at, at * Plan::ROW_BYTES), dout = advance(dout_at, at * Plan::ROW_BYTES);
+            begin_products();
+            scores<D, ROWS>(x, k_at, Plan::KEY_CHUNK, q, Plan::ROW_CHUNK);
+            close_products();
+            scores<D, ROWS>(y, v_at, Plan::KEY_CHUNK, dout, Plan::ROW_CHUNK);
+            close_products();
+            wait_for_products<1>();
+            hold(x);
+            // Products of the stage before are done with.
+            if (leads_warp && used > 0) arrive(ring.empty + (used - 1) % STAGES);
+            if (partial) {
+                UNROLL for (int i = 0; i < ROWS / 8; i++)
+                    UNROLL for (int j = 0; j < 2; j++) {
+                        Span row = seen(s, documents, item.b, first_row + 8 * i + lane % 4 * 2 + j);
+                        if (key < row.from || key >= row.to) x[4 * i + j] = -INFINITE;
+                        if (key + 8 < row.from || key + 8 >= row.to) x[4 * i + 2 + j] = -INFINITE;
+                    }
+            }
+            UNROLL for (int i = 0; i < ROWS / 8; i++) {
+                float2 sum = *reinterpret_cast<const float2 *>(lse_of + at * ROWS + 8 * i + lane % 4 * 2);
+                x[4 * i] = exp2_fast(fmaf(x[4 * i], scale, -sum.x)), x[4 * i + 1] = exp2_fast(fmaf(x[4 * i + 1], scale, -sum.y));
+                x[4 * i + 2] = exp2_fast(fmaf(x[4 * i + 2], scale, -sum.x)), x[4 * i + 3] = exp2_fast(fmaf(x[4 * i + 3], scale, -sum.y));
+            }
+            pack_left<ROWS>(p, x);
+            begin_products();
+            mix<D, ROWS>(dv, p, dout);
+            close_products();
+            wait_for_products<1>();
+            hold(y);
+            UNROLL for (int i = 0; i < ROWS / 8; i++) {
+                float2 mean = *reinterpret_cast<const float2 *>(delta_of + at * ROWS + 8 * i + lane % 4 * 2);
+                y[4 * i] = x[4 * i] * (y[4 * i] - mean.x), y[4 * i + 1] = x[4 * i + 1] * (y[4 * i + 1] - mean.y);
+                y[4 * i + 2] = x[4 * i + 2] * (y[4 * i + 2] - mean.x), y[4 * i + 3] = x[4 * i + 3] * (y[4 * i + 3] - mean.y);
+            }
+            pack_left<ROWS>(ds, y);
+            begin_products();
+            mix<D, ROWS>(dk, ds, q);
+            close_products();
+        }
+        wait_for_products<0>();
+        hold(dk), hold(dv);
+        // This group's rows of keys and values are read by nobody else: room for the results.
+        float factor = scale * (1.0f / LOG2_E);
+        stage<D>(shared + group * BOX, Plan::KEY_CHUNK, dk, factor, factor);
+        stage<D>(shared + Plan::V_AT + group * BOX, Plan::KEY_CHUNK, dv, 1.0f, 1.0f);
+        publish_shared();
+        meet_at(8 + group, 128);
+        if (leads && first_key + group * 64 < s.time) {
+            for (int i = 0; i < 2 * CHUNKS; i++)
+                store_box<4>(dqkv_map, shared + i / CHUNKS * Plan::V_AT + i % CHUNKS * Plan::KEY_CHUNK + group * BOX, i % CHUNKS * 64,
+                             s.n_heads + i / CHUNKS * s.n_kv_heads + item.head, first_key + group * 64, item.b);
+            close_stores();
+            wait_for_stores<0>();
+        }
+    }
+}
+
+template <int D> struct BackwardQueries {
+    static constexpr int CHUNKS = (D + 63) / 64, ROWS = 128, KEYS = 128, STAGES = D == 64 ? 3 : 2;
+    static constexpr int ROW_BYTES = CHUNKS * ROWS * WIDTH, KEY_CHUNK = KEYS * WIDTH, KEY_BYTES = CHUNKS * KEY_CHUNK;
+    static constexpr int DOUT_AT = ROW_BYTES, K_AT = 2 * ROW_BYTES, V_AT = K_AT + STAGES * KEY_BYTES, BARRIERS_AT = V_AT + STAGES * KEY_BYTES;
+    static constexpr int RANGE_AT = BARRIERS_AT + 8 * (1 + 2 * STAGES);
+};
+
+/// dq of 128 rows.
+template <int D>
+__device__ void backward_queries(const TensorMap *dqkv_map, const TensorMap *qkv_map, const TensorMap *dout_map, const float *lse, const float *delta,
+                                 const int *documents, const Sizes s, int section, float scale) {
+    using Plan = BackwardQueries<D>;
+    constexpr int CHUNKS = Plan::CHUNKS, ROWS = Plan::ROWS, KEYS = Plan::KEYS, STAGES = Plan::STAGES;
+    SHARED_MEMORY(shared);
+    PhaseBarrier *q_full = reinterpret_cast<PhaseBarrier *>(shared + Plan::BARRIERS_AT);
+    Ring ring = {q_full + 1, q_full + 1 + STAGES};
+    volatile int *range = reinterpret_cast<volatile int *>(shared + Plan::RANGE_AT);
+    if (threadIdx.x == 0) {
+        begin_barrier(q_full, 1);
+        for (int i = 0; i < STAGES; i++) begin_barrier(ring.full + i, 1), begin_barrier(ring.empty + i, 8);
+        publish_barriers();
+    }
+    __syncthreads();
+    int n_tiles = (s.time + ROWS - 1) / ROWS;
+    Item item = item_of(blockIdx.x, n_tiles, s.n_heads, s.batch, section, true);
+    int role = __shfl_sync(ALL, static_cast<int>(threadIdx.x / 128), 0);
+    if (role == 0) {
+        give_registers<40>();
+        if (threadIdx.x >= 32) return;
+        Extent e = extent_of(s, documents, item.b, item.tile * ROWS, ROWS);
+        if (threadIdx.x > 0) return;
+        int low = e.to_max > 0 ? e.from_min / KEYS : 0, high = (e.to_max + KEYS - 1) / KEYS;
+        range[0] = low, range[1] = high;
+        arrive_expecting(q_full, 2 * Plan::ROW_BYTES);
+        // A group's rows of all chunks stand together.
+        for (int i = 0; i < 4 * CHUNKS; i++)
+            load_box<4>(shared + i * BOX, i < 2 * CHUNKS ? qkv_map : dout_map, q_full, i % CHUNKS * 64, item.head, item.tile * ROWS + i / CHUNKS % 2 * 64,
+                        item.b);
+        int kv_head = item.head / (s.n_heads / s.n_kv_heads);
+        for (int j = high - 1, filled = 0; j >= low; j--, filled++) {
+            int at = filled % STAGES;
+            wait(ring.empty + at, filled / STAGES % 2 ^ 1);
+            arrive_expecting(ring.full + at, 2 * Plan::KEY_BYTES);
+            for (int which = 0; which < 2; which++)
+                for (int i = 0; i < CHUNKS * KEYS / 64; i++)
+                    load_box<4>(shared + (which ? Plan::V_AT : Plan::K_AT) + at * Plan::KEY_BYTES + i * BOX, qkv_map, ring.full + at,
+                                i / (KEYS / 64) * 64, s.n_heads + which * s.n_kv_heads + kv_head, j * KEYS + i % (KEYS / 64) * 64, item.b);
+        }
+    } else {
+        take_registers<232>();
+        int group = role - 1, lane = threadIdx.x % 32, warp = threadIdx.x % 128 / 32;
+        bool leads_warp = lane == 0, leads = threadIdx.x % 128 == 0;
+        int first_row = item.tile * ROWS + group * 64, row = first_row + warp * 16 + lane / 4;
+        unsigned char *own = shared + group * CHUNKS * BOX;
+        unsigned long long q_at = describe(own, 16, 1024), dout_at = describe(own + Plan::DOUT_AT, 16, 1024);
+        unsigned long long k_at = describe(shared + Plan::K_AT, Plan::KEY_CHUNK, 1024), v_at = describe(shared + Plan::V_AT, Plan::KEY_CHUNK, 1024);
+        Span rows[2] = {seen(s, documents, item.b, row), seen(s, documents, item.b, row + 8)};
+        Extent e;
+        e.add(rows[0]), e.add(rows[1]);
+        UNROLL for (int mask = 4; mask <= 16; mask <<= 1) e.meet(mask);
+        float sum[2], mean[2];
+        UNROLL for (int r = 0; r < 2; r++) {
+            bool sees = rows[r].from < rows[r].to;
+            long long at = (static_cast<long long>(item.b) * s.n_heads + item.head) * s.time + row + 8 * r;
+            sum[r] = sees ? lse[at] * LOG2_E : INFINITE, mean[r] = sees ? delta[at] : 0.0f;
+        }
+        float dq[D / 2], x[KEYS / 2], y[KEYS / 2];
+        unsigned ds[KEYS / 16][4];
+        UNROLL for (int i = 0; i < D / 2; i++) dq[i] = 0.0f;
+        wait(q_full, 0);
+        int low = range[0], high = range[1];
+        for (int tile = high - 1, used = 0; tile >= low; tile--, used++) {
+            int at = used % STAGES;
+            unsigned long long k = advance(k_at, at * Plan::KEY_BYTES);
+            wait(ring.full + at, used / STAGES % 2);
+            begin_products();
+            scores<D, KEYS>(x, q_at, BOX, k, Plan::KEY_CHUNK);
+            close_products();
+            scores<D, KEYS>(y, dout_at, BOX, advance(v_at, at * Plan::KEY_BYTES), Plan::KEY_CHUNK);
+            close_products();
+            wait_for_products<1>();
+            hold(x);
+            if (leads_warp && used > 0) arrive(ring.empty + (used - 1) % STAGES);
+            if (tile * KEYS < e.from_max || tile * KEYS + KEYS > e.to_min) mask_keys(x, tile * KEYS + lane % 4 * 2, rows);
+            UNROLL for (int i = 0; i < KEYS / 2; i++) x[i] = exp2_fast(fmaf(x[i], scale, -sum[i / 2 % 2]));
+            wait_for_products<0>();
+            hold(y);
+            UNROLL for (int i = 0; i < KEYS / 2; i++) y[i] = x[i] * (y[i] - mean[i / 2 % 2]);
+            pack_left<KEYS>(ds, y);
+            begin_products();
+            mix<D, KEYS>(dq, ds, k);
+            close_products();
+        }
+        wait_for_products<0>();
+        hold(dq);
+        float factor = scale * (1.0f / LOG2_E);
+        stage<D>(own, BOX, dq, factor, factor);
+        publish_shared();
+        meet_at(8 + group, 128);
+        if (leads && first_row < s.time) {
+            for (int i = 0; i < CHUNKS; i++) store_box<4>(dqkv_map, own + i * BOX, i * 64, item.head, first_row, item.b);
+            close_stores();
+            wait_for_stores<0>();
+        }
+    }
+}
+
+} // namespace
+#define ON_HOPPER(...) __VA_ARGS__
+#else
+#define ON_HOPPER(...)
+#endif
+
+#define FORWARD(D, n_groups)                                                                                                                          \
+    ENTRY_RESIDENT(128 + 128 * n_groups, 1)                                                                                                           \
+    attention_forward_##D##_sm90_bf16(float *lse, const __grid_constant__ TensorMap out, const __grid_constant__ TensorMap qkv, const int *documents, \
+                                      int batch, int time, int n_heads, int n_kv_heads, int section, int n_blocks, int causal, int window, float scale) { \
+        ON_HOPPER(forward<D, n_groups>(lse, &out, &qkv, documents, {batch, time, n_heads, n_kv_heads, causal, window}, section, scale);)              \
+    }
+FORWARD(64, 3)
+FORWARD(96, 2)
+FORWARD(128, 2)
+
+#define BACKWARD(D)                                                                                                                                  \
+    ENTRY(256) attention_delta_##D##_sm90_bf16(float *delta, const bf16 *dout, const bf16 *out, int batch, int time, int n_heads) {                  \
+        ON_HOPPER(row_products<D>(delta, dout, out, batch, time, n_heads);)                                                                          \
+    }                                                                                                                                                \
+    ENTRY_RESIDENT(384, 1)                                                                                                                           \
+    attention_backward_keys_##D##_sm90_bf16(const __grid_constant__ TensorMap dqkv, const __grid_constant__ TensorMap qkv,                           \
+                                            const __grid_constant__ TensorMap dout, const float *lse, const float *delta, const int *documents,      \
+                                            int batch, int time, int n_heads, int n_kv_heads, int section, int causal, int window, float scale) {    \
+        ON_HOPPER(backward_keys<D>(&dqkv, &qkv, &dout, lse, delta, documents, {batch, time, n_heads, n_kv_heads, causal, window}, section, scale);)  \
+    }                                                                                                                                                \
+    ENTRY_RESIDENT(384, 1)                                                                                                                           \
+    attention_backward_queries_##D##_sm90_bf16(const __grid_constant__ TensorMap dqkv, const __grid_constant__ TensorMap qkv,                        \
+                                               const __grid_constant__ TensorMap dout, const float *lse, const float *delta, const int *documents,   \
+                                               int batch, int time, int n_heads, int n_kv_heads, int section, int causal, int window, float scale) { \
+        ON_HOPPER(backward_queries<D>(&dqkv, &qkv, &dout, lse, delta, documents, {batch, time, n_heads, n_kv_heads, causal, window}, section, scale);) \
+    }
+BACKWARD(64)
+BACKWARD(96)
+BACKWARD(128)

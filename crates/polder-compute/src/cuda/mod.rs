@@ -23,6 +23,7 @@ mod table;
 
 use cudarc::driver::{result, sys};
 
+pub use attention::KvCache;
 pub use backend::Cuda;
 pub use device::{CudaError, Device, Launch, TensorMap, Tiled};
 pub use driver::Driver;

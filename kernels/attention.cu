@@ -755,6 +755,133 @@ template <int R, int PARTS, class T> __device__ __forceinline__ void keys_backwa
     }
 }
 
+// Decoding: keys and values of the tokens seen so far stand in a cache, (B, capacity, K · D) each. `n_seen` tells for each sequence how many
+// tokens it held before the `n` whose packed rows are at hand, or is negative for a sequence that rests. A block has up to HEADS heads of one
+// group over SPLIT keys; what blocks found is put together in the order of the keys.
+
+constexpr int SPLIT = 256;
+
+struct Decoding {
+    int n, capacity, n_splits, n_heads, n_kv_heads, head, window;
+};
+
+/// Keys of its cache that a row sees, itself included.
+__device__ __forceinline__ Range seen_of_cache(const int *n_seen, const Decoding &s, int row) {
+    int before = n_seen[row / s.n], place = before + row % s.n;
+    int to = min(min(place + 1, s.capacity), s.n_splits * SPLIT), from = s.window < 0 ? 0 : max(0, place - s.window);
+    return before >= 0 && from < to ? Range{from, to} : Range{0, 0};
+}
+
+/// Eight numbers of a row of `head`, from `at` on; those behind its end are 0.
+template <class T> __device__ __forceinline__ void load_eight(float (&out)[8], const T *row, int at, int head, bool wide) {
+    UNROLL for (int i = 0; i < 8; i++) out[i] = 0.0f;
+    if (wide) {
+        if (at < head) load_row<8>(row + at, out);
+        return;
+    }
+    UNROLL for (int i = 0; i < 8; i++) {
+        if (at + i < head) out[i] = to_float(row[at + i]);
+    }
+}
+
+/// LANES lanes share a key, eight numbers each; a thread has AT_ONCE keys under way.
+template <int LANES, int HEADS, class T> __device__ __forceinline__ void decode(float *parts, const T *qkv, const T *keys, const T *values, const int *n_seen, const Decoding &s, float scale) {
+    constexpr int SLOTS = 128 / LANES, AT_ONCE = HEADS == 1 ? 4 : 2, PART = 8 * LANES + 2;
+    SHARED_MEMORY(shared);
+    // Of each slot and head: sums, then the maximum and the total.
+    float *room = reinterpret_cast<float *>(shared);
+    int group = s.n_heads / s.n_kv_heads, chunks = (group + HEADS - 1) / HEADS;
+    int split = blockIdx.x % s.n_splits, rest = blockIdx.x / s.n_splits, chunk = rest % chunks, kv = rest / chunks % s.n_kv_heads;
+    int row = rest / chunks / s.n_kv_heads, first_head = kv * group + chunk * HEADS, n_heads = min(HEADS, group - chunk * HEADS);
+    Range range = seen_of_cache(n_seen, s, row);
+    range.from = max(range.from, split * SPLIT), range.to = min(range.to, (split + 1) * SPLIT);
+    if (range.from >= range.to) return;
+
+    int lane = threadIdx.x % LANES, slot = threadIdx.x / LANES, at = lane * 8;
+    bool wide = s.head % 8 == 0 && is_aligned_16(qkv) && is_aligned_16(keys) && is_aligned_16(values);
+    float q[HEADS][8], sums[HEADS][8], top[HEADS], total[HEADS];
+    long long stride = static_cast<long long>(s.n_kv_heads) * s.head;
+    UNROLL for (int h = 0; h < HEADS; h++) {
+        // Heads that are not there are a copy of the last.
+        int head = first_head + min(h, n_heads - 1);
+        load_eight(q[h], qkv + (row * static_cast<long long>(s.n_heads + 2 * s.n_kv_heads) + head) * s.head, at, s.head, wide);
+        top[h] = -INFINITE, total[h] = 0.0f;
+        UNROLL for (int i = 0; i < 8; i++) q[h][i] *= scale, sums[h][i] = 0.0f;
+    }
+    long long cache = static_cast<long long>(row / s.n) * s.capacity * stride + kv * s.head;
+    keys += cache, values += cache;
+    for (int first = range.from; first < range.to; first += SLOTS * AT_ONCE) {
+        float k[AT_ONCE][8], v[AT_ONCE][8];
+        UNROLL for (int u = 0; u < AT_ONCE; u++) {
+            long long key = min(first + u * SLOTS + slot, range.to - 1);
+            load_eight(k[u], keys + key * stride, at, s.head, wide);
+            load_eight(v[u], values + key * stride, at, s.head, wide);
+        }
+        UNROLL for (int h = 0; h < HEADS; h++) {
+            float score[AT_ONCE], most = top[h];
+            UNROLL for (int u = 0; u < AT_ONCE; u++) {
+                score[u] = 0.0f;
+                UNROLL for (int i = 0; i < 8; i++) score[u] = fmaf(q[h][i], k[u][i], score[u]);
+                UNROLL for (int mask = LANES / 2; mask; mask >>= 1) score[u] += __shfl_xor_sync(0xffffffffu, score[u], mask);
+                if (first + u * SLOTS + slot >= range.to) score[u] = -INFINITE;
+                most = fmaxf(most, score[u]);
+            }
+            float shift = most == -INFINITE ? 0.0f : most, keep = exp2_fast(top[h] - shift);
+            top[h] = most, total[h] *= keep;
+            UNROLL for (int i = 0; i < 8; i++) sums[h][i] *= keep;
+            UNROLL for (int u = 0; u < AT_ONCE; u++) {
+                float p = exp2_fast(score[u] - shift);
+                total[h] += p;
+                UNROLL for (int i = 0; i < 8; i++) sums[h][i] = fmaf(p, v[u][i], sums[h][i]);
+            }
+        }
+    }
+    UNROLL for (int h = 0; h < HEADS; h++) {
+        float *part = room + (slot * HEADS + h) * PART;
+        UNROLL for (int i = 0; i < 8; i++) part[at + i] = sums[h][i];
+        if (lane == 0) part[8 * LANES] = top[h], part[8 * LANES + 1] = total[h];
+    }
+    __syncthreads();
+    for (int h = 0; h < n_heads; h++) {
+        const float *of_head = room + h * PART;
+        float most = -INFINITE, whole = 0.0f;
+        // At least one slot has seen a key.
+        UNROLL for (int i = 0; i < SLOTS; i++) most = fmaxf(most, of_head[i * HEADS * PART + 8 * LANES]);
+        float *to = parts + ((static_cast<long long>(row) * s.n_heads + first_head + h) * s.n_splits + split) * (s.head + 2);
+        for (int d = threadIdx.x; d <= s.head; d += 128) {
+            // The total stands behind the numbers of every slot, the maximum between them.
+            int place = d < s.head ? d : 8 * LANES + 1;
+            whole = 0.0f;
+            for (int i = 0; i < SLOTS; i++) whole += of_head[i * HEADS * PART + place] * exp2_fast(of_head[i * HEADS * PART + 8 * LANES] - most);
+            to[d] = whole;
+        }
+        if (threadIdx.x == 0) to[s.head + 1] = most;
+    }
+}
+
+template <class T> __device__ __forceinline__ void decode_sum(T *out, const float *parts, const int *n_seen, const Decoding &s) {
+    int row = blockIdx.x / s.n_heads, h = blockIdx.x % s.n_heads;
+    Range range = seen_of_cache(n_seen, s, row);
+    int first = range.from / SPLIT, end = (range.to + SPLIT - 1) / SPLIT;
+    const float *of_head = parts + (static_cast<long long>(row) * s.n_heads + h) * s.n_splits * (s.head + 2);
+    float most = -INFINITE, total = 0.0f;
+    for (int i = first; i < end; i++) most = fmaxf(most, of_head[i * (s.head + 2) + s.head + 1]);
+    for (int i = first; i < end; i++) total += of_head[i * (s.head + 2) + s.head] * exp2_fast(of_head[i * (s.head + 2) + s.head + 1] - most);
+    for (int d = threadIdx.x; d < s.head; d += 128) {
+        float sum = 0.0f;
+        for (int i = first; i < end; i++) sum += of_head[i * (s.head + 2) + d] * exp2_fast(of_head[i * (s.head + 2) + s.head + 1] - most);
+        out[(static_cast<long long>(row) * s.n_heads + h) * s.head + d] = from_float<T>(total > 0.0f ? sum / total : 0.0f);
+    }
+}
+
+template <class T> __device__ __forceinline__ void append(T *keys, T *values, const T *qkv, const int *n_seen, const Decoding &s) {
+    int row = blockIdx.x, before = n_seen[row / s.n], place = before + row % s.n, width = s.n_kv_heads * s.head;
+    if (before < 0 || place >= s.capacity) return;
+    long long to = (static_cast<long long>(row / s.n) * s.capacity + place) * width;
+    const T *from = qkv + (row * static_cast<long long>(s.n_heads + 2 * s.n_kv_heads) + s.n_heads) * s.head;
+    for (int i = threadIdx.x; i < width; i += 256) keys[to + i] = from[i], values[to + i] = from[width + i];
+}
+
 } // namespace
 
 #define SIZES int batch, int time, int n_heads, int n_kv_heads, int causal, int window, float scale
@@ -797,3 +924,23 @@ HEADS_OF(128, 1)
     }
 OF_ANY(f32)
 OF_ANY(bf16)
+
+#define DECODING_SIZES int batch, int n, int capacity, int n_splits, int n_heads, int n_kv_heads, int head, int window
+#define DECODING Decoding{n, capacity, n_splits, n_heads, n_kv_heads, head, window}
+#define DECODE(lanes)                                                                                             \
+    if (n_heads == n_kv_heads) return decode<lanes, 1>(parts, qkv, keys, values, n_seen, DECODING, scale);        \
+    return decode<lanes, 4>(parts, qkv, keys, values, n_seen, DECODING, scale)
+#define CACHED(type)                                                                                                                       \
+    ENTRY_RESIDENT(128, 2) attention_decode_##type(float *parts, const NUMBER(type) *qkv, const NUMBER(type) *keys, const NUMBER(type) *values, const int *n_seen, DECODING_SIZES, float scale) { \
+        if (head <= 64) { DECODE(8); }                                                                                                     \
+        if (head <= 128) { DECODE(16); }                                                                                                   \
+        DECODE(32);                                                                                                                        \
+    }                                                                                                                                      \
+    ENTRY(128) attention_decode_sum_##type(NUMBER(type) *out, const float *parts, const int *n_seen, DECODING_SIZES) {                     \
+        decode_sum(out, parts, n_seen, DECODING);                                                                                          \
+    }                                                                                                                                      \
+    ENTRY(256) attention_append_##type(NUMBER(type) *keys, NUMBER(type) *values, const NUMBER(type) *qkv, const int *n_seen, DECODING_SIZES) { \
+        append(keys, values, qkv, n_seen, DECODING);                                                                                       \
+    }
+CACHED(f32)
+CACHED(bf16)

@@ -1,8 +1,9 @@
 //! Attention with shared key heads: causal or not, within windows and documents, over and across the edges of blocks.
 
+use polder_compute::cuda::{Cuda, Emulated, KvCache};
 use polder_compute::{Attention, Backend, Dtype, IdView, View, cpu};
 
-use super::{Data, Op, TYPES, assert_near, check_slopes, compare, numbers, on_cpu, on_reference, stored};
+use super::{Data, Op, TYPES, assert_near, check_slopes, compare, emulation, numbers, on_cpu, on_reference, stored};
 
 fn shape(batch: usize, time: usize, n_heads: usize, n_kv_heads: usize, head: usize) -> Attention {
     Attention { batch, time, n_heads, n_kv_heads, head, causal: true, window: None }
@@ -185,5 +186,69 @@ fn packed_documents_give_what_they_give_alone() {
             let near = out.iter().zip(&packed[first * 16..]).all(|(a, b)| (a - b).abs() < 1e-5);
             assert!(near, "document {first}..{end}");
         }
+    }
+}
+
+/// Decodes `n` rows of each sequence behind those that it has seen, in two calls, and compares each head with one row over the cache.
+fn check_decoding(s: Attention, n_seen: &[i32], capacity: usize, dtype: Dtype) {
+    let Some(library) = emulation() else { return };
+    let (n, width, row) = (s.time, s.n_kv_heads * s.head, s.row());
+    let [(qkv, _), (old_keys, _), (old_values, _)] = stored(dtype, [3, 4, 5].map(|seed| numbers(seed, s.batch * capacity.max(n) * row)));
+    let qkv: Vec<f32> = qkv[..s.batch * n * row].iter().map(|x| x * 3.0).collect();
+    let device = Emulated::open(library, (8, 0), 1).expect("emulation");
+    let mut cuda = Cuda::on(Box::new(device), 0).expect("backend");
+    let mut upload = |values: &[f32]| {
+        let view = cuda.alloc(values.len(), dtype);
+        cuda.upload(view, values);
+        view
+    };
+    let (packed, keys, values) =
+        (upload(&qkv), upload(&old_keys[..s.batch * capacity * width]), upload(&old_values[..s.batch * capacity * width]));
+    let out = upload(&vec![f32::NAN; s.batch * n * s.n_heads * s.head]);
+    let ids = cuda.alloc_ids(s.batch);
+    cuda.upload_ids(ids, n_seen);
+    let cache = KvCache { keys, values, capacity, n_seen: ids };
+    cuda.attention_append(&cache, packed, s);
+    let keys_max = n_seen.iter().map(|seen| (*seen + n as i32).max(0) as usize).max().unwrap_or(0);
+    cuda.attention_decode(out, packed, &cache, keys_max, s);
+    let read = |view: View| {
+        let mut values = vec![0f32; view.len];
+        cuda.download(view, &mut values);
+        values
+    };
+    let [out, keys, values, qkv] = [out, keys, values, packed].map(read);
+    for (r, packed) in qkv.chunks_exact(row).enumerate() {
+        let (b, seen) = (r / n, n_seen[r / n]);
+        let place = (seen + (r % n) as i32).max(0) as usize;
+        let cached = (b * capacity + place) * width;
+        if seen >= 0 && place < capacity {
+            let (q, k) = (s.n_heads * s.head, width);
+            assert_eq!((&packed[q..q + k], &packed[q + k..]), (&keys[cached..][..k], &values[cached..][..k]), "row {r} in the cache");
+        }
+        let from = s.window.map_or(0, |w| place.saturating_sub(w));
+        let n_keys = if seen < 0 { 0 } else { (place + 1).min(capacity) - from };
+        for h in 0..s.n_heads {
+            let query = &packed[h * s.head..][..s.head];
+            let mut truth = vec![0f32; s.head];
+            if n_keys > 0 {
+                let first = (b * capacity + from) * width + h / (s.n_heads / s.n_kv_heads) * s.head;
+                cpu::attend_row(&mut truth, &mut vec![0f32; n_keys], query, &keys[first..], &values[first..], width, s.scale() as f32);
+            }
+            let ours = &out[(r * s.n_heads + h) * s.head..][..s.head];
+            let (tolerance, norm) = (if dtype == Dtype::Bf16 { 4e-3 } else { 1e-5 }, truth.iter().map(|x| x * x).sum::<f32>().sqrt());
+            let distance = ours.iter().zip(&truth).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
+            assert!(distance <= tolerance * norm, "{s:?}, {n_seen:?}, {dtype:?}: row {r}, head {h} is {distance} from a norm of {norm}");
+        }
+    }
+}
+
+#[test]
+fn a_row_over_the_cache_equals_the_processors() {
+    for dtype in TYPES {
+        check_decoding(shape(1, 1, 1, 1, 64), &[0], 4, dtype);
+        check_decoding(shape(3, 1, 4, 2, 6), &[0, 299, -1], 300, dtype);
+        check_decoding(Attention { window: Some(50), ..shape(2, 1, 6, 1, 128) }, &[70, 270], 300, dtype);
+        check_decoding(shape(2, 3, 2, 2, 80), &[0, 256], 300, dtype);
+        check_decoding(shape(1, 1, 2, 1, 200), &[40], 64, dtype);
     }
 }

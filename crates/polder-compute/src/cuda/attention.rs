@@ -59,6 +59,20 @@ fn moved(batch: i32, time: i32, heads: (i32, i32), head: i64, (packed, outputs):
     i64::from(batch) * i64::from(time) * head * bytes * (packed * (h + 2 * k) + outputs * h)
 }
 
+/// Keys that a block of the decoding kernel takes, and heads.
+const SPLIT: i64 = 256;
+const DECODED: i64 = 4;
+
+/// Blocks of a row and split.
+fn decode_chunks(n_heads: i32, n_kv_heads: i32) -> i64 {
+    i64::from(n_kv_heads) * super::table::ceil(i64::from(n_heads / n_kv_heads), DECODED)
+}
+
+fn decode_shared(head: i32, alone: bool) -> i64 {
+    let lanes = if head <= 64 { 8 } else if head <= 128 { 16 } else { 32 };
+    4 * (128 / lanes) * (8 * lanes + 2) * if alone { 1 } else { DECODED }
+}
+
 macro_rules! attention_kernels {
     ($($head:literal $forward:ident $queries:ident $keys:ident $threads:literal;)*) => {
         kernels! {
@@ -127,6 +141,32 @@ macro_rules! attention_kernels {
                 threads 256; grid line(blocks(batch, n_kv_heads, time, plain_rows(head))); shared plain_shared(head, 4, 2);
                 bytes moved(batch, time, (n_heads, 2 * n_kv_heads), i64::from(head), (1, 1), t0);
                 flop 8.0 * f64::from(head) * pairs(batch, n_heads, time, causal, window);
+
+            /// `parts`, what each split of the cached keys adds to each head of a row.
+            attention_decode [F32] [Bf16] (
+                parts: OutF32, qkv: In0, keys: In0, values: In0, n_seen: InIds,
+                batch: Int, n: Int, capacity: Int, n_splits: Int, n_heads: Int, n_kv_heads: Int, head: Int, window: Int, scale: Float,
+            )
+                threads 128;
+                grid line(i64::from(batch) * i64::from(n) * i64::from(n_splits) * decode_chunks(n_heads, n_kv_heads));
+                shared decode_shared(head, n_heads == n_kv_heads);
+                bytes 2 * t0 * i64::from(batch) * i64::from(n_splits) * SPLIT * i64::from(n_kv_heads) * i64::from(head); flop 0;
+
+            /// `out`, the parts put together.
+            attention_decode_sum [F32] [Bf16] (
+                out: Out0, parts: InF32, n_seen: InIds,
+                batch: Int, n: Int, capacity: Int, n_splits: Int, n_heads: Int, n_kv_heads: Int, head: Int, window: Int,
+            )
+                threads 128; grid line(i64::from(batch) * i64::from(n) * i64::from(n_heads)); shared 0;
+                bytes 4 * i64::from(batch) * i64::from(n) * i64::from(n_heads) * i64::from(n_splits) * i64::from(head + 2); flop 0;
+
+            /// The packed rows' keys and values go into the cache.
+            attention_append [F32] [Bf16] (
+                keys: Out0, values: Out0, qkv: In0, n_seen: InIds,
+                batch: Int, n: Int, capacity: Int, n_splits: Int, n_heads: Int, n_kv_heads: Int, head: Int, window: Int,
+            )
+                threads 256; grid line(i64::from(batch) * i64::from(n)); shared 0;
+                bytes 4 * t0 * i64::from(batch) * i64::from(n) * i64::from(n_kv_heads) * i64::from(head); flop 0;
         }
 
         /// The launchers of a head that tensor cores take.
@@ -237,4 +277,60 @@ pub fn attention_backward(cuda: &mut Cuda, dqkv: View, dout: View, out: View, ls
     launch::attention_backward_queries_plain(
         device, types, to, slopes, from, stats, seen, batch, time, n_heads, n_kv_heads, causal, window, scale, head,
     );
+}
+
+/// Keys and values of the tokens seen so far, (B, capacity, K · D) each.
+#[derive(Clone, Copy, Debug)]
+pub struct KvCache {
+    /// Keys.
+    pub keys: View,
+    /// Values.
+    pub values: View,
+    /// Tokens that a sequence has room for.
+    pub capacity: usize,
+    /// How many tokens each sequence has seen before those at hand, (B); negative for one that rests.
+    pub n_seen: IdView,
+}
+
+impl KvCache {
+    fn check(&self, qkv: View, s: &Attention) {
+        let len = s.batch * self.capacity * s.n_kv_heads * s.head;
+        assert!(self.keys.len == len && self.values.len == len && self.n_seen.len == s.batch, "sizes of a cache");
+        assert_eq!(qkv.len, s.batch * s.time * s.row(), "sizes of attention");
+        assert!(self.keys.dtype == qkv.dtype && self.values.dtype == qkv.dtype, "attention is of one type");
+    }
+}
+
+impl Cuda {
+    /// Puts keys and values of the packed rows `qkv (B·T, …)` into the cache, behind those seen before; what has no room is left out.
+    pub fn attention_append(&mut self, cache: &KvCache, qkv: View, shape: Attention) {
+        cache.check(qkv, &shape);
+        let (keys, values, from, n_seen) = (self.at(cache.keys), self.at(cache.values), self.at(qkv), self.ids_at(cache.n_seen));
+        let Sizes { batch, time, n_heads, n_kv_heads, head, .. } = Sizes::of(&shape);
+        let (device, types) = (self.device(), &[qkv.dtype]);
+        launch::attention_append(
+            device, types, keys, values, from, n_seen, batch, time, cache.capacity as i32, 0, n_heads, n_kv_heads, head, -1,
+        );
+    }
+
+    /// `out (B·T, H·D)`, where row t of a sequence sees the cached tokens up to its own, which [`Cuda::attention_append`] has put there, within
+    /// the shape's window. No sequence may hold more than `keys_max` tokens then: the host knows it, and what is launched depends on it.
+    pub fn attention_decode(&mut self, out: View, qkv: View, cache: &KvCache, keys_max: usize, shape: Attention) {
+        cache.check(qkv, &shape);
+        assert!(out.dtype == qkv.dtype && out.len == shape.batch * shape.time * shape.n_heads * shape.head, "sizes of attention");
+        let (to, from, n_seen) = (self.at(out), self.at(qkv), self.ids_at(cache.n_seen));
+        let (keys, values, capacity) = (self.at(cache.keys), self.at(cache.values), cache.capacity as i32);
+        let Sizes { batch, time, n_heads, n_kv_heads, window, scale, head, .. } = Sizes::of(&shape);
+        // A window is cut to the shape's length elsewhere, which is not that of the cache.
+        let window = shape.window.map_or(window, |w| w.min(cache.capacity) as i32);
+        let n_splits = keys_max.min(cache.capacity).div_ceil(SPLIT as usize).max(1);
+        let parts = self.scratch(4 * shape.batch * shape.time * shape.n_heads * n_splits * (shape.head + 2));
+        let (device, types, n_splits) = (self.device(), &[qkv.dtype], n_splits as i32);
+        launch::attention_decode(
+            device, types, parts, from, keys, values, n_seen, batch, time, capacity, n_splits, n_heads, n_kv_heads, head, window, scale,
+        );
+        launch::attention_decode_sum(
+            device, types, to, parts, n_seen, batch, time, capacity, n_splits, n_heads, n_kv_heads, head, window,
+        );
+    }
 }

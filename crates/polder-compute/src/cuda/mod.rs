@@ -32,6 +32,7 @@ pub use backend::{Cuda, GemmChoice};
 pub use choice::{Chosen, Machine};
 pub use cublaslt::CublasLtError;
 pub use device::{CudaError, Device, Launch, TensorMap, Tiled, Timed};
+pub use attention::KvCache;
 pub use driver::Driver;
 pub use emulated::{Emulated, EmulationError, compile};
 pub use gemm_sm90::{GemmPlan, gemm_planned};

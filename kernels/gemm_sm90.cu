@@ -4,8 +4,8 @@
 // Shapes: a (m, k) or (k, m), b (k, n) or (n, k), as the entry point says; out row-major.
 // Requirements: sm_90a; a and b bf16, at addresses and with rows of multiples of 16 bytes. m, n, k of any size, out at any address; where its rows are
 // multiples of 16 bytes too and nothing is added to, it leaves through the copy engine.
-// Launch: blocks of 384 threads, one a multiprocessor: one group of four warps loads, two multiply, each 64 rows of a tile of 128 × 256. A block walks over tiles.
-// Tiles beyond whole rounds are split along k into parts, f32 in scratch memory, which `gemm_sm90_sum` adds up.
+// Launch: blocks of 384 threads, one a multiprocessor, which walks over tiles of 128 × 256 or × 192: one group of four warps loads, two multiply 64 rows each.
+// The tiles that whole rounds leave over may be split along k into parts, f32 in scratch memory, which `gemm_sm90_sum` adds up.
 // Numerics: f32 sums in the order of k within a part, then of parts; how parts are cut depends on sizes alone. Within 3e-6 of the reference by norm, or bf16's rounding.
 // Bound: FLOP, 128 cycles for 64 × 256 × 16; a tile's step over 64 of k loads 48 KB in the 1024 cycles that it multiplies.
 #include "hopper.cuh"

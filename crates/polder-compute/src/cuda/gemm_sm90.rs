@@ -107,7 +107,10 @@ impl GemmPlan {
             let cut = steps * share * scale + 8.0 + (1.0 + share) * 11.0 * scale;
             let split = rest > 0 && cut < whole;
             let last = if rest == 0 { 0.0 } else { cut.min(whole) };
-            (rounds as f64 * whole + last, Self { columns, direct: if split { tiles - rest } else { tiles }, processors: PROCESSORS, least: 16 })
+            (
+                rounds as f64 * whole + last,
+                Self { columns, direct: if split { tiles - rest } else { tiles }, processors: PROCESSORS, least: 16 },
+            )
         };
         let (wide, narrow) = (plan(256), plan(192));
         if narrow.0 < wide.0 { narrow.1 } else { wide.1 }

@@ -4,8 +4,8 @@
 // Shapes: a (m, k) or (k, m), b (k, n) or (n, k), as the entry point says; out row-major.
 // Requirements: sm_90a; a and b bf16, at addresses and with rows of multiples of 16 bytes. m, n, k of any size, out at any address; where its rows are
 // multiples of 16 bytes too and nothing is added to, it leaves through the copy engine.
-// Launch: blocks of 384 threads, one a multiprocessor: one group of four warps loads, two multiply, each 64 rows of a tile of 128 × 256. A block walks over tiles.
-// Tiles beyond whole rounds are split along k into parts, f32 in scratch memory, which `gemm_sm90_sum` adds up.
+// Launch: blocks of 384 threads, one a multiprocessor, which walks over tiles of 128 × 256 or × 192: one group of four warps loads, two multiply 64 rows each.
+// The tiles that whole rounds leave over may be split along k into parts, f32 in scratch memory, which `gemm_sm90_sum` adds up.
 // Numerics: f32 sums in the order of k within a part, then of parts; how parts are cut depends on sizes alone. Within 3e-6 of the reference by norm, or bf16's rounding.
 // Bound: FLOP, 128 cycles for 64 × 256 × 16; a tile's step over 64 of k loads 48 KB in the 1024 cycles that it multiplies.
 #include "hopper.cuh"
@@ -23,7 +23,8 @@ namespace {
 constexpr int ROWS = 128, DEPTH = 64, STAGES = 4;
 /// A box of rows of 128 bytes: what the copy engine brings at a time of a matrix whose rows run along m or n, and what it takes out at a time.
 constexpr int BOX_BYTES = 64 * 128;
-/// What shared memory holds: the ring, each stage a's rows and then b's; two boxes on their way out for each group of warps, which fills them in turn; barriers.
+/// What shared memory holds: the ring, each stage a's rows and then b's; 64 rows on their way out as boxes, or two times 64 rows of 64
+/// columns as f32; barriers.
 constexpr int A_BYTES = ROWS * DEPTH * 2;
 template <int columns> constexpr int STAGE_BYTES = A_BYTES + columns *DEPTH * 2;
 template <int columns> constexpr int OUT_AT = STAGES *STAGE_BYTES<columns>;
@@ -172,30 +173,25 @@ __device__ __forceinline__ void load_tiles(const Deal &deal, unsigned char *shar
     }
 }
 
-/// Rounds a group's 64 rows to bf16 and hands them to the copy engine, 64 columns at a time. `box` is the room that is filled next.
+/// Rounds a group's 64 rows to bf16 and hands them to the copy engine, which reads them while the group goes on. Both groups fill the same room, one after
+/// the other: phase 2i of `read` is complete when the first group's i-th rows have left it, phase 2i + 1 when the second's have.
 template <int columns>
-__device__ __forceinline__ void store_boxes(const float (&d)[columns / 2], const TensorMap *out, unsigned char *room, int group, int m, int n, int row, int column, int &box) {
+__device__ __forceinline__ void store_boxes(const float (&d)[columns / 2], const TensorMap *out, unsigned char *room, PhaseBarrier *read, int group, int m, int n, int row, int column) {
     int thread = threadIdx.x % 128, lane = thread % 32;
     // A lane names a row of one of four matrices of 8 × 8: two down, then two to the right.
     int r = thread / 32 * 16 + lane % 16, right = lane / 16;
-    if (row >= m) return;
-    UNROLL for (int c = 0; c < columns / 64; c++) {
-        if (column + 64 * c >= n) break;
-        unsigned char *to = room + box * BOX_BYTES;
-        if (thread == 0) wait_for_stores<1>();
-        meet_at(1 + group, 128);
-        UNROLL for (int i = 0; i < 4; i++) {
-            const float *x = d + 32 * c + 8 * i;
-            unsigned words[4] = {pack(x[0], x[1]), pack(x[2], x[3]), pack(x[4], x[5]), pack(x[6], x[7])};
-            store_matrices(to + r * 128 + ((2 * i + right) ^ r % 8) * 16, words);
-        }
-        publish_shared();
-        meet_at(1 + group, 128);
-        if (thread == 0) {
-            store_box<2>(out, to, column + 64 * c, row);
-            close_stores();
-        }
-        box ^= 1;
+    wait(read, group ^ 1);
+    UNROLL for (int i = 0; i < columns / 16; i++) {
+        const float *x = d + 8 * i;
+        unsigned words[4] = {pack(x[0], x[1]), pack(x[2], x[3]), pack(x[4], x[5]), pack(x[6], x[7])};
+        store_matrices(room + i / 4 * BOX_BYTES + r * 128 + ((i % 4 * 2 + right) ^ r % 8) * 16, words);
+    }
+    publish_shared();
+    meet_at(1 + group, 128);
+    if (thread == 0) {
+        UNROLL for (int c = 0; c < columns / 64; c++)
+            if (row < m && column + 64 * c < n) store_box<2>(out, room + c * BOX_BYTES, column + 64 * c, row);
+        close_stores();
     }
 }
 
@@ -244,12 +240,13 @@ template <int columns, class T> __device__ __forceinline__ void store_rows(const
 }
 
 template <int columns, int a_rows, int b_rows, class T>
-__device__ __forceinline__ void multiply_tiles(const Deal &deal, unsigned char *shared, PhaseBarrier *full, PhaseBarrier *empty, T *out, float *parts, const TensorMap *boxes, const float *bias, int m, int n, bool accumulate, bool boxed) {
+__device__ __forceinline__ void multiply_tiles(const Deal &deal, unsigned char *shared, PhaseBarrier *full, PhaseBarrier *empty, PhaseBarrier *read, T *out, float *parts, const TensorMap *boxes, const float *bias, int m, int n, bool accumulate, bool boxed) {
     constexpr int A_FURTHER = a_rows ? 2048 : 32, B_FURTHER = b_rows ? 2048 : 32;
     int group = threadIdx.x / 128 - 1, thread = threadIdx.x % 128, lane = thread % 32;
     unsigned long long a = describe(shared + group * BOX_BYTES, BOX_BYTES, 1024), b = describe(shared + A_BYTES, BOX_BYTES, 1024);
     Walk walk;
-    int tile, begin, end, part, row, column, stage = 0, box = 0;
+    int tile, begin, end, part, row, column, stage = 0;
+    bool stored = false;
     unsigned parity = 0;
     float d[columns / 2];
     bool more = walk.next(deal, tile, begin, end, part);
@@ -263,6 +260,12 @@ __device__ __forceinline__ void multiply_tiles(const Deal &deal, unsigned char *
             UNROLL for (int i = 0; i < DEPTH / 16; i++)
                 multiply_group<columns, a_rows, b_rows>(d, advance(a, stage * STAGE_BYTES<columns> + i * A_FURTHER), advance(b, stage * STAGE_BYTES<columns> + i * B_FURTHER), i > 0 || step > begin);
             close_products();
+            // The tile before has left by now; if not, products go on meanwhile.
+            if (stored && thread == 0) {
+                wait_for_stores<0>();
+                arrive(read);
+            }
+            stored = false;
             // The step before is done with; each warp says so for its own part of the products.
             wait_for_products<1>();
             if (step > begin && lane == 0) arrive(empty + last);
@@ -291,25 +294,30 @@ __device__ __forceinline__ void multiply_tiles(const Deal &deal, unsigned char *
         }
         if constexpr (sizeof(T) == 2) {
             if (boxed) {
-                store_boxes<columns>(d, boxes, shared + OUT_AT<columns> + group * 2 * BOX_BYTES, group, m, n, row, column, box);
+                store_boxes<columns>(d, boxes, shared + OUT_AT<columns>, read, group, m, n, row, column);
+                stored = true;
                 continue;
             }
         }
         store_rows<columns>(d, out, shared + OUT_AT<columns> + group * 2 * BOX_BYTES, group, m, n, row, column, accumulate);
     }
     // The copy engine reads shared memory, which goes with the block.
-    if (thread == 0) wait_for_stores<0>();
+    if (stored && thread == 0) {
+        wait_for_stores<0>();
+        arrive(read);
+    }
 }
 
 template <int columns, int a_rows, int b_rows, class T>
 __device__ __forceinline__ void product(T *out, float *parts, const TensorMap &boxes, const TensorMap &a, const TensorMap &b, const float *bias, int m, int n, int k, int direct, int processors, int least, bool accumulate, bool boxed) {
     SHARED_MEMORY(shared);
-    PhaseBarrier *full = reinterpret_cast<PhaseBarrier *>(shared + BARRIERS_AT<columns>), *empty = full + STAGES;
+    PhaseBarrier *full = reinterpret_cast<PhaseBarrier *>(shared + BARRIERS_AT<columns>), *empty = full + STAGES, *read = empty + STAGES;
     Deal deal = deal_out<columns>(m, n, k, direct, processors, least);
     if (threadIdx.x == 0) {
         prefetch(&a), prefetch(&b);
         if (boxed) prefetch(&boxes);
         for (int i = 0; i < STAGES; i++) begin_barrier(full + i, 1), begin_barrier(empty + i, 8);
+        begin_barrier(read, 1);
         publish_barriers();
     }
     __syncthreads();
@@ -322,7 +330,7 @@ __device__ __forceinline__ void product(T *out, float *parts, const TensorMap &b
         if (threadIdx.x == 0) load_tiles<columns, a_rows, b_rows>(deal, shared, full, empty, &a, &b, added_to, m, n);
     } else {
         take_registers<232>();
-        multiply_tiles<columns, a_rows, b_rows>(deal, shared, full, empty, out, parts, &boxes, bias, m, n, accumulate, boxed);
+        multiply_tiles<columns, a_rows, b_rows>(deal, shared, full, empty, read, out, parts, &boxes, bias, m, n, accumulate, boxed);
     }
 }
 

@@ -11,7 +11,8 @@ fn check(shape: Gemm, out: Dtype, bias: bool, skipped: usize, plan: GemmPlan) {
     let Some(library) = emulation() else { return };
     let Gemm { m, n, k, .. } = shape;
     let bf16 = Dtype::Bf16;
-    let buffers: [Data; 4] = [(numbers(1, skipped + m * n), out), (numbers(2, m * k), bf16), (numbers(3, k * n), bf16), (numbers(4, n), Dtype::F32)];
+    let buffers: [Data; 4] =
+        [(numbers(1, skipped + m * n), out), (numbers(2, m * k), bf16), (numbers(3, k * n), bf16), (numbers(4, n), Dtype::F32)];
     let what = format!("{shape:?} to {out:?} with bias {bias} by {plan:?}");
     let truth = on_reference(&buffers, &[], &|b, v, _| b.gemm(v[0].part(skipped, m * n), v[1], v[2], bias.then_some(v[3]), shape));
     let run = |seed: u64| -> Vec<Vec<f32>> {

@@ -60,9 +60,9 @@ const TILE_K: usize = 64;
 /// Multiprocessors that work is cut for, whatever the device has: how sums are cut must not depend on it. An H100's and an H200's.
 const PROCESSORS: usize = 132;
 
-/// A ring of four stages, four boxes on their way out, and barriers.
+/// A ring of four stages, four boxes on their way out, and nine barriers.
 fn shared_bytes(columns: i64) -> i64 {
-    4 * (TILE_M + columns) * TILE_K as i64 * 2 + 4 * 64 * 128 + 2 * 4 * 8
+    4 * (TILE_M + columns) * TILE_K as i64 * 2 + 4 * 64 * 128 + (2 * 4 + 1) * 8
 }
 
 fn bytes(m: i32, n: i32, k: i32, out: i64, accumulate: i32) -> f64 {
@@ -107,7 +107,10 @@ impl GemmPlan {
             let cut = steps * share * scale + 8.0 + (1.0 + share) * 11.0 * scale;
             let split = rest > 0 && cut < whole;
             let last = if rest == 0 { 0.0 } else { cut.min(whole) };
-            (rounds as f64 * whole + last, Self { columns, direct: if split { tiles - rest } else { tiles }, processors: PROCESSORS, least: 16 })
+            (
+                rounds as f64 * whole + last,
+                Self { columns, direct: if split { tiles - rest } else { tiles }, processors: PROCESSORS, least: 16 },
+            )
         };
         let (wide, narrow) = (plan(256), plan(192));
         if narrow.0 < wide.0 { narrow.1 } else { wide.1 }

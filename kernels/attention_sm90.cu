@@ -228,10 +228,10 @@ __device__ void forward(float *lse, const TensorMap *out_map, const TensorMap *q
             e.add(rows[0]), e.add(rows[1]);
             UNROLL for (int mask = 4; mask <= 16; mask <<= 1) e.meet(mask);
             Softmax softmax;
-            float o[D / 2], x[KEYS / 2];
+            float o[D / 2];
             unsigned p[KEYS / 16][4];
             UNROLL for (int i = 0; i < D / 2; i++) o[i] = 0.0f;
-            auto mask = [&](int tile) {
+            auto mask = [&](float(&x)[KEYS / 2], int tile) {
                 if (tile * KEYS < e.from_max || tile * KEYS + KEYS > e.to_min) mask_keys(x, tile * KEYS + lane % 4 * 2, rows);
             };
 
@@ -239,6 +239,8 @@ __device__ void forward(float *lse, const TensorMap *out_map, const TensorMap *q
             int low = range[0], high = range[1];
             if (high > low) {
                 int at = used % STAGES, parity = used / STAGES % 2;
+                // Scores are fresh registers in every round: the compiler takes what was written to them otherwise for a part of the next product.
+                float x[KEYS / 2];
                 wait(k.full + at, parity);
                 begin_products();
                 scores<D, KEYS>(x, q_at, BOX, advance(k_at, at * Plan::TILE_BYTES), Plan::TILE_CHUNK);
@@ -247,11 +249,12 @@ __device__ void forward(float *lse, const TensorMap *out_map, const TensorMap *q
                 hold(x);
                 if (leads_warp) arrive(k.empty + at);
                 if (leads_warp && high - low == 1) arrive(q_empty);
-                mask(high - 1);
+                mask(x, high - 1);
                 softmax.take(x, scale);
                 pack_left<KEYS>(p, x);
                 for (int tile = high - 2; tile >= low; tile--) {
                     // The scores of this tile, and the sums of the one before it.
+                    float x[KEYS / 2];
                     int before = at, before_parity = parity;
                     used++;
                     at = used % STAGES, parity = used / STAGES % 2;
@@ -261,6 +264,7 @@ __device__ void forward(float *lse, const TensorMap *out_map, const TensorMap *q
                     scores<D, KEYS>(x, q_at, BOX, advance(k_at, at * Plan::TILE_BYTES), Plan::TILE_CHUNK);
                     close_products();
                     wait(v.full + before, before_parity);
+                    begin_products();
                     mix<D, KEYS>(o, p, advance(v_at, before * Plan::TILE_BYTES));
                     close_products();
                     pass_by(1 + (group + 1) % n_groups, 256);
@@ -268,7 +272,7 @@ __device__ void forward(float *lse, const TensorMap *out_map, const TensorMap *q
                     hold(x);
                     if (leads_warp) arrive(k.empty + at);
                     if (leads_warp && tile == low) arrive(q_empty);
-                    mask(tile);
+                    mask(x, tile);
                     softmax.take(x, scale);
                     wait_for_products<0>();
                     hold(o);
@@ -281,6 +285,9 @@ __device__ void forward(float *lse, const TensorMap *out_map, const TensorMap *q
                 mix<D, KEYS>(o, p, advance(v_at, at * Plan::TILE_BYTES));
                 close_products();
                 used++;
+                wait_for_products<0>();
+                hold(o);
+                if (leads_warp) arrive(v.empty + at);
             } else if (leads_warp) {
                 arrive(q_empty);
             }
@@ -295,9 +302,6 @@ __device__ void forward(float *lse, const TensorMap *out_map, const TensorMap *q
                     lse[(static_cast<long long>(item.b) * s.n_heads + item.head) * s.time + row + 8 * r] =
                         sees ? fmaf(softmax.most[r], scale * (1.0f / LOG2_E), __logf(sum)) : 0.0f;
             }
-            wait_for_products<0>();
-            hold(o);
-            if (high > low && leads_warp) arrive(v.empty + (used - 1) % STAGES);
             if (leads) wait_for_stores<0>();
             meet_at(8 + group, 128);
             stage<D>(staging, BOX, o, factor[0], factor[1]);
@@ -338,7 +342,8 @@ template <int D> struct BackwardKeys {
     static constexpr int CHUNKS = (D + 63) / 64, KEYS = 128, ROWS = D == 64 ? 128 : 64, STAGES = D == 64 ? 3 : 3;
     static constexpr int KEY_CHUNK = KEYS * WIDTH, KEY_BYTES = CHUNKS * KEY_CHUNK, ROW_CHUNK = ROWS * WIDTH, ROW_BYTES = CHUNKS * ROW_CHUNK;
     static constexpr int V_AT = KEY_BYTES, Q_AT = 2 * KEY_BYTES, DOUT_AT = Q_AT + STAGES * ROW_BYTES, LSE_AT = DOUT_AT + STAGES * ROW_BYTES;
-    static constexpr int DELTA_AT = LSE_AT + STAGES * ROWS * 4, INFO_AT = DELTA_AT + STAGES * ROWS * 4, BARRIERS_AT = INFO_AT + STAGES * 8;
+    static constexpr int DELTA_AT = LSE_AT + STAGES * ROWS * 4, SPANS_AT = DELTA_AT + STAGES * ROWS * 4, INFO_AT = SPANS_AT + STAGES * ROWS * 8;
+    static constexpr int BARRIERS_AT = INFO_AT + STAGES * 8;
 };
 
 /// dk and dv of 128 keys: scores stand with keys as rows, so that probabilities are a left side as they come out.
@@ -351,6 +356,8 @@ __device__ void backward_keys(const TensorMap *dqkv_map, const TensorMap *qkv_ma
     PhaseBarrier *kv_full = reinterpret_cast<PhaseBarrier *>(shared + Plan::BARRIERS_AT);
     Ring ring = {kv_full + 1, kv_full + 1 + STAGES};
     float *lse_of = reinterpret_cast<float *>(shared + Plan::LSE_AT), *delta_of = reinterpret_cast<float *>(shared + Plan::DELTA_AT);
+    // Read where they are wanted and no earlier: there are no registers to hold them.
+    volatile int *spans = reinterpret_cast<volatile int *>(shared + Plan::SPANS_AT);
     // Of a stage: its first row, or −1 behind the last; whether some of its rows see some of the keys only.
     volatile int *info = reinterpret_cast<volatile int *>(shared + Plan::INFO_AT);
     if (threadIdx.x == 0) {
@@ -363,7 +370,7 @@ __device__ void backward_keys(const TensorMap *dqkv_map, const TensorMap *qkv_ma
     Item item = item_of(blockIdx.x, n_tiles, s.n_kv_heads, s.batch, section, false);
     int first_key = item.tile * KEYS, role = __shfl_sync(ALL, static_cast<int>(threadIdx.x / 128), 0);
     if (role == 0) {
-        give_registers<40>();
+        give_registers<56>();
         if (threadIdx.x >= 32) return;
         int lane = threadIdx.x;
         if (lane == 0) {
@@ -390,6 +397,7 @@ __device__ void backward_keys(const TensorMap *dqkv_map, const TensorMap *qkv_ma
                     // A row that sees nothing, or is none, has probabilities 2^−∞.
                     lse_of[at * ROWS + i] = sees ? lse[row_of + row] * LOG2_E : INFINITE;
                     delta_of[at * ROWS + i] = sees ? delta[row_of + row] : 0.0f;
+                    spans[(at * ROWS + i) * 2] = span.from, spans[(at * ROWS + i) * 2 + 1] = span.to;
                 }
                 __syncwarp();
                 if (lane == 0) {
@@ -410,38 +418,39 @@ __device__ void backward_keys(const TensorMap *dqkv_map, const TensorMap *qkv_ma
             arrive(ring.full + at);
         }
     } else {
-        take_registers<232>();
+        take_registers<224>();
         int group = role - 1, lane = threadIdx.x % 32, warp = threadIdx.x % 128 / 32;
         bool leads_warp = lane == 0, leads = threadIdx.x % 128 == 0;
         unsigned long long k_at = describe(shared + group * BOX, 16, 1024), v_at = describe(shared + Plan::V_AT + group * BOX, 16, 1024);
         unsigned long long q_at = describe(shared + Plan::Q_AT, Plan::ROW_CHUNK, 1024), dout_at = describe(shared + Plan::DOUT_AT, Plan::ROW_CHUNK, 1024);
         int key = first_key + group * 64 + warp * 16 + lane / 4;
-        float dk[D / 2], dv[D / 2], x[ROWS / 2], y[ROWS / 2];
-        unsigned p[ROWS / 16][4], ds[ROWS / 16][4];
+        float dk[D / 2], dv[D / 2];
         UNROLL for (int i = 0; i < D / 2; i++) dk[i] = 0.0f, dv[i] = 0.0f;
         wait(kv_full, 0);
-        for (int used = 0;; used++) {
+        wait(ring.full, 0);
+        int first_row = info[0], used = 0;
+        if (first_row >= 0) {
+          do {
             int at = used % STAGES;
-            wait(ring.full + at, used / STAGES % 2);
-            int first_row = info[at * 2];
-            if (first_row < 0) break;
             bool partial = info[at * 2 + 1];
+            float x[ROWS / 2], y[ROWS / 2];
+            unsigned p[ROWS / 16][4], ds[ROWS / 16][4];
             unsigned long long q = advance(q_at, at * Plan::ROW_BYTES), dout = advance(dout_at, at * Plan::ROW_BYTES);
             begin_products();
             scores<D, ROWS>(x, k_at, Plan::KEY_CHUNK, q, Plan::ROW_CHUNK);
             close_products();
+            begin_products();
             scores<D, ROWS>(y, v_at, Plan::KEY_CHUNK, dout, Plan::ROW_CHUNK);
             close_products();
             wait_for_products<1>();
             hold(x);
-            // Products of the stage before are done with.
-            if (leads_warp && used > 0) arrive(ring.empty + (used - 1) % STAGES);
             if (partial) {
                 UNROLL for (int i = 0; i < ROWS / 8; i++)
                     UNROLL for (int j = 0; j < 2; j++) {
-                        Span row = seen(s, documents, item.b, first_row + 8 * i + lane % 4 * 2 + j);
-                        if (key < row.from || key >= row.to) x[4 * i + j] = -INFINITE;
-                        if (key + 8 < row.from || key + 8 >= row.to) x[4 * i + 2 + j] = -INFINITE;
+                        volatile int *row = spans + (at * ROWS + 8 * i + lane % 4 * 2 + j) * 2;
+                        int from = row[0], to = row[1];
+                        if (key < from || key >= to) x[4 * i + j] = -INFINITE;
+                        if (key + 8 < from || key + 8 >= to) x[4 * i + 2 + j] = -INFINITE;
                     }
             }
             UNROLL for (int i = 0; i < ROWS / 8; i++) {
@@ -449,24 +458,27 @@ __device__ void backward_keys(const TensorMap *dqkv_map, const TensorMap *qkv_ma
                 x[4 * i] = exp2_fast(fmaf(x[4 * i], scale, -sum.x)), x[4 * i + 1] = exp2_fast(fmaf(x[4 * i + 1], scale, -sum.y));
                 x[4 * i + 2] = exp2_fast(fmaf(x[4 * i + 2], scale, -sum.x)), x[4 * i + 3] = exp2_fast(fmaf(x[4 * i + 3], scale, -sum.y));
             }
-            pack_left<ROWS>(p, x);
-            begin_products();
-            mix<D, ROWS>(dv, p, dout);
-            close_products();
-            wait_for_products<1>();
+            wait_for_products<0>();
             hold(y);
             UNROLL for (int i = 0; i < ROWS / 8; i++) {
                 float2 mean = *reinterpret_cast<const float2 *>(delta_of + at * ROWS + 8 * i + lane % 4 * 2);
                 y[4 * i] = x[4 * i] * (y[4 * i] - mean.x), y[4 * i + 1] = x[4 * i + 1] * (y[4 * i + 1] - mean.y);
                 y[4 * i + 2] = x[4 * i + 2] * (y[4 * i + 2] - mean.x), y[4 * i + 3] = x[4 * i + 3] * (y[4 * i + 3] - mean.y);
             }
-            pack_left<ROWS>(ds, y);
+            pack_left<ROWS>(p, x), pack_left<ROWS>(ds, y);
             begin_products();
+            mix<D, ROWS>(dv, p, dout);
             mix<D, ROWS>(dk, ds, q);
             close_products();
+            // The other group keeps the tensor cores busy: registers don't suffice to begin the next scores before this is done.
+            wait_for_products<0>();
+            hold(dk), hold(dv);
+            if (leads_warp) arrive(ring.empty + at);
+            used++;
+            wait(ring.full + used % STAGES, used / STAGES % 2);
+            first_row = info[used % STAGES * 2];
+          } while (first_row >= 0);
         }
-        wait_for_products<0>();
-        hold(dk), hold(dv);
         // This group's rows of keys and values are read by nobody else: room for the results.
         float factor = scale * (1.0f / LOG2_E);
         stage<D>(shared + group * BOX, Plan::KEY_CHUNK, dk, factor, factor);
@@ -549,23 +561,26 @@ __device__ void backward_queries(const TensorMap *dqkv_map, const TensorMap *qkv
             long long at = (static_cast<long long>(item.b) * s.n_heads + item.head) * s.time + row + 8 * r;
             sum[r] = sees ? lse[at] * LOG2_E : INFINITE, mean[r] = sees ? delta[at] : 0.0f;
         }
-        float dq[D / 2], x[KEYS / 2], y[KEYS / 2];
-        unsigned ds[KEYS / 16][4];
+        float dq[D / 2];
         UNROLL for (int i = 0; i < D / 2; i++) dq[i] = 0.0f;
         wait(q_full, 0);
         int low = range[0], high = range[1];
-        for (int tile = high - 1, used = 0; tile >= low; tile--, used++) {
+        if (high > low) {
+          int tile = high - 1, used = 0;
+          do {
             int at = used % STAGES;
+            float x[KEYS / 2], y[KEYS / 2];
+            unsigned ds[KEYS / 16][4];
             unsigned long long k = advance(k_at, at * Plan::KEY_BYTES);
             wait(ring.full + at, used / STAGES % 2);
             begin_products();
             scores<D, KEYS>(x, q_at, BOX, k, Plan::KEY_CHUNK);
             close_products();
+            begin_products();
             scores<D, KEYS>(y, dout_at, BOX, advance(v_at, at * Plan::KEY_BYTES), Plan::KEY_CHUNK);
             close_products();
             wait_for_products<1>();
             hold(x);
-            if (leads_warp && used > 0) arrive(ring.empty + (used - 1) % STAGES);
             if (tile * KEYS < e.from_max || tile * KEYS + KEYS > e.to_min) mask_keys(x, tile * KEYS + lane % 4 * 2, rows);
             UNROLL for (int i = 0; i < KEYS / 2; i++) x[i] = exp2_fast(fmaf(x[i], scale, -sum[i / 2 % 2]));
             wait_for_products<0>();
@@ -575,9 +590,12 @@ __device__ void backward_queries(const TensorMap *dqkv_map, const TensorMap *qkv
             begin_products();
             mix<D, KEYS>(dq, ds, k);
             close_products();
+            wait_for_products<0>();
+            hold(dq);
+            if (leads_warp) arrive(ring.empty + at);
+            used++;
+          } while (--tile >= low);
         }
-        wait_for_products<0>();
-        hold(dq);
         float factor = scale * (1.0f / LOG2_E);
         stage<D>(own, BOX, dq, factor, factor);
         publish_shared();

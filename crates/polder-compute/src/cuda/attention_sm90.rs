@@ -22,7 +22,7 @@ const fn shared_forward(head: i64, groups: i64) -> i64 {
 
 const fn shared_keys(head: i64) -> i64 {
     let (chunks, rows, stages) = ((head + 63) / 64, if head == 64 { 128 } else { 64 }, 3);
-    2 * chunks * 16384 + 2 * stages * chunks * rows * 128 + stages * (8 * rows + 8) + 8 * (1 + 2 * stages)
+    2 * chunks * 16384 + 2 * stages * chunks * rows * 128 + stages * (16 * rows + 8) + 8 * (1 + 2 * stages)
 }
 
 const fn shared_queries(head: i64) -> i64 {

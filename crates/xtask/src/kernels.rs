@@ -40,15 +40,15 @@ struct Built {
     units: Vec<Unit>,
 }
 
-/// Builds all images anew, checks them and writes them; with `write_budgets`, what they take now becomes what they may take.
+/// Builds all images anew, writes them and checks them; with `write_budgets`, what they take now becomes what they may take.
 ///
 /// # Errors
-/// No compiler; sources that do not compile; images that do not hold what they promise. Then nothing is written.
+/// No compiler; sources that do not compile; images that do not hold what they promise. Those are written too, so that they can be tried: the check
+/// refuses them.
 pub fn build(root: &Path, write_budgets: bool) -> Result<()> {
     let start = Instant::now();
     let built = compile_all(root, &Toolkit::open(root)?)?;
     let budgets = if write_budgets { budgets(&built.units) } else { budgets_of(root) };
-    verdict(&problems(&budgets, &built))?;
     if write_budgets {
         write(root, BUDGETS, (pretty(&budgets, 1, 0) + "\n").as_bytes())?;
     }
@@ -68,6 +68,7 @@ pub fn build(root: &Path, write_budgets: bool) -> Result<()> {
     let bytes: usize = built.images.values().map(Vec::len).sum();
     let (n, seconds) = (built.images.len(), start.elapsed().as_secs_f64());
     say(&format!("wrote {n} images, {} kB, to {PREBUILT} in {seconds:.1} s", bytes / 1000));
+    verdict(&problems(&budgets, &built))?;
     say("next: `POLDER_WRITE=1 cargo test --release -p polder-compute images` renews the table in kernels/README.md");
     Ok(())
 }
@@ -174,7 +175,13 @@ fn compile_units(root: &Path, kernels: &Path, room: &Path, toolkit: &Toolkit) ->
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || {
         while let Some((_, source, arch)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let start = Instant::now();
             let unit = compile::unit(toolkit, kernels, room, source, *arch);
+            if let Ok(unit) = &unit {
+                let most = unit.entries.values().map(|taken| taken.registers).max().unwrap_or(0);
+                let (n, seconds) = (unit.entries.len(), start.elapsed().as_secs_f64());
+                say(&format!("{source:<16} {:<6} {n:>3} entry points, at most {most:>3} registers {seconds:>6.1} s", arch.name()));
+            }
             if let Ok(mut done) = done.lock() {
                 done.push(unit);
             }

@@ -38,7 +38,9 @@ impl Arch {
 }
 
 /// What nvcc is told, beside the architecture.
-pub(super) const FRONT: &[&str] = &["-std=c++17", "-O3", "-ptx", "-Werror", "all-warnings"];
+///
+/// Warning 128, of a loop that is never entered, is wrong of templates: there it is never entered for some of their values.
+pub(super) const FRONT: &[&str] = &["-std=c++17", "-O3", "-ptx", "-Werror", "all-warnings", "-diag-suppress", "128"];
 
 /// What ptxas is told, beside the architecture.
 pub(super) const BACK: &[&str] = &["-O3", "-v", "-warn-spills", "-warn-lmem-usage"];
@@ -104,6 +106,8 @@ fn without_place(ptx: &str) -> String {
 fn read_report(text: &str) -> (BTreeMap<String, Use>, Vec<String>) {
     let mut entries: BTreeMap<String, Use> = BTreeMap::new();
     let mut problems = Vec::new();
+    // These warnings repeat what the line of the stack frame says with its bytes.
+    let repeated = |line: &str| line.contains("Registers are spilled") || line.contains("Local memory used");
     // The function that a line without a name speaks of, and the entry point that is compiled.
     let (mut function, mut entry) = (String::new(), String::new());
     for line in text.lines() {
@@ -120,7 +124,10 @@ fn read_report(text: &str) -> (BTreeMap<String, Use>, Vec<String>) {
             if line.split(", ").any(|part| !part.trim_start().starts_with("0 ")) {
                 problems.push(format!("{function} keeps numbers in memory: {}", line.trim()));
             }
-        } else if !info.is_some_and(|i| i.contains("bytes gmem") || i.starts_with("Compile time")) && !line.trim().is_empty() {
+        } else if !info.is_some_and(|i| i.contains("bytes gmem") || i.starts_with("Compile time"))
+            && !line.trim().is_empty()
+            && !repeated(line)
+        {
             problems.push(line.trim().to_owned());
         }
     }
@@ -149,9 +156,9 @@ ptxas warning : Registers are spilled to local memory in function 'a_bf16'
         let (entries, problems) = read_report(text);
         assert_eq!(entries["a_f32"], Use { registers: 40, shared_bytes: 128 });
         assert_eq!(entries["a_bf16"], Use { registers: 255, shared_bytes: 0 });
-        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert_eq!(problems.len(), 2, "{problems:?}");
         assert!(problems[0].starts_with("a_bf16 keeps numbers in memory: 16 bytes"), "{problems:?}");
-        assert!(problems[1].contains("C7510") && problems[2].contains("spilled"), "{problems:?}");
+        assert!(problems[1].contains("C7510"), "{problems:?}");
     }
 
     #[test]

@@ -21,10 +21,18 @@ const IMAGES: &[(&str, &[u8])] = &images! {
     "activation"
     "adamw"
     "attention"
+    "attention_sm90"
+    "bias"
     "cross_entropy"
+    "embedding"
     "gemm"
     "gemm_sm90"
+    "head_norm"
+    "muon"
+    "norm"
     "plain"
+    "pool"
+    "rope"
 };
 
 /// How a fat binary begins: a magic number, a version, this header's own bytes.

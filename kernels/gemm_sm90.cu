@@ -63,6 +63,41 @@ __device__ __forceinline__ Share share(int tiles, int steps, int processors, int
     return {groups, length, rest};
 }
 
+/// Adds to and rounds two neighbours of a row.
+template <class T> struct Pair;
+template <> struct Pair<float> {
+    using Bits = float2;
+    static __device__ __forceinline__ float low(float2 x) { return x.x; }
+    static __device__ __forceinline__ float high(float2 x) { return x.y; }
+    static __device__ __forceinline__ float2 of(float low, float high) { return {low, high}; }
+};
+template <> struct Pair<bf16> {
+    using Bits = unsigned;
+    static __device__ __forceinline__ float low(unsigned x) { return low_half(x); }
+    static __device__ __forceinline__ float high(unsigned x) { return high_half(x); }
+    static __device__ __forceinline__ unsigned of(float low, float high) { return pack(low, high); }
+};
+
+/// Whether two neighbours that begin at an even column may be read and written as one.
+template <class T> __device__ __forceinline__ bool in_pairs(const T *out, int n) { return n % 2 == 0 && reinterpret_cast<unsigned long long>(out) % (2 * sizeof(T)) == 0; }
+
+/// Writes, or adds, two neighbours of a row, of which those outside are left.
+template <class T> __device__ __forceinline__ void put(T *out, int m, int n, int row, int column, float low, float high, bool accumulate, bool pairs) {
+    using P = Pair<T>;
+    if (row >= m || column >= n) return;
+    T *at = out + static_cast<long long>(row) * n + column;
+    if (pairs) {
+        auto *both = reinterpret_cast<typename P::Bits *>(at);
+        if (accumulate) low += P::low(*both), high += P::high(*both);
+        *both = P::of(low, high);
+        return;
+    }
+    at[0] = from_float<T>(accumulate ? to_float(at[0]) + low : low);
+    if (column + 1 < n) at[1] = from_float<T>(accumulate ? to_float(at[1]) + high : high);
+}
+
+#ifdef POLDER_HOPPER
+
 /// Goes through what a block does: whole tiles, then a part each of tiles that are split, as Euclid would cut them.
 struct Walk {
     int whole, processor;
@@ -103,41 +138,6 @@ struct Walk {
         }
     }
 };
-
-/// Adds to and rounds two neighbours of a row.
-template <class T> struct Pair;
-template <> struct Pair<float> {
-    using Bits = float2;
-    static __device__ __forceinline__ float low(float2 x) { return x.x; }
-    static __device__ __forceinline__ float high(float2 x) { return x.y; }
-    static __device__ __forceinline__ float2 of(float low, float high) { return {low, high}; }
-};
-template <> struct Pair<bf16> {
-    using Bits = unsigned;
-    static __device__ __forceinline__ float low(unsigned x) { return low_half(x); }
-    static __device__ __forceinline__ float high(unsigned x) { return high_half(x); }
-    static __device__ __forceinline__ unsigned of(float low, float high) { return pack(low, high); }
-};
-
-/// Whether two neighbours that begin at an even column may be read and written as one.
-template <class T> __device__ __forceinline__ bool in_pairs(const T *out, int n) { return n % 2 == 0 && reinterpret_cast<unsigned long long>(out) % (2 * sizeof(T)) == 0; }
-
-/// Writes, or adds, two neighbours of a row, of which those outside are left.
-template <class T> __device__ __forceinline__ void put(T *out, int m, int n, int row, int column, float low, float high, bool accumulate, bool pairs) {
-    using P = Pair<T>;
-    if (row >= m || column >= n) return;
-    T *at = out + static_cast<long long>(row) * n + column;
-    if (pairs) {
-        auto *both = reinterpret_cast<typename P::Bits *>(at);
-        if (accumulate) low += P::low(*both), high += P::high(*both);
-        *both = P::of(low, high);
-        return;
-    }
-    at[0] = from_float<T>(accumulate ? to_float(at[0]) + low : low);
-    if (column + 1 < n) at[1] = from_float<T>(accumulate ? to_float(at[1]) + high : high);
-}
-
-#ifdef POLDER_HOPPER
 
 template <int columns, int a_rows, int b_rows>
 __device__ __forceinline__ void load_tiles(const Deal &deal, unsigned char *shared, PhaseBarrier *full, PhaseBarrier *empty, const TensorMap *a, const TensorMap *b, const float *added_to, int m, int n) {

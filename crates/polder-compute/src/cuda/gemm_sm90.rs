@@ -127,7 +127,7 @@ pub(in crate::cuda) fn takes(cuda: &mut Cuda, out: View, a: View, b: View, bias:
 /// Whether the copy engine can load the factors, whatever their sizes.
 fn can(cuda: &mut Cuda, out: View, a: View, b: View, bias: Option<View>, shape: Gemm) -> bool {
     let Gemm { m, n, k, transpose_a, transpose_b, .. } = shape;
-    let aligned = |cuda: &Cuda, x: View, row: usize| cuda.at(x).0 % 16 == 0 && row % 8 == 0;
+    let aligned = |cuda: &Cuda, x: View, row: usize| cuda.at(x).0.is_multiple_of(16) && row.is_multiple_of(8);
     cuda.device().capability() == (9, 0)
         && (a.dtype, b.dtype) == (Dtype::Bf16, Dtype::Bf16)
         && bias.is_none_or(|x| x.dtype == Dtype::F32)
@@ -156,7 +156,7 @@ pub fn gemm_planned(cuda: &mut Cuda, out: View, a: View, b: View, bias: Option<V
     let (to, bias) = (cuda.at(out), cuda.at_maybe(bias));
     let a_map = tiled(cuda, a, [m, k], transpose_a, TILE_M as usize);
     let b_map = tiled(cuda, b, [n, k], !transpose_b, columns);
-    let boxed = out.dtype == Dtype::Bf16 && !accumulate && direct > 0 && n % 8 == 0 && to.0 % 16 == 0;
+    let boxed = out.dtype == Dtype::Bf16 && !accumulate && direct > 0 && n.is_multiple_of(8) && to.0.is_multiple_of(16);
     let out_map = if boxed { map(cuda, to, [n, m], 64) } else { a_map };
     let blocks = cuda.device().n_multiprocessors().min(direct.max(if split > 0 { processors } else { 0 }));
     let [m, n, k, direct, processors, least, split, blocks] = [m, n, k, direct, processors, least, split, blocks].map(|x| x as i32);

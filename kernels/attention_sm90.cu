@@ -111,6 +111,14 @@ template <int n> __device__ __forceinline__ void mask_keys(float (&s)[n], int fi
     }
 }
 
+/// Products go on while this thread computes `a` and `b`: the compiler would move a wait that follows to where it can be issued at once, but for a way
+/// out between, which it can't know is never taken by what is no less than 0.
+__device__ __forceinline__ void compute_first(float a, float b) {
+#ifndef POLDER_EMULATION
+    if (a + b == -1.0f) asm volatile("nanosleep.u32 1;" ::: "memory");
+#endif
+}
+
 /// What both rows of a thread have been through.
 struct Softmax {
     float most[2] = {-INFINITE, -INFINITE}, sum[2] = {0.0f, 0.0f}, fix[2];
@@ -274,6 +282,7 @@ __device__ void forward(float *lse, const TensorMap *out_map, const TensorMap *q
                     if (leads_warp && tile == low) arrive(q_empty);
                     mask(x, tile);
                     softmax.take(x, scale);
+                    compute_first(softmax.sum[0], softmax.sum[1]);
                     wait_for_products<0>();
                     hold(o);
                     if (leads_warp) arrive(v.empty + before);
@@ -458,6 +467,8 @@ __device__ void backward_keys(const TensorMap *dqkv_map, const TensorMap *qkv_ma
                 x[4 * i] = exp2_fast(fmaf(x[4 * i], scale, -sum.x)), x[4 * i + 1] = exp2_fast(fmaf(x[4 * i + 1], scale, -sum.y));
                 x[4 * i + 2] = exp2_fast(fmaf(x[4 * i + 2], scale, -sum.x)), x[4 * i + 3] = exp2_fast(fmaf(x[4 * i + 3], scale, -sum.y));
             }
+            hold(x);
+            compute_first(x[0], x[ROWS / 2 - 1]);
             wait_for_products<0>();
             hold(y);
             UNROLL for (int i = 0; i < ROWS / 8; i++) {
@@ -583,6 +594,8 @@ __device__ void backward_queries(const TensorMap *dqkv_map, const TensorMap *qkv
             hold(x);
             if (tile * KEYS < e.from_max || tile * KEYS + KEYS > e.to_min) mask_keys(x, tile * KEYS + lane % 4 * 2, rows);
             UNROLL for (int i = 0; i < KEYS / 2; i++) x[i] = exp2_fast(fmaf(x[i], scale, -sum[i / 2 % 2]));
+            hold(x);
+            compute_first(x[0], x[KEYS / 2 - 1]);
             wait_for_products<0>();
             hold(y);
             UNROLL for (int i = 0; i < KEYS / 2; i++) y[i] = x[i] * (y[i] - mean[i / 2 % 2]);

@@ -6,10 +6,20 @@ use super::{TYPES, check_slopes, compare, f32s, numbers};
 
 #[test]
 fn sums_over_rows_agree_with_the_reference() {
-    for (rows, channels) in [(1, 1), (5, 7), (128, 33), (129, 16), (1000, 48)] {
+    for (rows, channels) in [(1, 1), (5, 7), (128, 33), (129, 16), (1000, 48), (259, 264), (40, 1030)] {
         for dtype in TYPES {
             let buffers = [(numbers(1, channels), Dtype::F32), (numbers(2, rows * channels), dtype)];
             compare("bias", &buffers, &[], 2e-6, &|b, v, _| b.bias_backward(v[0], v[1]));
+        }
+    }
+}
+
+#[test]
+fn sums_over_very_many_rows_and_at_odd_addresses_agree_with_the_reference() {
+    for (rows, channels, tolerance) in [(270_000, 1, 1e-5), (300, 16, 2e-6)] {
+        for dtype in TYPES {
+            let buffers = [(numbers(1, channels + 1), Dtype::F32), (numbers(2, rows * channels + 1), dtype)];
+            compare("bias", &buffers, &[], tolerance, &|b, v, _| b.bias_backward(v[0].part(1, channels), v[1].part(1, rows * channels)));
         }
     }
 }

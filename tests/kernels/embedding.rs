@@ -1,5 +1,7 @@
 //! Rows by id, and gradients of rows that occur many times or stand for none.
 
+use polder_compute::{Dtype, View};
+
 use super::{TYPES, check_slopes, compare, f32s, numbers};
 
 fn ids(n: usize, vocab: i32) -> Vec<i32> {
@@ -21,6 +23,45 @@ fn rows_and_their_gradients_agree_also_where_ids_repeat() {
         for rows in TYPES {
             let buffers = [(numbers(2, n * channels), rows), f32s([numbers(1, vocab * channels)])[0].clone()];
             compare("embedding backward", &buffers, &ids, 1e-6, &|b, v, ids| b.embedding_backward(v[1], v[0], ids[0], channels));
+        }
+    }
+}
+
+#[test]
+fn wide_rows_at_any_address_agree_with_the_reference() {
+    for (channels, shift) in [(264, 0), (520, 0), (1031, 0), (40, 1)] {
+        let ids = [ids(50, 70)];
+        for (rows, table) in TYPES.into_iter().flat_map(|r| TYPES.map(|t| (r, t))) {
+            let buffers = [(numbers(2, 50 * channels + shift), rows), (numbers(1, 70 * channels + shift), table)];
+            let what = format!("{channels} from {shift} on");
+            let part = |v: View| v.part(shift, v.len - shift);
+            compare(&what, &buffers, &ids, 1e-6, &|b, v, ids| b.embedding_forward(part(v[0]), part(v[1]), ids[0], channels, true));
+            compare(&what, &buffers, &ids, 1e-6, &|b, v, ids| b.embedding_backward(part(v[1]), part(v[0]), ids[0], channels));
+        }
+    }
+}
+
+#[test]
+fn gradients_of_ids_that_occur_hardly_ever_or_all_the_time_agree_with_the_reference() {
+    let skewed = |n: usize, vocab: i32| ids(n, vocab).iter().enumerate().map(|(i, id)| if i % 3 == 0 { 1 } else { *id }).collect();
+    let cases: Vec<(&str, usize, usize, Vec<i32>)> = vec![
+        ("no id", 5, 8, vec![-1; 40]),
+        ("one row", 5, 8, vec![4]),
+        ("one id", 1, 8, vec![0; 2100]),
+        ("one id of many", 300, 1, vec![299; 700]),
+        ("two ids in turn", 2, 12, (0..1000).map(|i| i % 2).collect()),
+        ("positions", 96, 4, (0..96 * 32).map(|i| i % 96).collect()),
+        ("positions backwards", 7, 4, (0..450).map(|i| 6 - i % 7).collect()),
+        ("a favourite", 400, 9, skewed(5000, 400)),
+        ("three digits", 70_000, 1, ids(3000, 70_000)),
+        ("as many ids as a digit has", 255, 1, ids(600, 255)),
+        ("one more", 256, 1, ids(600, 256)),
+        ("long runs", 50, 4, skewed(33_000, 50)),
+    ];
+    for (what, vocab, channels, ids) in cases {
+        for rows in TYPES {
+            let buffers = [(numbers(2, ids.len() * channels), rows), (numbers(1, vocab * channels), Dtype::F32)];
+            compare(what, &buffers, std::slice::from_ref(&ids), 1e-5, &|b, v, ids| b.embedding_backward(v[1], v[0], ids[0], channels));
         }
     }
 }

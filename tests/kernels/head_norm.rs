@@ -5,7 +5,16 @@ use polder_compute::{Backend, Cpu, Dtype};
 use super::{Data, TYPES, check_slopes, compare, numbers, stored};
 
 /// (rows, numbers a row, first head, heads, size of a head)
-const SHAPES: [(usize, usize, usize, usize, usize); 4] = [(1, 4, 0, 1, 4), (5, 30, 1, 2, 6), (65, 96, 0, 4, 16), (200, 160, 2, 3, 32)];
+const SHAPES: [(usize, usize, usize, usize, usize); 8] = [
+    (1, 4, 0, 1, 4),
+    (5, 30, 1, 2, 6),
+    (65, 96, 0, 4, 16),
+    (200, 160, 2, 3, 32),
+    (9, 400, 1, 3, 80),
+    (17, 512, 0, 3, 128),
+    (5, 776, 1, 2, 256),
+    (3, 528, 0, 2, 264),
+];
 
 fn buffers(dtype: Dtype, (rows, row, _, heads, head): (usize, usize, usize, usize, usize)) -> Vec<Data> {
     let n = rows * row;
@@ -28,6 +37,28 @@ fn both_passes_agree_with_the_reference() {
             });
         }
     }
+}
+
+#[test]
+fn heads_that_begin_at_odd_addresses_agree_with_the_reference() {
+    for dtype in TYPES {
+        let mut buffers = buffers(dtype, (7, 64, 1, 2, 16));
+        buffers.iter_mut().for_each(|(values, _)| values.insert(0, 0.0));
+        compare("heads", &buffers, &[], 3e-6, &|b, v, _| {
+            let v: Vec<_> = v.iter().map(|v| v.part(1, v.len - 1)).collect();
+            b.head_norm_forward(v[0], v[1], v[2], v[3], 64, 1, 2, 1e-5);
+            b.head_norm_backward(v[4], v[5], v[2], v[3], v[1], 64, 1, 2);
+        });
+    }
+}
+
+#[test]
+fn more_heads_than_are_summed_at_once_agree_with_the_reference() {
+    let shape = (25_500, 64, 0, 8, 8);
+    compare("many heads", &buffers(Dtype::Bf16, shape), &[], 2e-5, &|b, v, _| {
+        b.head_norm_forward(v[0], v[1], v[2], v[3], 64, 0, 8, 1e-5);
+        b.head_norm_backward(v[4], v[5], v[2], v[3], v[1], 64, 0, 8);
+    });
 }
 
 #[test]

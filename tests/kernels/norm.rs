@@ -2,24 +2,29 @@
 
 use polder_compute::{Dtype, Norm, NormKind};
 
-use super::{Data, check_slopes, compare, numbers};
+use super::{Data, TYPES, check_slopes, compare, numbers};
 
 const KINDS: [Norm; 2] = [Norm { kind: NormKind::Rms, eps: 1e-5 }, Norm { kind: NormKind::Layer, eps: 1e-5 }];
 
 /// Output, statistics, input, weight, bias, gradients of the output, the input, the weight and the bias; `rows` is the
 /// type of rows between operations, `residual` that of the input.
 fn buffers(n: usize, channels: usize, norm: Norm, rows: Dtype, residual: Dtype) -> Vec<Data> {
+    buffers_of(n, channels, norm, [rows, residual, rows, residual])
+}
+
+/// The same with types of output, input, gradient of the output and gradient of the input.
+fn buffers_of(n: usize, channels: usize, norm: Norm, [out, input, dout, dx]: [Dtype; 4]) -> Vec<Data> {
     let weight: Vec<f32> = numbers(3, channels).iter().map(|w| 1.0 + 0.5 * w).collect();
     // Rows stand far from zero, where a careless variance cancels.
     let x: Vec<f32> = numbers(1, n * channels).iter().map(|x| x + 3.0).collect();
     vec![
-        (vec![0.0; n * channels], rows),
+        (vec![0.0; n * channels], out),
         (vec![0.0; n * norm.kind.n_stats()], Dtype::F32),
-        (x, residual),
+        (x, input),
         (weight, Dtype::F32),
         (numbers(4, channels), Dtype::F32),
-        (numbers(5, n * channels), rows),
-        (numbers(6, n * channels), residual),
+        (numbers(5, n * channels), dout),
+        (numbers(6, n * channels), dx),
         (numbers(7, channels), Dtype::F32),
         (numbers(8, channels), Dtype::F32),
     ]
@@ -40,6 +45,39 @@ fn both_passes_agree_with_the_reference() {
                     });
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn rows_of_every_width_agree_with_the_reference() {
+    // On both sides of what a warp and a block hold, and of what a thread holds of a row; rows of several steps of a block.
+    let sizes = [(70, 128), (35, 512), (9, 768), (2, 1024), (3, 1025), (17, 1028), (26, 2052), (2, 4096), (3, 4097), (3, 4100)];
+    for (i, (n, channels)) in sizes.into_iter().enumerate() {
+        for (j, types) in [[Dtype::Bf16; 4], [Dtype::Bf16, Dtype::F32, Dtype::Bf16, Dtype::F32], [Dtype::F32; 4]].into_iter().enumerate() {
+            let norm = KINDS[(i + j) % 2];
+            let bias = i % 3 != j;
+            compare(&format!("{n} × {channels} {norm:?} {types:?} {bias}"), &buffers_of(n, channels, norm, types), &[], 5e-6, &|b, v, _| {
+                b.norm_forward(v[0], v[1], v[2], v[3], bias.then_some(v[4]), norm);
+                b.norm_backward(v[6], v[7], bias.then_some(v[8]), v[5], v[2], v[3], v[1], norm);
+            });
+        }
+    }
+}
+
+#[test]
+fn all_types_may_meet_also_where_rows_begin_at_odd_addresses() {
+    let norm = KINDS[1];
+    for types in 0..16 {
+        let types = [0, 1, 2, 3].map(|i| TYPES[types >> i & 1]);
+        for shift in [0, 1] {
+            let mut buffers = buffers_of(11, 40, norm, types);
+            buffers.iter_mut().for_each(|(values, _)| values.splice(0..0, vec![0.0; shift]).for_each(drop));
+            compare(&format!("{types:?} from {shift} on"), &buffers, &[], 5e-6, &|b, v, _| {
+                let v: Vec<_> = v.iter().map(|v| v.part(shift, v.len - shift)).collect();
+                b.norm_forward(v[0], v[1], v[2], v[3], Some(v[4]), norm);
+                b.norm_backward(v[6], v[7], Some(v[8]), v[5], v[2], v[3], v[1], norm);
+            });
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Means over ranges of rows: long, short and empty ones.
 
+use polder_compute::{Dtype, View};
+
 use super::{TYPES, check_slopes, compare, f32s, numbers};
 
 #[test]
@@ -17,6 +19,28 @@ fn both_passes_agree_with_the_reference() {
             compare("pool backward", &buffers, &ranges, 2e-6, &|b, v, r| b.pool_backward(v[1], v[0], r[0], channels));
         }
     }
+}
+
+#[test]
+fn wide_rows_many_ranges_and_odd_addresses_agree_with_the_reference() {
+    let one_by_one: Vec<i32> = (0..300).flat_map(|i| [i, i + 1]).collect();
+    for (channels, shift, ranges) in [(1032, 0, vec![0, 3, 3, 70, 299, 300, 9, 4]), (130, 0, one_by_one.clone()), (16, 1, one_by_one)] {
+        let (n_rows, n_pooled) = (300 * channels, ranges.len() / 2 * channels);
+        for (rows, pooled) in TYPES.into_iter().flat_map(|r| TYPES.map(|p| (r, p))) {
+            let buffers = [(numbers(1, n_pooled + shift), pooled), (numbers(2, n_rows + shift), rows)];
+            let part = |v: View| v.part(shift, v.len - shift);
+            let ranges = std::slice::from_ref(&ranges);
+            compare("pool forward", &buffers, ranges, 2e-6, &|b, v, r| b.pool_forward(part(v[0]), part(v[1]), r[0], channels));
+            compare("pool backward", &buffers, ranges, 2e-6, &|b, v, r| b.pool_backward(part(v[1]), part(v[0]), r[0], channels));
+        }
+    }
+}
+
+#[test]
+fn ranges_may_overlap() {
+    let buffers = [(numbers(1, 4 * 20), Dtype::F32), (numbers(2, 200 * 20), Dtype::F32)];
+    let ranges = [vec![0, 200, 10, 90, 63, 65, 64, 64]];
+    compare("overlap", &buffers, &ranges, 2e-6, &|b, v, r| b.pool_backward(v[1], v[0], r[0], 20));
 }
 
 #[test]

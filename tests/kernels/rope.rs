@@ -29,6 +29,21 @@ fn rotations_agree_and_leave_the_values_alone() {
 }
 
 #[test]
+fn any_number_of_heads_at_any_address_agrees() {
+    for (head, n_rotated, n_heads, shift) in [(128, 5, 6, 0), (16, 1, 1, 0), (48, 9, 9, 0), (16, 5, 7, 1), (64, 8, 8, 3)] {
+        let shape = Rope { n_rotated, head, row: n_heads * head, inverse: false };
+        for dtype in TYPES {
+            let x = (numbers(1, 11 * shape.row + shift), dtype);
+            let mut table = vec![0.0; shift];
+            table.extend(Rope::table(7, head, 10_000.0, None));
+            compare(&format!("{shape:?}"), &[x, (table, Dtype::F32)], &[positions(11, 7)], 1e-6, &|b, v, p| {
+                b.rope(v[0].part(shift, v[0].len - shift), v[1].part(shift, v[1].len - shift), p[0], shape);
+            });
+        }
+    }
+}
+
+#[test]
 fn the_inverse_rotation_is_the_gradient() {
     let shape = Rope { n_rotated: 2, head: 4, row: 12, inverse: false };
     let (x, dout) = (numbers(1, 36), numbers(2, 36));

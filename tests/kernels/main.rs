@@ -17,6 +17,7 @@ mod norm;
 mod plain;
 mod pool;
 mod rope;
+mod sample;
 mod trace;
 
 use std::path::{Path, PathBuf};

@@ -18,14 +18,6 @@ constexpr float LOG2E = 1.44269504f;
 /// Stands for the largest of nothing; finite, so that differences of two are numbers.
 constexpr float LOWEST = -1e38f;
 
-__device__ __forceinline__ void unpack(uint4 raw, float (&x)[4]) {
-    x[0] = __uint_as_float(raw.x), x[1] = __uint_as_float(raw.y), x[2] = __uint_as_float(raw.z), x[3] = __uint_as_float(raw.w);
-}
-__device__ __forceinline__ void unpack(uint4 raw, float (&x)[8]) {
-    unsigned words[4] = {raw.x, raw.y, raw.z, raw.w};
-    UNROLL for (int i = 0; i < 4; i++) x[2 * i] = low_half(words[i]), x[2 * i + 1] = high_half(words[i]);
-}
-
 /// Who works on a row: a block of 512, or a warp of it.
 template <bool whole_block> struct Team {
     static constexpr int SIZE = whole_block ? 512 : 32;
@@ -139,7 +131,7 @@ __device__ __forceinline__ void row(float *loss, T *x, int target, int vocab, in
             if (at >= n_chunks) break;
             if (whole_block && at < n_kept) kept[at] = raw[i];
             float y[N];
-            unpack(raw[i], y);
+            unpack_16(raw[i], y);
             bend<capped>(y, s);
             take(spread, y);
         }
@@ -175,7 +167,7 @@ __device__ __forceinline__ void row(float *loss, T *x, int target, int vocab, in
             int at = first + i * SIZE;
             if (at >= n_chunks) break;
             float y[N];
-            unpack(raw[i], y);
+            unpack_16(raw[i], y);
             weigh<capped>(y, top, factor, s);
             T *to = x + head + at * N;
             store_16(to, y);

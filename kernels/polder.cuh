@@ -101,6 +101,15 @@ __device__ __forceinline__ void load_16(const bf16 *p, float (&out)[8]) {
     UNROLL for (int i = 0; i < 4; i++) out[2 * i] = low_half(words[i]), out[2 * i + 1] = high_half(words[i]);
 }
 
+/// The numbers in 16 bytes that were loaded as they are: what waits for its turn takes half the registers.
+__device__ __forceinline__ void unpack_16(uint4 raw, float (&out)[4]) {
+    out[0] = __uint_as_float(raw.x), out[1] = __uint_as_float(raw.y), out[2] = __uint_as_float(raw.z), out[3] = __uint_as_float(raw.w);
+}
+__device__ __forceinline__ void unpack_16(uint4 raw, float (&out)[8]) {
+    unsigned words[4] = {raw.x, raw.y, raw.z, raw.w};
+    UNROLL for (int i = 0; i < 4; i++) out[2 * i] = low_half(words[i]), out[2 * i + 1] = high_half(words[i]);
+}
+
 /// Stores 16 bytes of numbers. The address must be aligned.
 __device__ __forceinline__ void store_16(float *p, const float (&x)[4]) { *reinterpret_cast<float4 *>(p) = float4{x[0], x[1], x[2], x[3]}; }
 __device__ __forceinline__ void store_16(bf16 *p, const float (&x)[8]) {

@@ -19,6 +19,7 @@ mod norm;
 mod plain;
 mod pool;
 mod rope;
+mod sample;
 mod trace;
 
 use std::path::{Path, PathBuf};

@@ -18,6 +18,7 @@ mod panel;
 mod plain;
 mod pool;
 mod rope;
+mod sample;
 mod scratch;
 mod simd;
 mod tile;
@@ -39,6 +40,7 @@ pub use norm::{norm_backward, norm_forward};
 pub use plain::{add, copy, fill, sum_squares};
 pub use pool::{pool_backward, pool_forward};
 pub use rope::{rope, rope_row};
+pub use sample::{Sampling, sample};
 
 /// The CPU as a backend.
 #[derive(Default)]

@@ -33,6 +33,7 @@ const IMAGES: &[(&str, &[u8])] = &images! {
     "plain"
     "pool"
     "rope"
+    "sample"
 };
 
 /// How a fat binary begins: a magic number, a version, this header's own bytes.

@@ -23,6 +23,7 @@ mod norm;
 mod plain;
 mod pool;
 mod rope;
+mod sample;
 mod table;
 
 use cudarc::driver::{result, sys};

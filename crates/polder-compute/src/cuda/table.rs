@@ -2,9 +2,7 @@
 //! roofline are made.
 
 use super::device::{Device, Launch, TensorMap};
-use super::{
-    activation, adamw, attention, attention_sm90, bias, cross_entropy, embedding, gemm, gemm_sm90, head_norm, muon, norm, plain, pool, rope,
-};
+use super::{activation, adamw, attention, attention_sm90, bias, cross_entropy, embedding, gemm, gemm_sm90, head_norm, muon, norm, plain, pool, rope, sample};
 use crate::Dtype;
 
 /// An address on the device.
@@ -175,6 +173,7 @@ pub fn table() -> impl Iterator<Item = &'static Row> {
         plain::ROWS,
         pool::ROWS,
         rope::ROWS,
+        sample::ROWS,
     ]
     .into_iter()
     .flatten()

@@ -19,7 +19,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
-use crate::{say, verdict};
+use crate::{say, skip, verdict};
 use compile::{Arch, BACK, FRONT, Unit, Use};
 use toolkit::Toolkit;
 
@@ -88,8 +88,9 @@ pub fn check(root: &Path) -> Result<()> {
     let toolkit = match Toolkit::open(root) {
         Ok(toolkit) => toolkit,
         Err(e) if std::env::var_os("POLDER_REQUIRE_KERNELS").is_none() => {
-            say(&format!("SKIPPED: the kernels were not built again, for there is no CUDA compiler: {e:#}"));
-            say("SKIPPED: what was checked is that the images are of these sources, not that they are what the compiler makes of them");
+            skip(format!(
+                "the kernels were compared with their sources' digest alone, not built again, for there is no CUDA compiler: {e:#}"
+            ));
             return Ok(());
         }
         Err(e) => return Err(e),

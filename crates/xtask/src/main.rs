@@ -14,6 +14,7 @@ use std::ffi::OsStr;
 use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -107,6 +108,9 @@ fn check(root: &Path, steps: &[&Step]) -> Result<()> {
 
 fn report(took: &[(&str, Duration)], whole: Duration) {
     say("---");
+    if let Ok(skipped) = SKIPPED.lock() {
+        skipped.iter().for_each(|s| say(&format!("SKIPPED: {s}")));
+    }
     for (name, time) in took.iter().chain(&[("all", whole)]) {
         say(&format!("{name:<14} {:>8.1} s", time.as_secs_f64()));
     }
@@ -183,6 +187,17 @@ fn workspace_root() -> Result<PathBuf> {
 /// Writes a line for people. A closed standard error is no reason to stop.
 fn say(line: &str) {
     let _ = writeln!(stderr(), "{line}");
+}
+
+/// What a step left out, to be said again at the end, where it is seen.
+static SKIPPED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Says that a part of a step was left out, and why.
+fn skip(what: String) {
+    say(&format!("SKIPPED: {what}"));
+    if let Ok(mut skipped) = SKIPPED.lock() {
+        skipped.push(what);
+    }
 }
 
 /// Fails with a list of problems, each already said; passes when there is none.

@@ -106,8 +106,8 @@ fn without_place(ptx: &str) -> String {
 fn read_report(text: &str) -> (BTreeMap<String, Use>, Vec<String>) {
     let mut entries: BTreeMap<String, Use> = BTreeMap::new();
     let mut problems = Vec::new();
-    // These warnings repeat what the line of the stack frame says with its bytes.
-    let repeated = |line: &str| line.contains("Registers are spilled") || line.contains("Local memory used");
+    // The last two repeat what the line of the stack frame says with its bytes.
+    let passed_over = ["bytes gmem", "Compile time", "Registers are spilled", "Local memory used"];
     // The function that a line without a name speaks of, and the entry point that is compiled.
     let (mut function, mut entry) = (String::new(), String::new());
     for line in text.lines() {
@@ -124,10 +124,7 @@ fn read_report(text: &str) -> (BTreeMap<String, Use>, Vec<String>) {
             if line.split(", ").any(|part| !part.trim_start().starts_with("0 ")) {
                 problems.push(format!("{function} keeps numbers in memory: {}", line.trim()));
             }
-        } else if !info.is_some_and(|i| i.contains("bytes gmem") || i.starts_with("Compile time"))
-            && !line.trim().is_empty()
-            && !repeated(line)
-        {
+        } else if !line.trim().is_empty() && !passed_over.iter().any(|known| line.contains(known)) {
             problems.push(line.trim().to_owned());
         }
     }

@@ -129,9 +129,9 @@ fn python(command: &mut Command) -> Result<()> {
     let output = command.output().context("there is no python3 to fetch the CUDA compiler with")?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        let errors: Vec<&str> = said.lines().filter(|l| l.to_lowercase().contains("error") || l.contains("No module")).collect();
-        let why = errors.first().copied().or(said.lines().last()).unwrap_or("it did not say why");
-        bail!("python3 cannot fetch the CUDA compiler: {}", why.trim());
+        // Warnings of every attempt stand before what is wrong.
+        let why = said.lines().rfind(|l| l.starts_with("ERROR")).or(said.lines().last()).unwrap_or("it did not say why");
+        bail!("python3 cannot fetch the CUDA compiler, for which it needs pip and a network: {}", why.trim());
     }
     Ok(())
 }

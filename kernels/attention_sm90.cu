@@ -119,32 +119,39 @@ __device__ __forceinline__ void compute_first(float a, float b) {
 #endif
 }
 
-/// What both rows of a thread have been through.
+/// What both rows of a thread have been through: the sum of 2^(score − base), scores times log2 e.
 struct Softmax {
-    float most[2] = {-INFINITE, -INFINITE}, sum[2] = {0.0f, 0.0f}, fix[2];
+    float base[2] = {-INFINITE, -INFINITE}, sum[2] = {0.0f, 0.0f}, fix[2];
 
-    /// Scores become probabilities times what the end divides by; `fix` is what earlier sums are to be multiplied by. `scale` includes log2 e.
+    /// Scores become probabilities times what the end divides by; `fix` is what earlier sums are to be multiplied by. The base follows the largest score
+    /// only where that has left it by more than 2^8, so that earlier sums mostly stay as they are. `scale` includes log2 e.
     template <int n> __device__ __forceinline__ void take(float (&s)[n], float scale) {
-        float base[2];
+        float minus[2];
         UNROLL for (int r = 0; r < 2; r++) {
             float a = s[2 * r], b = s[2 * r + 1];
             UNROLL for (int i = 4; i < n; i += 4) a = fmaxf(a, s[i + 2 * r]), b = fmaxf(b, s[i + 2 * r + 1]);
             a = fmaxf(a, b);
             a = fmaxf(a, __shfl_xor_sync(ALL, a, 1));
-            a = fmaxf(fmaxf(a, __shfl_xor_sync(ALL, a, 2)), most[r]);
+            a = fmaxf(a, __shfl_xor_sync(ALL, a, 2)) * scale;
+            bool leave = a > base[r] + 8.0f;
+            fix[r] = leave ? exp2_fast(base[r] - a) : 1.0f;
+            base[r] = leave ? a : base[r];
             // A row that has seen nothing yet: −∞ − −∞ is no number.
-            base[r] = a == -INFINITE ? 0.0f : a * scale;
-            fix[r] = exp2_fast(fmaf(most[r], scale, -base[r]));
-            most[r] = a;
+            minus[r] = base[r] == -INFINITE ? 0.0f : -base[r];
         }
         UNROLL for (int r = 0; r < 2; r++) {
             float a = 0.0f, b = 0.0f;
             UNROLL for (int i = 0; i < n; i += 4) {
                 float &x = s[i + 2 * r], &y = s[i + 2 * r + 1];
-                x = exp2_fast(fmaf(x, scale, -base[r])), y = exp2_fast(fmaf(y, scale, -base[r]));
+                x = exp2_fast(fmaf(x, scale, minus[r])), y = exp2_fast(fmaf(y, scale, minus[r]));
                 a += x, b += y;
             }
             sum[r] = fmaf(sum[r], fix[r], a + b);
+        }
+    }
+    template <int n> __device__ __forceinline__ void mend(float (&o)[n]) {
+        if (__any_sync(ALL, fix[0] != 1.0f || fix[1] != 1.0f)) {
+            UNROLL for (int i = 0; i < n; i++) o[i] *= fix[i / 2 % 2];
         }
     }
 };
@@ -243,25 +250,40 @@ __device__ void forward(float *lse, const TensorMap *out_map, const TensorMap *q
                 if (tile * KEYS < e.from_max || tile * KEYS + KEYS > e.to_min) mask_keys(x, tile * KEYS + lane % 4 * 2, rows);
             };
 
-            wait(q_full, n_done % 2);
-            int low = range[0], high = range[1];
-            if (high > low) {
+            // Tiles that this group's rows see, of those that the block's do: the rest it passes by, turns included.
+            Extent own = extent_of(s, documents, item.b, first_row, 64);
+            int own_low = own.to_max > 0 ? own.from_min / KEYS : 0, own_high = (own.to_max + KEYS - 1) / KEYS;
+            auto pass_over = [&](bool has_turn) {
                 int at = used % STAGES, parity = used / STAGES % 2;
-                // Scores are fresh registers in every round: the compiler takes what was written to them otherwise for a part of the next product.
-                float x[KEYS / 2];
+                wait(k.full + at, parity), wait(v.full + at, parity);
+                __syncwarp();
+                if (leads_warp) arrive(k.empty + at), arrive(v.empty + at);
+                if (has_turn) meet_at(1 + group, 256), pass_by(1 + (group + 1) % n_groups, 256);
+                used++;
+            };
+
+            wait(q_full, n_done % 2);
+            int low = range[0], tile = range[1] - 1;
+            __syncwarp();
+            // A turn less than tiles: the first scores are out of turn.
+            for (; tile >= max(low, own_high); tile--) pass_over(own_high > 0 || tile > low);
+            if (own_high > 0) {
+                float first[KEYS / 2];
+                int at = used % STAGES, parity = used / STAGES % 2;
                 wait(k.full + at, parity);
                 begin_products();
-                scores<D, KEYS>(x, q_at, BOX, advance(k_at, at * Plan::TILE_BYTES), Plan::TILE_CHUNK);
+                scores<D, KEYS>(first, q_at, BOX, advance(k_at, at * Plan::TILE_BYTES), Plan::TILE_CHUNK);
                 close_products();
                 wait_for_products<0>();
-                hold(x);
+                hold(first);
                 if (leads_warp) arrive(k.empty + at);
-                if (leads_warp && high - low == 1) arrive(q_empty);
-                mask(x, high - 1);
-                softmax.take(x, scale);
-                pack_left<KEYS>(p, x);
-                for (int tile = high - 2; tile >= low; tile--) {
-                    // The scores of this tile, and the sums of the one before it.
+                if (leads_warp && tile == own_low) arrive(q_empty);
+                mask(first, tile);
+                softmax.take(first, scale);
+                pack_left<KEYS>(p, first);
+                for (tile--; tile >= own_low; tile--) {
+                    // The scores of this tile, and the sums of the one before it. Scores are fresh registers in every round: the compiler takes what
+                    // was written to them otherwise for a part of the next product.
                     float x[KEYS / 2];
                     int before = at, before_parity = parity;
                     used++;
@@ -279,14 +301,14 @@ __device__ void forward(float *lse, const TensorMap *out_map, const TensorMap *q
                     wait_for_products<1>();
                     hold(x);
                     if (leads_warp) arrive(k.empty + at);
-                    if (leads_warp && tile == low) arrive(q_empty);
+                    if (leads_warp && tile == own_low) arrive(q_empty);
                     mask(x, tile);
                     softmax.take(x, scale);
                     compute_first(softmax.sum[0], softmax.sum[1]);
                     wait_for_products<0>();
                     hold(o);
                     if (leads_warp) arrive(v.empty + before);
-                    UNROLL for (int i = 0; i < D / 2; i++) o[i] *= softmax.fix[i / 2 % 2];
+                    softmax.mend(o);
                     pack_left<KEYS>(p, x);
                 }
                 wait(v.full + at, parity);
@@ -297,6 +319,7 @@ __device__ void forward(float *lse, const TensorMap *out_map, const TensorMap *q
                 wait_for_products<0>();
                 hold(o);
                 if (leads_warp) arrive(v.empty + at);
+                for (; tile >= low; tile--) pass_over(true);
             } else if (leads_warp) {
                 arrive(q_empty);
             }
@@ -309,7 +332,7 @@ __device__ void forward(float *lse, const TensorMap *out_map, const TensorMap *q
                 factor[r] = sees ? 1.0f / sum : 0.0f;
                 if (lane % 4 == 0 && row + 8 * r < s.time)
                     lse[(static_cast<long long>(item.b) * s.n_heads + item.head) * s.time + row + 8 * r] =
-                        sees ? fmaf(softmax.most[r], scale * (1.0f / LOG2_E), __logf(sum)) : 0.0f;
+                        sees ? fmaf(softmax.base[r], 1.0f / LOG2_E, __logf(sum)) : 0.0f;
             }
             if (leads) wait_for_stores<0>();
             meet_at(8 + group, 128);
@@ -519,6 +542,8 @@ __device__ void backward_queries(const TensorMap *dqkv_map, const TensorMap *qkv
                                  const int *documents, const Sizes s, int section, float scale) {
     using Plan = BackwardQueries<D>;
     constexpr int CHUNKS = Plan::CHUNKS, ROWS = Plan::ROWS, KEYS = Plan::KEYS, STAGES = Plan::STAGES;
+    // Sums go on while the next scores begin, where registers suffice.
+    constexpr bool LATE = D == 64;
     SHARED_MEMORY(shared);
     PhaseBarrier *q_full = reinterpret_cast<PhaseBarrier *>(shared + Plan::BARRIERS_AT);
     Ring ring = {q_full + 1, q_full + 1 + STAGES};
@@ -592,6 +617,8 @@ __device__ void backward_queries(const TensorMap *dqkv_map, const TensorMap *qkv
             close_products();
             wait_for_products<1>();
             hold(x);
+            // Products of the tile before are done with.
+            if (LATE && leads_warp && used > 0) arrive(ring.empty + (used - 1) % STAGES);
             if (tile * KEYS < e.from_max || tile * KEYS + KEYS > e.to_min) mask_keys(x, tile * KEYS + lane % 4 * 2, rows);
             UNROLL for (int i = 0; i < KEYS / 2; i++) x[i] = exp2_fast(fmaf(x[i], scale, -sum[i / 2 % 2]));
             hold(x);
@@ -603,11 +630,17 @@ __device__ void backward_queries(const TensorMap *dqkv_map, const TensorMap *qkv
             begin_products();
             mix<D, KEYS>(dq, ds, k);
             close_products();
-            wait_for_products<0>();
-            hold(dq);
-            if (leads_warp) arrive(ring.empty + at);
+            if (!LATE) {
+                wait_for_products<0>();
+                hold(dq);
+                if (leads_warp) arrive(ring.empty + at);
+            }
             used++;
           } while (--tile >= low);
+          if (LATE) {
+            wait_for_products<0>();
+            hold(dq);
+          }
         }
         float factor = scale * (1.0f / LOG2_E);
         stage<D>(own, BOX, dq, factor, factor);

@@ -56,6 +56,13 @@ struct Extent {
 /// The extent of `n` rows from `row` on, by all lanes of a warp.
 __device__ __forceinline__ Extent extent_of(const Sizes &s, const int *documents, int b, int row, int n) {
     Extent e;
+    if (!documents) {
+        int last = min(row + n, s.time) - 1;
+        if (row > last) return e;
+        e.from_min = max(row - s.window, 0), e.from_max = max(last - s.window, 0);
+        e.to_min = min(s.causal ? row + 1 : row + s.window + 1, s.time), e.to_max = min(s.causal ? last + 1 : last + s.window + 1, s.time);
+        return e;
+    }
     for (int i = threadIdx.x % 32; i < n; i += 32) e.add(seen(s, documents, b, row + i));
     UNROLL for (int mask = 16; mask; mask >>= 1) e.meet(mask);
     return e;
@@ -82,7 +89,12 @@ __device__ __forceinline__ int swizzled(int row, int part) { return row * WIDTH 
 
 /// Puts a group's 64 rows of sums, times a factor for each of a thread's two rows, where `store_box` takes them from.
 template <int D> __device__ __forceinline__ void stage(unsigned char *to, int chunk_bytes, const float (&x)[D / 2], float low, float high) {
-    int lane = threadIdx.x % 32, row = threadIdx.x % 128 / 32 * 16 + lane / 4;
+    int thread = threadIdx.x;
+#ifndef POLDER_EMULATION
+    // Addresses are computed here and not held in registers through the products before.
+    asm volatile("" : "+r"(thread));
+#endif
+    int lane = thread % 32, row = thread % 128 / 32 * 16 + lane / 4;
     UNROLL for (int i = 0; i < D / 8; i++) {
         unsigned char *at = to + i / 8 * chunk_bytes + swizzled(row, i % 8) + lane % 4 * 4;
         *reinterpret_cast<unsigned *>(at) = pack(x[4 * i] * low, x[4 * i + 1] * low);
@@ -600,18 +612,26 @@ __device__ void backward_keys(const TensorMap *dqkv_map, const TensorMap *qkv_ma
                 }
                 if (found >= 0 || next < 0) {
                     int at = filled % STAGES;
-                    wait(ring.empty + at, filled / STAGES % 2 ^ 1);
+                    // Asked for before room for them is waited for.
+                    float sum[ROWS / 32], mean[ROWS / 32];
+                    unsigned span[ROWS / 32];
                     if (found >= 0) {
                         long long row_of = (static_cast<long long>(item.b) * s.n_heads + found_head) * s.time;
-                        for (int i = lane; i < ROWS; i += 32) {
-                            int row = found * ROWS + i;
-                            Span span = seen(s, documents, item.b, row);
-                            bool sees = span.from < span.to;
+                        UNROLL for (int i = 0; i < ROWS / 32; i++) {
+                            int row = found * ROWS + i * 32 + lane;
+                            Span seen_of = seen(s, documents, item.b, row);
+                            bool sees = seen_of.from < seen_of.to;
                             // A row that sees nothing, or is none, has probabilities 2^−∞.
-                            lse_of[at * ROWS + i] = sees ? lse[row_of + row] * LOG2_E : INFINITE;
-                            delta_of[at * ROWS + i] = sees ? delta[row_of + row] : 0.0f;
-                            int from = min(max(span.from - first_key, 0), KEYS), to = min(max(span.to - first_key, 0), KEYS);
-                            spans[at * ROWS + i] = static_cast<unsigned>(from) | static_cast<unsigned>(to) << 16;
+                            sum[i] = sees ? lse[row_of + row] : INFINITE, mean[i] = sees ? delta[row_of + row] : 0.0f;
+                            int from = min(max(seen_of.from - first_key, 0), KEYS), to = min(max(seen_of.to - first_key, 0), KEYS);
+                            span[i] = static_cast<unsigned>(from) | static_cast<unsigned>(to) << 16;
+                        }
+                    }
+                    wait(ring.empty + at, filled / STAGES % 2 ^ 1);
+                    if (found >= 0) {
+                        UNROLL for (int i = 0; i < ROWS / 32; i++) {
+                            int to = at * ROWS + i * 32 + lane;
+                            lse_of[to] = sum[i] * LOG2_E, delta_of[to] = mean[i], spans[to] = span[i];
                         }
                     }
                     __syncwarp();

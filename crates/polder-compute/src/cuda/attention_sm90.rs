@@ -137,12 +137,35 @@ pub fn attention_forward(cuda: &mut Cuda, out: View, lse: View, qkv: View, docum
     let scale = (s.scale() * std::f64::consts::LOG2_E) as f32;
     let causal = i32::from(s.causal);
     run(
-        cuda.device(), &[Dtype::Bf16], lse, out, qkv, documents, batch, time, n_heads, n_kv_heads, section, n_blocks, causal, window(s), scale,
+        cuda.device(),
+        &[Dtype::Bf16],
+        lse,
+        out,
+        qkv,
+        documents,
+        batch,
+        time,
+        n_heads,
+        n_kv_heads,
+        section,
+        n_blocks,
+        causal,
+        window(s),
+        scale,
     );
 }
 
 #[allow(clippy::too_many_arguments)]
-pub fn attention_backward(cuda: &mut Cuda, dqkv: View, dout: View, out: View, lse: View, qkv: View, documents: Option<IdView>, s: Attention) {
+pub fn attention_backward(
+    cuda: &mut Cuda,
+    dqkv: View,
+    dout: View,
+    out: View,
+    lse: View,
+    qkv: View,
+    documents: Option<IdView>,
+    s: Attention,
+) {
     let (dqkv, dout, out, lse, qkv) = (cuda.at(dqkv), cuda.at(dout), cuda.at(out), cuda.at(lse), cuda.at(qkv));
     let documents = documents.map_or(Pointer::NONE, |d| cuda.ids_at(d));
     let delta = cuda.scratch(s.batch * s.n_heads * s.time * 4);
@@ -162,7 +185,25 @@ pub fn attention_backward(cuda: &mut Cuda, dqkv: View, dout: View, out: View, ls
         _ => launch::attention_backward_queries_128_sm90,
     };
     run(
-        cuda.device(), types, delta, dqkv, qkv, tiled, dout, out, lse, documents, batch, time, n_heads, n_kv_heads, heads, n_blocks, causal, window, scale,
+        cuda.device(),
+        types,
+        delta,
+        dqkv,
+        qkv,
+        tiled,
+        dout,
+        out,
+        lse,
+        documents,
+        batch,
+        time,
+        n_heads,
+        n_kv_heads,
+        heads,
+        n_blocks,
+        causal,
+        window,
+        scale,
     );
 
     let n_blocks = n_blocks.min((s.batch * s.n_kv_heads * s.time.div_ceil(128)) as i32);
@@ -173,6 +214,22 @@ pub fn attention_backward(cuda: &mut Cuda, dqkv: View, dout: View, out: View, ls
         _ => launch::attention_backward_keys_128_sm90,
     };
     run(
-        cuda.device(), types, dqkv, qkv, tiled, lse, delta, documents, batch, time, n_heads, n_kv_heads, heads, n_blocks, causal, window, scale,
+        cuda.device(),
+        types,
+        dqkv,
+        qkv,
+        tiled,
+        lse,
+        delta,
+        documents,
+        batch,
+        time,
+        n_heads,
+        n_kv_heads,
+        heads,
+        n_blocks,
+        causal,
+        window,
+        scale,
     );
 }

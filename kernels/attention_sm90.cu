@@ -5,9 +5,9 @@
 // Shapes: qkv, dqkv (B, T, (H + 2K)·D): query heads, key heads, value heads of a row; out, dout (B, T, H·D); lse, delta (B, H, T); documents (B, T, 2)
 // or none: first and end of each row's document within its sequence.
 // Requirements: bf16; D 64, 96 or 128; qkv, out, dout, dqkv aligned to 16 bytes.
-// Launch: one group of four warps brings tiles, two or three multiply, 64 rows each. Forward: as many blocks as multiprocessors, which go through
-// (rows of queries, head, sequence), the longest first. Backward: a block each (rows of keys, head of keys, sequence) for dk and dv, and each (rows of
-// queries, head, sequence) for dq, which computes scores again rather than add to shared sums in an order of chance.
+// Launch: as many blocks as multiprocessors, in which one group of four warps brings tiles and two or three multiply, 64 rows each. Blocks go through
+// (rows of queries, head, sequence), the longest first; backward once for dq and delta, and once more through (rows of keys, head of keys, sequence) for
+// dk and dv, computing scores again rather than add to shared sums in an order of chance.
 // Numerics: f32 sums; probabilities and dS are rounded to bf16 for their products. Within 8e-3 of the f64 reference's norm, lse within 1e-5.
 // Bound: FLOP: 4·D a pair of rows that see each other forward, 14·D backward (10·D of them necessary).
 #include "hopper.cuh"
@@ -56,6 +56,13 @@ struct Extent {
 /// The extent of `n` rows from `row` on, by all lanes of a warp.
 __device__ __forceinline__ Extent extent_of(const Sizes &s, const int *documents, int b, int row, int n) {
     Extent e;
+    if (!documents) {
+        int last = min(row + n, s.time) - 1;
+        if (row > last) return e;
+        e.from_min = max(row - s.window, 0), e.from_max = max(last - s.window, 0);
+        e.to_min = min(s.causal ? row + 1 : row + s.window + 1, s.time), e.to_max = min(s.causal ? last + 1 : last + s.window + 1, s.time);
+        return e;
+    }
     for (int i = threadIdx.x % 32; i < n; i += 32) e.add(seen(s, documents, b, row + i));
     UNROLL for (int mask = 16; mask; mask >>= 1) e.meet(mask);
     return e;
@@ -71,12 +78,23 @@ __device__ __forceinline__ Item item_of(int index, int n_tiles, int n_heads, int
     return {last_first ? n_tiles - 1 - tile : tile, head % n_heads, head / n_heads};
 }
 
+/// A block's item of a round: there and back over the blocks, so that none gets the longer one every time.
+__device__ __forceinline__ int turn(int round) {
+    int n_blocks = gridDim.x, block = blockIdx.x;
+    return round * n_blocks + (round % 2 ? n_blocks - 1 - block : block);
+}
+
 /// The place in a tile's chunk of 16 bytes of a row, as the copy engine swizzles.
 __device__ __forceinline__ int swizzled(int row, int part) { return row * WIDTH + ((part ^ (row & 7)) << 4); }
 
 /// Puts a group's 64 rows of sums, times a factor for each of a thread's two rows, where `store_box` takes them from.
 template <int D> __device__ __forceinline__ void stage(unsigned char *to, int chunk_bytes, const float (&x)[D / 2], float low, float high) {
-    int lane = threadIdx.x % 32, row = threadIdx.x % 128 / 32 * 16 + lane / 4;
+    int thread = threadIdx.x;
+#ifndef POLDER_EMULATION
+    // Addresses are computed here and not held in registers through the products before.
+    asm volatile("" : "+r"(thread));
+#endif
+    int lane = thread % 32, row = thread % 128 / 32 * 16 + lane / 4;
     UNROLL for (int i = 0; i < D / 8; i++) {
         unsigned char *at = to + i / 8 * chunk_bytes + swizzled(row, i % 8) + lane % 4 * 4;
         *reinterpret_cast<unsigned *>(at) = pack(x[4 * i] * low, x[4 * i + 1] * low);
@@ -119,32 +137,39 @@ __device__ __forceinline__ void compute_first(float a, float b) {
 #endif
 }
 
-/// What both rows of a thread have been through.
+/// What both rows of a thread have been through: the sum of 2^(score − base), scores times log2 e.
 struct Softmax {
-    float most[2] = {-INFINITE, -INFINITE}, sum[2] = {0.0f, 0.0f}, fix[2];
+    float base[2] = {-INFINITE, -INFINITE}, sum[2] = {0.0f, 0.0f}, fix[2];
 
-    /// Scores become probabilities times what the end divides by; `fix` is what earlier sums are to be multiplied by. `scale` includes log2 e.
+    /// Scores become probabilities times what the end divides by; `fix` is what earlier sums are to be multiplied by. The base follows the largest score
+    /// only where that has left it by more than 2^8, so that earlier sums mostly stay as they are. `scale` includes log2 e.
     template <int n> __device__ __forceinline__ void take(float (&s)[n], float scale) {
-        float base[2];
+        float minus[2];
         UNROLL for (int r = 0; r < 2; r++) {
             float a = s[2 * r], b = s[2 * r + 1];
             UNROLL for (int i = 4; i < n; i += 4) a = fmaxf(a, s[i + 2 * r]), b = fmaxf(b, s[i + 2 * r + 1]);
             a = fmaxf(a, b);
             a = fmaxf(a, __shfl_xor_sync(ALL, a, 1));
-            a = fmaxf(fmaxf(a, __shfl_xor_sync(ALL, a, 2)), most[r]);
+            a = fmaxf(a, __shfl_xor_sync(ALL, a, 2)) * scale;
+            bool leave = a > base[r] + 8.0f;
+            fix[r] = leave ? exp2_fast(base[r] - a) : 1.0f;
+            base[r] = leave ? a : base[r];
             // A row that has seen nothing yet: −∞ − −∞ is no number.
-            base[r] = a == -INFINITE ? 0.0f : a * scale;
-            fix[r] = exp2_fast(fmaf(most[r], scale, -base[r]));
-            most[r] = a;
+            minus[r] = base[r] == -INFINITE ? 0.0f : -base[r];
         }
         UNROLL for (int r = 0; r < 2; r++) {
             float a = 0.0f, b = 0.0f;
             UNROLL for (int i = 0; i < n; i += 4) {
                 float &x = s[i + 2 * r], &y = s[i + 2 * r + 1];
-                x = exp2_fast(fmaf(x, scale, -base[r])), y = exp2_fast(fmaf(y, scale, -base[r]));
+                x = exp2_fast(fmaf(x, scale, minus[r])), y = exp2_fast(fmaf(y, scale, minus[r]));
                 a += x, b += y;
             }
             sum[r] = fmaf(sum[r], fix[r], a + b);
+        }
+    }
+    template <int n> __device__ __forceinline__ void mend(float (&o)[n]) {
+        if (__any_sync(ALL, fix[0] != 1.0f || fix[1] != 1.0f)) {
+            UNROLL for (int i = 0; i < n; i++) o[i] *= fix[i / 2 % 2];
         }
     }
 };
@@ -181,15 +206,14 @@ __device__ void forward(float *lse, const TensorMap *out_map, const TensorMap *q
         publish_barriers();
     }
     __syncthreads();
-    int n_tiles = (s.time + ROWS - 1) / ROWS, n_items = n_tiles * s.n_heads * s.batch, n_blocks = gridDim.x;
+    int n_tiles = (s.time + ROWS - 1) / ROWS, n_items = n_tiles * s.n_heads * s.batch;
     int role = __shfl_sync(ALL, static_cast<int>(threadIdx.x / 128), 0);
     if (role == 0) {
         give_registers<n_groups == 3 ? 32 : 40>();
         if (threadIdx.x >= 32) return;
         int n_done = 0, filled = 0;
-        for (int base = 0, round = 0; base < n_items; base += n_blocks, round++) {
-            // There and back, so that no block gets the longer one of every round.
-            int index = base + (round % 2 ? n_blocks - 1 - static_cast<int>(blockIdx.x) : static_cast<int>(blockIdx.x));
+        for (int round = 0; round * static_cast<int>(gridDim.x) < n_items; round++) {
+            int index = turn(round);
             if (index >= n_items) continue;
             Item item = item_of(index, n_tiles, s.n_heads, s.batch, section, true);
             Extent e = extent_of(s, documents, item.b, item.tile * ROWS, ROWS);
@@ -226,8 +250,8 @@ __device__ void forward(float *lse, const TensorMap *out_map, const TensorMap *q
         // Groups take turns at the tensor cores, so that one multiplies while another is busy with exponentials.
         if (group == n_groups - 1) pass_by(1, 256);
         int n_done = 0, used = 0;
-        for (int base = 0, round = 0; base < n_items; base += n_blocks, round++) {
-            int index = base + (round % 2 ? n_blocks - 1 - static_cast<int>(blockIdx.x) : static_cast<int>(blockIdx.x));
+        for (int round = 0; round * static_cast<int>(gridDim.x) < n_items; round++) {
+            int index = turn(round);
             if (index >= n_items) continue;
             Item item = item_of(index, n_tiles, s.n_heads, s.batch, section, true);
             int first_row = item.tile * ROWS + group * 64, row = first_row + warp * 16 + lane / 4;
@@ -243,25 +267,40 @@ __device__ void forward(float *lse, const TensorMap *out_map, const TensorMap *q
                 if (tile * KEYS < e.from_max || tile * KEYS + KEYS > e.to_min) mask_keys(x, tile * KEYS + lane % 4 * 2, rows);
             };
 
-            wait(q_full, n_done % 2);
-            int low = range[0], high = range[1];
-            if (high > low) {
+            // Tiles that this group's rows see, of those that the block's do: the rest it passes by, turns included.
+            Extent own = extent_of(s, documents, item.b, first_row, 64);
+            int own_low = own.to_max > 0 ? own.from_min / KEYS : 0, own_high = (own.to_max + KEYS - 1) / KEYS;
+            auto pass_over = [&](bool has_turn) {
                 int at = used % STAGES, parity = used / STAGES % 2;
-                // Scores are fresh registers in every round: the compiler takes what was written to them otherwise for a part of the next product.
-                float x[KEYS / 2];
+                wait(k.full + at, parity), wait(v.full + at, parity);
+                __syncwarp();
+                if (leads_warp) arrive(k.empty + at), arrive(v.empty + at);
+                if (has_turn) meet_at(1 + group, 256), pass_by(1 + (group + 1) % n_groups, 256);
+                used++;
+            };
+
+            wait(q_full, n_done % 2);
+            int low = range[0], tile = range[1] - 1;
+            __syncwarp();
+            // A turn less than tiles: the first scores are out of turn.
+            for (; tile >= max(low, own_high); tile--) pass_over(own_high > 0 || tile > low);
+            if (own_high > 0) {
+                float first[KEYS / 2];
+                int at = used % STAGES, parity = used / STAGES % 2;
                 wait(k.full + at, parity);
                 begin_products();
-                scores<D, KEYS>(x, q_at, BOX, advance(k_at, at * Plan::TILE_BYTES), Plan::TILE_CHUNK);
+                scores<D, KEYS>(first, q_at, BOX, advance(k_at, at * Plan::TILE_BYTES), Plan::TILE_CHUNK);
                 close_products();
                 wait_for_products<0>();
-                hold(x);
+                hold(first);
                 if (leads_warp) arrive(k.empty + at);
-                if (leads_warp && high - low == 1) arrive(q_empty);
-                mask(x, high - 1);
-                softmax.take(x, scale);
-                pack_left<KEYS>(p, x);
-                for (int tile = high - 2; tile >= low; tile--) {
-                    // The scores of this tile, and the sums of the one before it.
+                if (leads_warp && tile == own_low) arrive(q_empty);
+                mask(first, tile);
+                softmax.take(first, scale);
+                pack_left<KEYS>(p, first);
+                for (tile--; tile >= own_low; tile--) {
+                    // The scores of this tile, and the sums of the one before it. Scores are fresh registers in every round: the compiler takes what
+                    // was written to them otherwise for a part of the next product.
                     float x[KEYS / 2];
                     int before = at, before_parity = parity;
                     used++;
@@ -279,14 +318,14 @@ __device__ void forward(float *lse, const TensorMap *out_map, const TensorMap *q
                     wait_for_products<1>();
                     hold(x);
                     if (leads_warp) arrive(k.empty + at);
-                    if (leads_warp && tile == low) arrive(q_empty);
+                    if (leads_warp && tile == own_low) arrive(q_empty);
                     mask(x, tile);
                     softmax.take(x, scale);
                     compute_first(softmax.sum[0], softmax.sum[1]);
                     wait_for_products<0>();
                     hold(o);
                     if (leads_warp) arrive(v.empty + before);
-                    UNROLL for (int i = 0; i < D / 2; i++) o[i] *= softmax.fix[i / 2 % 2];
+                    softmax.mend(o);
                     pack_left<KEYS>(p, x);
                 }
                 wait(v.full + at, parity);
@@ -297,6 +336,7 @@ __device__ void forward(float *lse, const TensorMap *out_map, const TensorMap *q
                 wait_for_products<0>();
                 hold(o);
                 if (leads_warp) arrive(v.empty + at);
+                for (; tile >= low; tile--) pass_over(true);
             } else if (leads_warp) {
                 arrive(q_empty);
             }
@@ -309,7 +349,7 @@ __device__ void forward(float *lse, const TensorMap *out_map, const TensorMap *q
                 factor[r] = sees ? 1.0f / sum : 0.0f;
                 if (lane % 4 == 0 && row + 8 * r < s.time)
                     lse[(static_cast<long long>(item.b) * s.n_heads + item.head) * s.time + row + 8 * r] =
-                        sees ? fmaf(softmax.most[r], scale * (1.0f / LOG2_E), __logf(sum)) : 0.0f;
+                        sees ? fmaf(softmax.base[r], 1.0f / LOG2_E, __logf(sum)) : 0.0f;
             }
             if (leads) wait_for_stores<0>();
             meet_at(8 + group, 128);
@@ -329,295 +369,381 @@ __device__ void forward(float *lse, const TensorMap *out_map, const TensorMap *q
 
 // ---- backward
 
-/// delta: 8 or 16 threads a row of a head.
-template <int D> __device__ void row_products(float *delta, const bf16 *dout, const bf16 *out, int batch, int time, int n_heads) {
-    constexpr int LANES = D == 64 ? 8 : 16;
-    long long index = (blockIdx.x * 256ll + threadIdx.x) / LANES;
-    int part = threadIdx.x % LANES;
-    bool inside = index < static_cast<long long>(batch) * n_heads * time;
+template <int D> struct BackwardQueries {
+    static constexpr int CHUNKS = (D + 63) / 64, ROWS = 128, KEYS = 128, STAGES = D == 64 ? 3 : 2;
+    static constexpr int GROUP_BYTES = CHUNKS * BOX, ROW_BYTES = 2 * GROUP_BYTES, KEY_CHUNK = KEYS * WIDTH, KEY_BYTES = CHUNKS * KEY_CHUNK;
+    static constexpr int DOUT_AT = ROW_BYTES, K_AT = 2 * ROW_BYTES, V_AT = K_AT + STAGES * KEY_BYTES, DQ_AT = V_AT + STAGES * KEY_BYTES;
+    static constexpr int BARRIERS_AT = DQ_AT + ROW_BYTES, RANGE_AT = BARRIERS_AT + 8 * (2 + 2 * STAGES);
+};
+
+/// dout·out over a row of a head, by four neighbouring lanes.
+template <int D> __device__ __forceinline__ float row_product(const bf16 *dout, const bf16 *out) {
     float sum = 0.0f;
-    if (inside && part * 8 < D) {
-        long long head = index / time, t = index - head * time, b = head / n_heads;
-        long long at = ((b * time + t) * n_heads + head - b * n_heads) * D + part * 8;
+    UNROLL for (int i = 0; i < D / 32; i++) {
         float x[8], y[8];
+        int at = (i * 4 + static_cast<int>(threadIdx.x) % 4) * 8;
         load_16(dout + at, x), load_16(out + at, y);
-        UNROLL for (int i = 0; i < 8; i++) sum = fmaf(x[i], y[i], sum);
+        UNROLL for (int j = 0; j < 8; j++) sum = fmaf(x[j], y[j], sum);
     }
-    UNROLL for (int mask = LANES / 2; mask; mask >>= 1) sum += __shfl_xor_sync(ALL, sum, mask);
-    if (inside && part == 0) delta[index] = sum;
+    return sum;
+}
+
+/// dq of 128 rows, and their deltas.
+template <int D>
+__device__ void backward_queries(float *delta, const TensorMap *dqkv_map, const TensorMap *qkv_map, const TensorMap *dout_map, const bf16 *dout, const bf16 *out,
+                                 const float *lse, const int *documents, const Sizes s, int section, float scale) {
+    using Plan = BackwardQueries<D>;
+    constexpr int CHUNKS = Plan::CHUNKS, ROWS = Plan::ROWS, KEYS = Plan::KEYS, STAGES = Plan::STAGES;
+    // Sums go on while the next scores begin, where registers suffice.
+    constexpr bool LATE = D == 64;
+    SHARED_MEMORY(shared);
+    PhaseBarrier *q_full = reinterpret_cast<PhaseBarrier *>(shared + Plan::BARRIERS_AT), *q_empty = q_full + 1;
+    Ring ring = {q_full + 2, q_full + 2 + STAGES};
+    volatile int *range = reinterpret_cast<volatile int *>(shared + Plan::RANGE_AT);
+    if (threadIdx.x == 0) {
+        begin_barrier(q_full, 1), begin_barrier(q_empty, 8);
+        for (int i = 0; i < STAGES; i++) begin_barrier(ring.full + i, 1), begin_barrier(ring.empty + i, 8);
+        publish_barriers();
+    }
+    __syncthreads();
+    int n_tiles = (s.time + ROWS - 1) / ROWS, n_items = n_tiles * s.n_heads * s.batch;
+    int role = __shfl_sync(ALL, static_cast<int>(threadIdx.x / 128), 0), n_done = 0;
+    if (role == 0) {
+        give_registers<40>();
+        if (threadIdx.x >= 32) return;
+        int filled = 0;
+        for (int round = 0; round * static_cast<int>(gridDim.x) < n_items; round++) {
+            int index = turn(round);
+            if (index >= n_items) continue;
+            Item item = item_of(index, n_tiles, s.n_heads, s.batch, section, true);
+            Extent e = extent_of(s, documents, item.b, item.tile * ROWS, ROWS);
+            int low = e.to_max > 0 ? e.from_min / KEYS : 0, high = (e.to_max + KEYS - 1) / KEYS;
+            if (threadIdx.x == 0) {
+                wait(q_empty, n_done % 2 ^ 1);
+                range[0] = low, range[1] = high;
+                arrive_expecting(q_full, 2 * Plan::ROW_BYTES);
+                // A group's rows of all chunks stand together.
+                for (int i = 0; i < 4 * CHUNKS; i++)
+                    load_box<4>(shared + i * BOX, i < 2 * CHUNKS ? qkv_map : dout_map, q_full, i % CHUNKS * 64, item.head,
+                                item.tile * ROWS + i / CHUNKS % 2 * 64, item.b);
+                int kv_head = item.head / (s.n_heads / s.n_kv_heads);
+                for (int j = high - 1; j >= low; j--, filled++) {
+                    int at = filled % STAGES;
+                    wait(ring.empty + at, filled / STAGES % 2 ^ 1);
+                    arrive_expecting(ring.full + at, 2 * Plan::KEY_BYTES);
+                    for (int which = 0; which < 2; which++)
+                        for (int i = 0; i < CHUNKS * KEYS / 64; i++)
+                            load_box<4>(shared + (which ? Plan::V_AT : Plan::K_AT) + at * Plan::KEY_BYTES + i * BOX, qkv_map, ring.full + at,
+                                        i / (KEYS / 64) * 64, s.n_heads + which * s.n_kv_heads + kv_head, j * KEYS + i % (KEYS / 64) * 64, item.b);
+                }
+            }
+            n_done++;
+        }
+    } else {
+        take_registers<232>();
+        int group = role - 1, lane = threadIdx.x % 32, warp = threadIdx.x % 128 / 32, used = 0;
+        bool leads_warp = lane == 0, leads = threadIdx.x % 128 == 0;
+        unsigned char *own_q = shared + group * Plan::GROUP_BYTES, *staging = own_q + Plan::DQ_AT;
+        unsigned long long q_at = describe(own_q, 16, 1024), dout_at = describe(own_q + Plan::DOUT_AT, 16, 1024);
+        unsigned long long k_at = describe(shared + Plan::K_AT, Plan::KEY_CHUNK, 1024), v_at = describe(shared + Plan::V_AT, Plan::KEY_CHUNK, 1024);
+        for (int round = 0; round * static_cast<int>(gridDim.x) < n_items; round++) {
+            int index = turn(round);
+            if (index >= n_items) continue;
+            Item item = item_of(index, n_tiles, s.n_heads, s.batch, section, true);
+            int first_row = item.tile * ROWS + group * 64, row = first_row + warp * 16 + lane / 4;
+            Span rows[2] = {seen(s, documents, item.b, row), seen(s, documents, item.b, row + 8)};
+            Extent e, own = extent_of(s, documents, item.b, first_row, 64);
+            e.add(rows[0]), e.add(rows[1]);
+            UNROLL for (int mask = 4; mask <= 16; mask <<= 1) e.meet(mask);
+            int own_low = own.to_max > 0 ? own.from_min / KEYS : 0, own_high = (own.to_max + KEYS - 1) / KEYS;
+            float sum[2], mean[2];
+            UNROLL for (int r = 0; r < 2; r++) {
+                sum[r] = INFINITE, mean[r] = 0.0f;
+                bool inside = row + 8 * r < s.time;
+                long long from = ((static_cast<long long>(item.b) * s.time + row + 8 * r) * s.n_heads + item.head) * D;
+                if (inside) mean[r] = row_product<D>(dout + from, out + from);
+                mean[r] += __shfl_xor_sync(ALL, mean[r], 1);
+                mean[r] += __shfl_xor_sync(ALL, mean[r], 2);
+                long long at = (static_cast<long long>(item.b) * s.n_heads + item.head) * s.time + row + 8 * r;
+                if (inside && lane % 4 == 0) delta[at] = mean[r];
+                if (rows[r].from < rows[r].to) sum[r] = lse[at] * LOG2_E;
+                else mean[r] = 0.0f;
+            }
+            float dq[D / 2];
+            UNROLL for (int i = 0; i < D / 2; i++) dq[i] = 0.0f;
+            auto pass_over = [&] {
+                wait(ring.full + used % STAGES, used / STAGES % 2);
+                __syncwarp();
+                if (leads_warp) arrive(ring.empty + used % STAGES);
+                used++;
+            };
+            wait(q_full, n_done % 2);
+            int low = range[0], tile = range[1] - 1;
+            __syncwarp();
+            for (; tile >= max(low, own_high); tile--) pass_over();
+            if (own_high > 0) {
+                bool first = true;
+                do {
+                    float x[KEYS / 2], y[KEYS / 2];
+                    unsigned ds[KEYS / 16][4];
+                    int at = used % STAGES;
+                    unsigned long long k = advance(k_at, at * Plan::KEY_BYTES);
+                    wait(ring.full + at, used / STAGES % 2);
+                    begin_products();
+                    scores<D, KEYS>(x, q_at, BOX, k, Plan::KEY_CHUNK);
+                    close_products();
+                    begin_products();
+                    scores<D, KEYS>(y, dout_at, BOX, advance(v_at, at * Plan::KEY_BYTES), Plan::KEY_CHUNK);
+                    close_products();
+                    wait_for_products<1>();
+                    hold(x);
+                    // Products of the tile before are done with.
+                    if (LATE && leads_warp && !first) arrive(ring.empty + (used - 1) % STAGES);
+                    if (tile * KEYS < e.from_max || tile * KEYS + KEYS > e.to_min) mask_keys(x, tile * KEYS + lane % 4 * 2, rows);
+                    UNROLL for (int i = 0; i < KEYS / 2; i++) x[i] = exp2_fast(fmaf(x[i], scale, -sum[i / 2 % 2]));
+                    wait_for_products<0>();
+                    hold(y);
+                    if (leads_warp && tile == own_low) arrive(q_empty);
+                    UNROLL for (int i = 0; i < KEYS / 2; i++) y[i] = x[i] * (y[i] - mean[i / 2 % 2]);
+                    pack_left<KEYS>(ds, y);
+                    begin_products();
+                    mix<D, KEYS>(dq, ds, k);
+                    close_products();
+                    if (!LATE) {
+                        wait_for_products<0>();
+                        hold(dq);
+                        if (leads_warp) arrive(ring.empty + at);
+                    }
+                    first = false;
+                    used++;
+                } while (--tile >= own_low);
+                if (LATE) {
+                    wait_for_products<0>();
+                    hold(dq);
+                    if (leads_warp) arrive(ring.empty + (used - 1) % STAGES);
+                }
+                for (; tile >= low; tile--) pass_over();
+            } else if (leads_warp) {
+                arrive(q_empty);
+            }
+            float factor = scale * (1.0f / LOG2_E);
+            if (leads) wait_for_stores<0>();
+            meet_at(8 + group, 128);
+            stage<D>(staging, BOX, dq, factor, factor);
+            publish_shared();
+            meet_at(8 + group, 128);
+            if (leads && first_row < s.time) {
+                for (int i = 0; i < CHUNKS; i++) store_box<4>(dqkv_map, staging + i * BOX, i * 64, item.head, first_row, item.b);
+                close_stores();
+            }
+            n_done++;
+        }
+        if (leads) wait_for_stores<0>();
+    }
 }
 
 template <int D> struct BackwardKeys {
-    static constexpr int CHUNKS = (D + 63) / 64, KEYS = 128, ROWS = D == 64 ? 128 : 64, STAGES = D == 64 ? 3 : 3;
+    static constexpr int CHUNKS = (D + 63) / 64, KEYS = 128, ROWS = D == 64 ? 128 : 64, STAGES = 3, KEY_STAGES = D == 64 ? 2 : 1;
     static constexpr int KEY_CHUNK = KEYS * WIDTH, KEY_BYTES = CHUNKS * KEY_CHUNK, ROW_CHUNK = ROWS * WIDTH, ROW_BYTES = CHUNKS * ROW_CHUNK;
-    static constexpr int V_AT = KEY_BYTES, Q_AT = 2 * KEY_BYTES, DOUT_AT = Q_AT + STAGES * ROW_BYTES, LSE_AT = DOUT_AT + STAGES * ROW_BYTES;
-    static constexpr int DELTA_AT = LSE_AT + STAGES * ROWS * 4, SPANS_AT = DELTA_AT + STAGES * ROWS * 4, INFO_AT = SPANS_AT + STAGES * ROWS * 8;
-    static constexpr int BARRIERS_AT = INFO_AT + STAGES * 8;
+    static constexpr int Q_AT = KEY_STAGES * 2 * KEY_BYTES, DOUT_AT = Q_AT + STAGES * ROW_BYTES, OUT_AT = DOUT_AT + STAGES * ROW_BYTES;
+    static constexpr int LSE_AT = OUT_AT + 2 * KEY_BYTES, DELTA_AT = LSE_AT + STAGES * ROWS * 4, SPANS_AT = DELTA_AT + STAGES * ROWS * 4;
+    static constexpr int INFO_AT = SPANS_AT + STAGES * ROWS * 4, BARRIERS_AT = INFO_AT + STAGES * 8;
 };
+
+// Flags of a stage.
+constexpr int PARTIAL = 1, LAST = 2;
 
 /// dk and dv of 128 keys: scores stand with keys as rows, so that probabilities are a left side as they come out.
 template <int D>
 __device__ void backward_keys(const TensorMap *dqkv_map, const TensorMap *qkv_map, const TensorMap *dout_map, const float *lse, const float *delta,
                               const int *documents, const Sizes s, int section, float scale) {
     using Plan = BackwardKeys<D>;
-    constexpr int CHUNKS = Plan::CHUNKS, KEYS = Plan::KEYS, ROWS = Plan::ROWS, STAGES = Plan::STAGES;
+    constexpr int CHUNKS = Plan::CHUNKS, KEYS = Plan::KEYS, ROWS = Plan::ROWS, STAGES = Plan::STAGES, KEY_STAGES = Plan::KEY_STAGES;
     SHARED_MEMORY(shared);
-    PhaseBarrier *kv_full = reinterpret_cast<PhaseBarrier *>(shared + Plan::BARRIERS_AT);
-    Ring ring = {kv_full + 1, kv_full + 1 + STAGES};
+    PhaseBarrier *barriers = reinterpret_cast<PhaseBarrier *>(shared + Plan::BARRIERS_AT);
+    Ring ring = {barriers, barriers + STAGES}, kv = {barriers + 2 * STAGES, barriers + 2 * STAGES + KEY_STAGES};
     float *lse_of = reinterpret_cast<float *>(shared + Plan::LSE_AT), *delta_of = reinterpret_cast<float *>(shared + Plan::DELTA_AT);
-    // Read where they are wanted and no earlier: there are no registers to hold them.
-    volatile int *spans = reinterpret_cast<volatile int *>(shared + Plan::SPANS_AT);
-    // Of a stage: its first row, or −1 behind the last; whether some of its rows see some of the keys only.
+    // The keys of the block that each row sees, the first in the lower half and the end in the upper; read where they are wanted and no earlier, for
+    // there are no registers to hold them.
+    volatile unsigned *spans = reinterpret_cast<volatile unsigned *>(shared + Plan::SPANS_AT);
+    // Of a stage: its first row, or −1 if no row sees any of the keys; flags: some rows see some of the keys only; the item's last.
     volatile int *info = reinterpret_cast<volatile int *>(shared + Plan::INFO_AT);
     if (threadIdx.x == 0) {
-        begin_barrier(kv_full, 1);
         for (int i = 0; i < STAGES; i++) begin_barrier(ring.full + i, 1), begin_barrier(ring.empty + i, 8);
+        for (int i = 0; i < KEY_STAGES; i++) begin_barrier(kv.full + i, 1), begin_barrier(kv.empty + i, 8);
         publish_barriers();
     }
     __syncthreads();
-    int n_tiles = (s.time + KEYS - 1) / KEYS, in_group = s.n_heads / s.n_kv_heads;
-    Item item = item_of(blockIdx.x, n_tiles, s.n_kv_heads, s.batch, section, false);
-    int first_key = item.tile * KEYS, role = __shfl_sync(ALL, static_cast<int>(threadIdx.x / 128), 0);
+    int n_tiles = (s.time + KEYS - 1) / KEYS, n_items = n_tiles * s.n_kv_heads * s.batch, in_group = s.n_heads / s.n_kv_heads;
+    int role = __shfl_sync(ALL, static_cast<int>(threadIdx.x / 128), 0), n_done = 0;
     if (role == 0) {
         give_registers<56>();
         if (threadIdx.x >= 32) return;
-        int lane = threadIdx.x;
-        if (lane == 0) {
-            arrive_expecting(kv_full, 2 * Plan::KEY_BYTES);
-            for (int i = 0; i < 2 * CHUNKS * KEYS / 64; i++) {
-                int which = i / (CHUNKS * KEYS / 64), box = i % (CHUNKS * KEYS / 64);
-                load_box<4>(shared + i * BOX, qkv_map, kv_full, box / (KEYS / 64) * 64, s.n_heads + which * s.n_kv_heads + item.head,
-                            first_key + box % (KEYS / 64) * 64, item.b);
-            }
-        }
-        int last_key = min(first_key + KEYS, s.time) - 1, filled = 0;
-        int low = (s.causal ? first_key : max(0, first_key - s.window)) / ROWS, high = min(s.time - 1, last_key + s.window) / ROWS;
-        for (int head = item.head * in_group; head < (item.head + 1) * in_group; head++) {
-            long long row_of = (static_cast<long long>(item.b) * s.n_heads + head) * s.time;
-            for (int tile = low; tile <= high; tile++) {
-                Extent e = extent_of(s, documents, item.b, tile * ROWS, ROWS);
-                if (e.from_min > last_key || e.to_max <= first_key) continue;
-                int at = filled % STAGES;
-                wait(ring.empty + at, filled / STAGES % 2 ^ 1);
-                for (int i = lane; i < ROWS; i += 32) {
-                    int row = tile * ROWS + i;
-                    Span span = seen(s, documents, item.b, row);
-                    bool sees = span.from < span.to;
-                    // A row that sees nothing, or is none, has probabilities 2^−∞.
-                    lse_of[at * ROWS + i] = sees ? lse[row_of + row] * LOG2_E : INFINITE;
-                    delta_of[at * ROWS + i] = sees ? delta[row_of + row] : 0.0f;
-                    spans[(at * ROWS + i) * 2] = span.from, spans[(at * ROWS + i) * 2 + 1] = span.to;
+        int lane = threadIdx.x, filled = 0;
+        for (int round = 0; round * static_cast<int>(gridDim.x) < n_items; round++) {
+            int index = turn(round);
+            if (index >= n_items) continue;
+            Item item = item_of(index, n_tiles, s.n_kv_heads, s.batch, section, false);
+            int first_key = item.tile * KEYS, slot = n_done % KEY_STAGES;
+            if (lane == 0) {
+                wait(kv.empty + slot, n_done / KEY_STAGES % 2 ^ 1);
+                arrive_expecting(kv.full + slot, 2 * Plan::KEY_BYTES);
+                for (int i = 0; i < 2 * CHUNKS * KEYS / 64; i++) {
+                    int which = i / (CHUNKS * KEYS / 64), box = i % (CHUNKS * KEYS / 64);
+                    load_box<4>(shared + slot * 2 * Plan::KEY_BYTES + i * BOX, qkv_map, kv.full + slot, box / (KEYS / 64) * 64,
+                                s.n_heads + which * s.n_kv_heads + item.head, first_key + box % (KEYS / 64) * 64, item.b);
                 }
-                __syncwarp();
-                if (lane == 0) {
-                    info[at * 2] = tile * ROWS, info[at * 2 + 1] = e.from_max > first_key || e.to_min <= last_key;
-                    arrive_expecting(ring.full + at, 2 * Plan::ROW_BYTES);
-                    for (int which = 0; which < 2; which++)
-                        for (int i = 0; i < CHUNKS * ROWS / 64; i++)
-                            load_box<4>(shared + (which ? Plan::DOUT_AT : Plan::Q_AT) + at * Plan::ROW_BYTES + i * BOX, which ? dout_map : qkv_map,
-                                        ring.full + at, i / (ROWS / 64) * 64, head, tile * ROWS + i % (ROWS / 64) * 64, item.b);
-                }
-                filled++;
             }
-        }
-        if (lane == 0) {
-            int at = filled % STAGES;
-            wait(ring.empty + at, filled / STAGES % 2 ^ 1);
-            info[at * 2] = -1;
-            arrive(ring.full + at);
+            int last_key = min(first_key + KEYS, s.time) - 1;
+            int low = (s.causal ? first_key : max(0, first_key - s.window)) / ROWS, high = min(s.time - 1, last_key + s.window) / ROWS;
+            // A tile is handed out when the next one is found, which tells whether it is the last.
+            int found = -1, found_head = 0, flags = 0;
+            int head = item.head * in_group, tile = low - 1;
+            while (true) {
+                int next = -1, next_head = 0, next_flags = 0;
+                while (next < 0) {
+                    if (++tile > high) {
+                        if (head == (item.head + 1) * in_group - 1) break;
+                        head++, tile = low;
+                    }
+                    Extent e = extent_of(s, documents, item.b, tile * ROWS, ROWS);
+                    if (e.from_min > last_key || e.to_max <= first_key) continue;
+                    next = tile, next_head = head, next_flags = e.from_max > first_key || e.to_min <= last_key ? PARTIAL : 0;
+                }
+                if (found >= 0 || next < 0) {
+                    int at = filled % STAGES;
+                    // Asked for before room for them is waited for.
+                    float sum[ROWS / 32], mean[ROWS / 32];
+                    unsigned span[ROWS / 32];
+                    if (found >= 0) {
+                        long long row_of = (static_cast<long long>(item.b) * s.n_heads + found_head) * s.time;
+                        UNROLL for (int i = 0; i < ROWS / 32; i++) {
+                            int row = found * ROWS + i * 32 + lane;
+                            Span seen_of = seen(s, documents, item.b, row);
+                            bool sees = seen_of.from < seen_of.to;
+                            // A row that sees nothing, or is none, has probabilities 2^−∞.
+                            sum[i] = sees ? lse[row_of + row] : INFINITE, mean[i] = sees ? delta[row_of + row] : 0.0f;
+                            int from = min(max(seen_of.from - first_key, 0), KEYS), to = min(max(seen_of.to - first_key, 0), KEYS);
+                            span[i] = static_cast<unsigned>(from) | static_cast<unsigned>(to) << 16;
+                        }
+                    }
+                    wait(ring.empty + at, filled / STAGES % 2 ^ 1);
+                    if (found >= 0) {
+                        UNROLL for (int i = 0; i < ROWS / 32; i++) {
+                            int to = at * ROWS + i * 32 + lane;
+                            lse_of[to] = sum[i] * LOG2_E, delta_of[to] = mean[i], spans[to] = span[i];
+                        }
+                    }
+                    __syncwarp();
+                    if (lane == 0) {
+                        info[at * 2] = found * ROWS, info[at * 2 + 1] = flags | (next < 0 ? LAST : 0);
+                        if (found >= 0) {
+                            arrive_expecting(ring.full + at, 2 * Plan::ROW_BYTES);
+                            for (int i = 0; i < 2 * CHUNKS * ROWS / 64; i++) {
+                                int which = i / (CHUNKS * ROWS / 64), box = i % (CHUNKS * ROWS / 64);
+                                load_box<4>(shared + (which ? Plan::DOUT_AT : Plan::Q_AT) + at * Plan::ROW_BYTES + box * BOX, which ? dout_map : qkv_map,
+                                            ring.full + at, box / (ROWS / 64) * 64, found_head, found * ROWS + box % (ROWS / 64) * 64, item.b);
+                            }
+                        } else {
+                            arrive(ring.full + at);
+                        }
+                    }
+                    filled++;
+                }
+                if (next < 0) break;
+                found = next, found_head = next_head, flags = next_flags;
+            }
+            n_done++;
         }
     } else {
         take_registers<224>();
-        int group = role - 1, lane = threadIdx.x % 32, warp = threadIdx.x % 128 / 32;
+        int group = role - 1, lane = threadIdx.x % 32, warp = threadIdx.x % 128 / 32, used = 0;
         bool leads_warp = lane == 0, leads = threadIdx.x % 128 == 0;
-        unsigned long long k_at = describe(shared + group * BOX, 16, 1024), v_at = describe(shared + Plan::V_AT + group * BOX, 16, 1024);
+        unsigned long long k_at = describe(shared + group * BOX, 16, 1024);
         unsigned long long q_at = describe(shared + Plan::Q_AT, Plan::ROW_CHUNK, 1024), dout_at = describe(shared + Plan::DOUT_AT, Plan::ROW_CHUNK, 1024);
-        int key = first_key + group * 64 + warp * 16 + lane / 4;
-        float dk[D / 2], dv[D / 2];
-        UNROLL for (int i = 0; i < D / 2; i++) dk[i] = 0.0f, dv[i] = 0.0f;
-        wait(kv_full, 0);
-        wait(ring.full, 0);
-        int first_row = info[0], used = 0;
-        if (first_row >= 0) {
-          do {
-            int at = used % STAGES;
-            bool partial = info[at * 2 + 1];
-            float x[ROWS / 2], y[ROWS / 2];
-            unsigned p[ROWS / 16][4], ds[ROWS / 16][4];
-            unsigned long long q = advance(q_at, at * Plan::ROW_BYTES), dout = advance(dout_at, at * Plan::ROW_BYTES);
-            begin_products();
-            scores<D, ROWS>(x, k_at, Plan::KEY_CHUNK, q, Plan::ROW_CHUNK);
-            close_products();
-            begin_products();
-            scores<D, ROWS>(y, v_at, Plan::KEY_CHUNK, dout, Plan::ROW_CHUNK);
-            close_products();
-            wait_for_products<1>();
-            hold(x);
-            if (partial) {
-                UNROLL for (int i = 0; i < ROWS / 8; i++)
-                    UNROLL for (int j = 0; j < 2; j++) {
-                        volatile int *row = spans + (at * ROWS + 8 * i + lane % 4 * 2 + j) * 2;
-                        int from = row[0], to = row[1];
-                        if (key < from || key >= to) x[4 * i + j] = -INFINITE;
-                        if (key + 8 < from || key + 8 >= to) x[4 * i + 2 + j] = -INFINITE;
-                    }
-            }
-            UNROLL for (int i = 0; i < ROWS / 8; i++) {
-                float2 sum = *reinterpret_cast<const float2 *>(lse_of + at * ROWS + 8 * i + lane % 4 * 2);
-                x[4 * i] = exp2_fast(fmaf(x[4 * i], scale, -sum.x)), x[4 * i + 1] = exp2_fast(fmaf(x[4 * i + 1], scale, -sum.y));
-                x[4 * i + 2] = exp2_fast(fmaf(x[4 * i + 2], scale, -sum.x)), x[4 * i + 3] = exp2_fast(fmaf(x[4 * i + 3], scale, -sum.y));
-            }
-            hold(x);
-            compute_first(x[0], x[ROWS / 2 - 1]);
-            wait_for_products<0>();
-            hold(y);
-            UNROLL for (int i = 0; i < ROWS / 8; i++) {
-                float2 mean = *reinterpret_cast<const float2 *>(delta_of + at * ROWS + 8 * i + lane % 4 * 2);
-                y[4 * i] = x[4 * i] * (y[4 * i] - mean.x), y[4 * i + 1] = x[4 * i + 1] * (y[4 * i + 1] - mean.y);
-                y[4 * i + 2] = x[4 * i + 2] * (y[4 * i + 2] - mean.x), y[4 * i + 3] = x[4 * i + 3] * (y[4 * i + 3] - mean.y);
-            }
-            pack_left<ROWS>(p, x), pack_left<ROWS>(ds, y);
-            begin_products();
-            mix<D, ROWS>(dv, p, dout);
-            mix<D, ROWS>(dk, ds, q);
-            close_products();
-            // The other group keeps the tensor cores busy: registers don't suffice to begin the next scores before this is done.
-            wait_for_products<0>();
-            hold(dk), hold(dv);
-            if (leads_warp) arrive(ring.empty + at);
-            used++;
+        unsigned char *staging = shared + Plan::OUT_AT + group * 2 * CHUNKS * BOX;
+        int key = group * 64 + warp * 16 + lane / 4;
+        for (int round = 0; round * static_cast<int>(gridDim.x) < n_items; round++) {
+            int index = turn(round);
+            if (index >= n_items) continue;
+            int slot = n_done % KEY_STAGES;
+            unsigned long long k = advance(k_at, slot * 2 * Plan::KEY_BYTES), v = advance(k, Plan::KEY_BYTES);
+            float dk[D / 2], dv[D / 2];
+            UNROLL for (int i = 0; i < D / 2; i++) dk[i] = 0.0f, dv[i] = 0.0f;
+            wait(kv.full + slot, n_done / KEY_STAGES % 2);
             wait(ring.full + used % STAGES, used / STAGES % 2);
-            first_row = info[used % STAGES * 2];
-          } while (first_row >= 0);
+            if (info[used % STAGES * 2] >= 0) {
+                int flags;
+                do {
+                    float x[ROWS / 2], y[ROWS / 2];
+                    unsigned p[ROWS / 16][4], ds[ROWS / 16][4];
+                    int at = used % STAGES;
+                    wait(ring.full + at, used / STAGES % 2);
+                    flags = info[at * 2 + 1];
+                    unsigned long long q = advance(q_at, at * Plan::ROW_BYTES), dout = advance(dout_at, at * Plan::ROW_BYTES);
+                    begin_products();
+                    scores<D, ROWS>(x, k, Plan::KEY_CHUNK, q, Plan::ROW_CHUNK);
+                    close_products();
+                    begin_products();
+                    scores<D, ROWS>(y, v, Plan::KEY_CHUNK, dout, Plan::ROW_CHUNK);
+                    close_products();
+                    wait_for_products<1>();
+                    hold(x);
+                    if (flags & PARTIAL) {
+                        UNROLL for (int i = 0; i < ROWS / 8; i++)
+                            UNROLL for (int j = 0; j < 2; j++) {
+                                unsigned span = spans[at * ROWS + 8 * i + lane % 4 * 2 + j];
+                                int from = span & 0xffff, to = span >> 16;
+                                if (key < from || key >= to) x[4 * i + j] = -INFINITE;
+                                if (key + 8 < from || key + 8 >= to) x[4 * i + 2 + j] = -INFINITE;
+                            }
+                    }
+                    UNROLL for (int i = 0; i < ROWS / 8; i++) {
+                        float2 sum = *reinterpret_cast<const float2 *>(lse_of + at * ROWS + 8 * i + lane % 4 * 2);
+                        x[4 * i] = exp2_fast(fmaf(x[4 * i], scale, -sum.x)), x[4 * i + 1] = exp2_fast(fmaf(x[4 * i + 1], scale, -sum.y));
+                        x[4 * i + 2] = exp2_fast(fmaf(x[4 * i + 2], scale, -sum.x)), x[4 * i + 3] = exp2_fast(fmaf(x[4 * i + 3], scale, -sum.y));
+                    }
+                    wait_for_products<0>();
+                    hold(y);
+                    if (leads_warp && flags & LAST) arrive(kv.empty + slot);
+                    UNROLL for (int i = 0; i < ROWS / 8; i++) {
+                        float2 mean = *reinterpret_cast<const float2 *>(delta_of + at * ROWS + 8 * i + lane % 4 * 2);
+                        y[4 * i] = x[4 * i] * (y[4 * i] - mean.x), y[4 * i + 1] = x[4 * i + 1] * (y[4 * i + 1] - mean.y);
+                        y[4 * i + 2] = x[4 * i + 2] * (y[4 * i + 2] - mean.x), y[4 * i + 3] = x[4 * i + 3] * (y[4 * i + 3] - mean.y);
+                    }
+                    pack_left<ROWS>(p, x), pack_left<ROWS>(ds, y);
+                    begin_products();
+                    mix<D, ROWS>(dv, p, dout);
+                    mix<D, ROWS>(dk, ds, q);
+                    close_products();
+                    // The other group keeps the tensor cores busy: registers don't suffice to begin the next scores before this is done.
+                    wait_for_products<0>();
+                    hold(dk), hold(dv);
+                    if (leads_warp) arrive(ring.empty + at);
+                    used++;
+                } while (!(flags & LAST));
+            } else {
+                __syncwarp();
+                if (leads_warp) arrive(kv.empty + slot), arrive(ring.empty + used % STAGES);
+                used++;
+            }
+            float factor = scale * (1.0f / LOG2_E);
+            if (leads) wait_for_stores<0>();
+            meet_at(8 + group, 128);
+            stage<D>(staging, BOX, dk, factor, factor);
+            stage<D>(staging + CHUNKS * BOX, BOX, dv, 1.0f, 1.0f);
+            publish_shared();
+            meet_at(8 + group, 128);
+            Item item = item_of(index, n_tiles, s.n_kv_heads, s.batch, section, false);
+            int first_key = item.tile * KEYS + group * 64;
+            if (leads && first_key < s.time) {
+                for (int i = 0; i < 2 * CHUNKS; i++)
+                    store_box<4>(dqkv_map, staging + i * BOX, i % CHUNKS * 64, s.n_heads + i / CHUNKS * s.n_kv_heads + item.head, first_key, item.b);
+                close_stores();
+            }
+            n_done++;
         }
-        // This group's rows of keys and values are read by nobody else: room for the results.
-        float factor = scale * (1.0f / LOG2_E);
-        stage<D>(shared + group * BOX, Plan::KEY_CHUNK, dk, factor, factor);
-        stage<D>(shared + Plan::V_AT + group * BOX, Plan::KEY_CHUNK, dv, 1.0f, 1.0f);
-        publish_shared();
-        meet_at(8 + group, 128);
-        if (leads && first_key + group * 64 < s.time) {
-            for (int i = 0; i < 2 * CHUNKS; i++)
-                store_box<4>(dqkv_map, shared + i / CHUNKS * Plan::V_AT + i % CHUNKS * Plan::KEY_CHUNK + group * BOX, i % CHUNKS * 64,
-                             s.n_heads + i / CHUNKS * s.n_kv_heads + item.head, first_key + group * 64, item.b);
-            close_stores();
-            wait_for_stores<0>();
-        }
-    }
-}
-
-template <int D> struct BackwardQueries {
-    static constexpr int CHUNKS = (D + 63) / 64, ROWS = 128, KEYS = 128, STAGES = D == 64 ? 3 : 2;
-    static constexpr int ROW_BYTES = CHUNKS * ROWS * WIDTH, KEY_CHUNK = KEYS * WIDTH, KEY_BYTES = CHUNKS * KEY_CHUNK;
-    static constexpr int DOUT_AT = ROW_BYTES, K_AT = 2 * ROW_BYTES, V_AT = K_AT + STAGES * KEY_BYTES, BARRIERS_AT = V_AT + STAGES * KEY_BYTES;
-    static constexpr int RANGE_AT = BARRIERS_AT + 8 * (1 + 2 * STAGES);
-};
-
-/// dq of 128 rows.
-template <int D>
-__device__ void backward_queries(const TensorMap *dqkv_map, const TensorMap *qkv_map, const TensorMap *dout_map, const float *lse, const float *delta,
-                                 const int *documents, const Sizes s, int section, float scale) {
-    using Plan = BackwardQueries<D>;
-    constexpr int CHUNKS = Plan::CHUNKS, ROWS = Plan::ROWS, KEYS = Plan::KEYS, STAGES = Plan::STAGES;
-    SHARED_MEMORY(shared);
-    PhaseBarrier *q_full = reinterpret_cast<PhaseBarrier *>(shared + Plan::BARRIERS_AT);
-    Ring ring = {q_full + 1, q_full + 1 + STAGES};
-    volatile int *range = reinterpret_cast<volatile int *>(shared + Plan::RANGE_AT);
-    if (threadIdx.x == 0) {
-        begin_barrier(q_full, 1);
-        for (int i = 0; i < STAGES; i++) begin_barrier(ring.full + i, 1), begin_barrier(ring.empty + i, 8);
-        publish_barriers();
-    }
-    __syncthreads();
-    int n_tiles = (s.time + ROWS - 1) / ROWS;
-    Item item = item_of(blockIdx.x, n_tiles, s.n_heads, s.batch, section, true);
-    int role = __shfl_sync(ALL, static_cast<int>(threadIdx.x / 128), 0);
-    if (role == 0) {
-        give_registers<40>();
-        if (threadIdx.x >= 32) return;
-        Extent e = extent_of(s, documents, item.b, item.tile * ROWS, ROWS);
-        if (threadIdx.x > 0) return;
-        int low = e.to_max > 0 ? e.from_min / KEYS : 0, high = (e.to_max + KEYS - 1) / KEYS;
-        range[0] = low, range[1] = high;
-        arrive_expecting(q_full, 2 * Plan::ROW_BYTES);
-        // A group's rows of all chunks stand together.
-        for (int i = 0; i < 4 * CHUNKS; i++)
-            load_box<4>(shared + i * BOX, i < 2 * CHUNKS ? qkv_map : dout_map, q_full, i % CHUNKS * 64, item.head, item.tile * ROWS + i / CHUNKS % 2 * 64,
-                        item.b);
-        int kv_head = item.head / (s.n_heads / s.n_kv_heads);
-        for (int j = high - 1, filled = 0; j >= low; j--, filled++) {
-            int at = filled % STAGES;
-            wait(ring.empty + at, filled / STAGES % 2 ^ 1);
-            arrive_expecting(ring.full + at, 2 * Plan::KEY_BYTES);
-            for (int which = 0; which < 2; which++)
-                for (int i = 0; i < CHUNKS * KEYS / 64; i++)
-                    load_box<4>(shared + (which ? Plan::V_AT : Plan::K_AT) + at * Plan::KEY_BYTES + i * BOX, qkv_map, ring.full + at,
-                                i / (KEYS / 64) * 64, s.n_heads + which * s.n_kv_heads + kv_head, j * KEYS + i % (KEYS / 64) * 64, item.b);
-        }
-    } else {
-        take_registers<232>();
-        int group = role - 1, lane = threadIdx.x % 32, warp = threadIdx.x % 128 / 32;
-        bool leads_warp = lane == 0, leads = threadIdx.x % 128 == 0;
-        int first_row = item.tile * ROWS + group * 64, row = first_row + warp * 16 + lane / 4;
-        unsigned char *own = shared + group * CHUNKS * BOX;
-        unsigned long long q_at = describe(own, 16, 1024), dout_at = describe(own + Plan::DOUT_AT, 16, 1024);
-        unsigned long long k_at = describe(shared + Plan::K_AT, Plan::KEY_CHUNK, 1024), v_at = describe(shared + Plan::V_AT, Plan::KEY_CHUNK, 1024);
-        Span rows[2] = {seen(s, documents, item.b, row), seen(s, documents, item.b, row + 8)};
-        Extent e;
-        e.add(rows[0]), e.add(rows[1]);
-        UNROLL for (int mask = 4; mask <= 16; mask <<= 1) e.meet(mask);
-        float sum[2], mean[2];
-        UNROLL for (int r = 0; r < 2; r++) {
-            bool sees = rows[r].from < rows[r].to;
-            long long at = (static_cast<long long>(item.b) * s.n_heads + item.head) * s.time + row + 8 * r;
-            sum[r] = sees ? lse[at] * LOG2_E : INFINITE, mean[r] = sees ? delta[at] : 0.0f;
-        }
-        float dq[D / 2];
-        UNROLL for (int i = 0; i < D / 2; i++) dq[i] = 0.0f;
-        wait(q_full, 0);
-        int low = range[0], high = range[1];
-        if (high > low) {
-          int tile = high - 1, used = 0;
-          do {
-            int at = used % STAGES;
-            float x[KEYS / 2], y[KEYS / 2];
-            unsigned ds[KEYS / 16][4];
-            unsigned long long k = advance(k_at, at * Plan::KEY_BYTES);
-            wait(ring.full + at, used / STAGES % 2);
-            begin_products();
-            scores<D, KEYS>(x, q_at, BOX, k, Plan::KEY_CHUNK);
-            close_products();
-            begin_products();
-            scores<D, KEYS>(y, dout_at, BOX, advance(v_at, at * Plan::KEY_BYTES), Plan::KEY_CHUNK);
-            close_products();
-            wait_for_products<1>();
-            hold(x);
-            if (tile * KEYS < e.from_max || tile * KEYS + KEYS > e.to_min) mask_keys(x, tile * KEYS + lane % 4 * 2, rows);
-            UNROLL for (int i = 0; i < KEYS / 2; i++) x[i] = exp2_fast(fmaf(x[i], scale, -sum[i / 2 % 2]));
-            hold(x);
-            compute_first(x[0], x[KEYS / 2 - 1]);
-            wait_for_products<0>();
-            hold(y);
-            UNROLL for (int i = 0; i < KEYS / 2; i++) y[i] = x[i] * (y[i] - mean[i / 2 % 2]);
-            pack_left<KEYS>(ds, y);
-            begin_products();
-            mix<D, KEYS>(dq, ds, k);
-            close_products();
-            wait_for_products<0>();
-            hold(dq);
-            if (leads_warp) arrive(ring.empty + at);
-            used++;
-          } while (--tile >= low);
-        }
-        float factor = scale * (1.0f / LOG2_E);
-        stage<D>(own, BOX, dq, factor, factor);
-        publish_shared();
-        meet_at(8 + group, 128);
-        if (leads && first_row < s.time) {
-            for (int i = 0; i < CHUNKS; i++) store_box<4>(dqkv_map, own + i * BOX, i * 64, item.head, first_row, item.b);
-            close_stores();
-            wait_for_stores<0>();
-        }
+        if (leads) wait_for_stores<0>();
     }
 }
 
@@ -637,21 +763,21 @@ FORWARD(64, 3)
 FORWARD(96, 2)
 FORWARD(128, 2)
 
-#define BACKWARD(D)                                                                                                                                  \
-    ENTRY(256) attention_delta_##D##_sm90_bf16(float *delta, const bf16 *dout, const bf16 *out, int batch, int time, int n_heads) {                  \
-        ON_HOPPER(row_products<D>(delta, dout, out, batch, time, n_heads);)                                                                          \
-    }                                                                                                                                                \
-    ENTRY_RESIDENT(384, 1)                                                                                                                           \
-    attention_backward_keys_##D##_sm90_bf16(const __grid_constant__ TensorMap dqkv, const __grid_constant__ TensorMap qkv,                           \
-                                            const __grid_constant__ TensorMap dout, const float *lse, const float *delta, const int *documents,      \
-                                            int batch, int time, int n_heads, int n_kv_heads, int section, int causal, int window, float scale) {    \
-        ON_HOPPER(backward_keys<D>(&dqkv, &qkv, &dout, lse, delta, documents, {batch, time, n_heads, n_kv_heads, causal, window}, section, scale);)  \
-    }                                                                                                                                                \
-    ENTRY_RESIDENT(384, 1)                                                                                                                           \
-    attention_backward_queries_##D##_sm90_bf16(const __grid_constant__ TensorMap dqkv, const __grid_constant__ TensorMap qkv,                        \
-                                               const __grid_constant__ TensorMap dout, const float *lse, const float *delta, const int *documents,   \
-                                               int batch, int time, int n_heads, int n_kv_heads, int section, int causal, int window, float scale) { \
-        ON_HOPPER(backward_queries<D>(&dqkv, &qkv, &dout, lse, delta, documents, {batch, time, n_heads, n_kv_heads, causal, window}, section, scale);) \
+#define BACKWARD(D)                                                                                                                                   \
+    ENTRY_RESIDENT(384, 1)                                                                                                                            \
+    attention_backward_queries_##D##_sm90_bf16(float *delta, const __grid_constant__ TensorMap dqkv, const __grid_constant__ TensorMap qkv,           \
+                                               const __grid_constant__ TensorMap dout_tiles, const bf16 *dout, const bf16 *out, const float *lse,     \
+                                               const int *documents, int batch, int time, int n_heads, int n_kv_heads, int section, int n_blocks,     \
+                                               int causal, int window, float scale) {                                                                 \
+        ON_HOPPER(backward_queries<D>(delta, &dqkv, &qkv, &dout_tiles, dout, out, lse, documents, {batch, time, n_heads, n_kv_heads, causal, window}, \
+                                      section, scale);)                                                                                               \
+    }                                                                                                                                                 \
+    ENTRY_RESIDENT(384, 1)                                                                                                                            \
+    attention_backward_keys_##D##_sm90_bf16(const __grid_constant__ TensorMap dqkv, const __grid_constant__ TensorMap qkv,                            \
+                                            const __grid_constant__ TensorMap dout, const float *lse, const float *delta, const int *documents,       \
+                                            int batch, int time, int n_heads, int n_kv_heads, int section, int n_blocks, int causal, int window,      \
+                                            float scale) {                                                                                            \
+        ON_HOPPER(backward_keys<D>(&dqkv, &qkv, &dout, lse, delta, documents, {batch, time, n_heads, n_kv_heads, causal, window}, section, scale);)   \
     }
 BACKWARD(64)
 BACKWARD(96)

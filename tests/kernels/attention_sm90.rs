@@ -62,8 +62,18 @@ fn tiles_of_heads_agree_with_the_reference() {
 #[test]
 fn windows_and_documents_bound_the_tiles() {
     for (head, time) in [(64, 270), (128, 200)] {
-        for (causal, window, with_documents) in [(true, Some(0), false), (true, Some(70), false), (false, Some(3), true), (true, None, true), (false, None, true)] {
+        for (causal, window, with_documents) in
+            [(true, Some(0), false), (true, Some(70), false), (false, Some(3), true), (true, None, true), (false, None, true)]
+        {
             check(Attention { batch: 1, time, n_heads: 1, n_kv_heads: 1, head, causal, window }, with_documents);
         }
+    }
+}
+
+#[test]
+fn rings_of_stages_come_round() {
+    for (head, time) in [(64, 650), (128, 450)] {
+        check(Attention { batch: 1, time, n_heads: 2, n_kv_heads: 1, head, causal: true, window: None }, false);
+        check(Attention { batch: 1, time, n_heads: 1, n_kv_heads: 1, head, causal: false, window: Some(300) }, true);
     }
 }

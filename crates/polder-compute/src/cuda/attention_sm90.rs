@@ -21,13 +21,13 @@ const fn shared_forward(head: i64, groups: i64) -> i64 {
 }
 
 const fn shared_keys(head: i64) -> i64 {
-    let (chunks, rows, stages) = ((head + 63) / 64, if head == 64 { 128 } else { 64 }, 3);
-    2 * chunks * 16384 + 2 * stages * chunks * rows * 128 + stages * (16 * rows + 8) + 8 * (1 + 2 * stages)
+    let (chunks, rows, stages, key_stages) = ((head + 63) / 64, if head == 64 { 128 } else { 64 }, 3, if head == 64 { 2 } else { 1 });
+    2 * (key_stages + 1) * chunks * 16384 + 2 * stages * chunks * rows * 128 + stages * (12 * rows + 8) + 16 * (stages + key_stages)
 }
 
 const fn shared_queries(head: i64) -> i64 {
     let (chunks, stages) = ((head + 63) / 64, if head == 64 { 3 } else { 2 });
-    2 * chunks * 16384 * (1 + stages) + 8 * (1 + 2 * stages) + 8
+    chunks * 16384 * (3 + 2 * stages) + 16 * (1 + stages) + 8
 }
 
 const fn forward_bytes(batch: i64, time: i64, n_heads: i64, n_kv_heads: i64, head: i64) -> i64 {
@@ -39,7 +39,7 @@ const fn backward_bytes(batch: i64, time: i64, n_heads: i64, n_kv_heads: i64, he
 }
 
 macro_rules! rows {
-    ($($head:literal $groups:literal $forward:ident $delta:ident $keys:ident $queries:ident)*) => {
+    ($($head:literal $groups:literal $forward:ident $queries:ident $keys:ident)*) => {
         kernels! {
             file "attention_sm90"; types t0 t1 t2;
             $(
@@ -52,38 +52,32 @@ macro_rules! rows {
                     bytes forward_bytes(batch.into(), time.into(), n_heads.into(), n_kv_heads.into(), $head);
                     flop 2.0 * pairs(batch.into(), time.into(), n_heads.into(), $head, causal, window);
 
-                /// `delta (B, H, T) = Σ dout·out` over each head.
-                $delta [Bf16] (delta: OutF32, dout: InBf16, out: InBf16, batch: Int, time: Int, n_heads: Int)
-                    threads 256;
-                    grid line(ceil(i64::from(batch) * i64::from(n_heads) * i64::from(time) * if $head == 64 { 8 } else { 16 }, 256));
-                    shared 0; bytes i64::from(batch) * i64::from(n_heads) * i64::from(time) * (4 * $head + 4); flop 0;
-
-                /// `dk` and `dv` of 128 rows a block.
-                $keys [Bf16] (
-                    dqkv: Map, qkv: Map, dout: Map, lse: InF32, delta: InF32, documents: InIds,
-                    batch: Int, time: Int, n_heads: Int, n_kv_heads: Int, section: Int, causal: Int, window: Int, scale: Float,
-                )
-                    threads 384; grid line(i64::from(batch) * i64::from(n_kv_heads) * ceil(time.into(), 128)); shared shared_keys($head);
-                    bytes backward_bytes(batch.into(), time.into(), n_heads.into(), n_kv_heads.into(), $head);
-                    flop 4.0 * pairs(batch.into(), time.into(), n_heads.into(), $head, causal, window);
-
-                /// `dq` of 128 rows a block.
+                /// `dq`, 128 rows an item, and `delta (B, H, T) = Σ dout·out` over each head.
                 $queries [Bf16] (
-                    dqkv: Map, qkv: Map, dout: Map, lse: InF32, delta: InF32, documents: InIds,
-                    batch: Int, time: Int, n_heads: Int, n_kv_heads: Int, section: Int, causal: Int, window: Int, scale: Float,
+                    delta: OutF32, dqkv: Map, qkv: Map, dout_tiles: Map, dout: InBf16, out: InBf16, lse: InF32, documents: InIds,
+                    batch: Int, time: Int, n_heads: Int, n_kv_heads: Int, section: Int, n_blocks: Int, causal: Int, window: Int, scale: Float,
                 )
-                    threads 384; grid line(i64::from(batch) * i64::from(n_heads) * ceil(time.into(), 128)); shared shared_queries($head);
+                    threads 384; grid line(i64::from(n_blocks)); shared shared_queries($head);
                     bytes backward_bytes(batch.into(), time.into(), n_heads.into(), n_kv_heads.into(), $head);
                     flop 3.0 * pairs(batch.into(), time.into(), n_heads.into(), $head, causal, window);
+
+                /// `dk` and `dv`, 128 rows an item.
+                $keys [Bf16] (
+                    dqkv: Map, qkv: Map, dout: Map, lse: InF32, delta: InF32, documents: InIds,
+                    batch: Int, time: Int, n_heads: Int, n_kv_heads: Int, section: Int, n_blocks: Int, causal: Int, window: Int, scale: Float,
+                )
+                    threads 384; grid line(i64::from(n_blocks)); shared shared_keys($head);
+                    bytes backward_bytes(batch.into(), time.into(), n_heads.into(), n_kv_heads.into(), $head);
+                    flop 4.0 * pairs(batch.into(), time.into(), n_heads.into(), $head, causal, window);
             )*
         }
     };
 }
 
 rows! {
-    64 3 attention_forward_64_sm90 attention_delta_64_sm90 attention_backward_keys_64_sm90 attention_backward_queries_64_sm90
-    96 2 attention_forward_96_sm90 attention_delta_96_sm90 attention_backward_keys_96_sm90 attention_backward_queries_96_sm90
-    128 2 attention_forward_128_sm90 attention_delta_128_sm90 attention_backward_keys_128_sm90 attention_backward_queries_128_sm90
+    64 3 attention_forward_64_sm90 attention_backward_queries_64_sm90 attention_backward_keys_64_sm90
+    96 2 attention_forward_96_sm90 attention_backward_queries_96_sm90 attention_backward_keys_96_sm90
+    128 2 attention_forward_128_sm90 attention_backward_queries_128_sm90 attention_backward_keys_128_sm90
 }
 
 /// Whether these kernels do attention of that shape over these views of numbers.
@@ -114,10 +108,14 @@ fn map(cuda: &mut Cuda, tensor: Tiled) -> super::TensorMap {
     }
 }
 
-/// Heads of one kind that blocks go through together, where each brings so many bytes to the cache.
+/// Heads that blocks go through together, where so many that follow each other share so many bytes of the cache.
 fn section(s: Attention, n_heads: usize, sharing: usize, bytes: usize) -> i32 {
     let fit = (SHARED_BYTES / bytes.max(1) as i64).max(1) as usize * sharing;
     fit.min(s.batch * n_heads) as i32
+}
+
+fn n_blocks(cuda: &mut Cuda, n_items: usize) -> i32 {
+    n_items.min(cuda.device().n_multiprocessors()) as i32
 }
 
 fn window(s: Attention) -> i32 {
@@ -128,8 +126,7 @@ pub fn attention_forward(cuda: &mut Cuda, out: View, lse: View, qkv: View, docum
     let (out, lse, qkv, documents) = (cuda.at(out), cuda.at(lse), cuda.at(qkv), documents.map_or(Pointer::NONE, |d| cuda.ids_at(d)));
     let (out, qkv) = (map(cuda, tiles(out, s.n_heads, s)), map(cuda, tiles(qkv, s.n_heads + 2 * s.n_kv_heads, s)));
     let groups = if s.head == 64 { 3 } else { 2 };
-    let n_items = s.batch * s.n_heads * s.time.div_ceil(64 * groups);
-    let n_blocks = n_items.min(cuda.device().n_multiprocessors());
+    let n_blocks = n_blocks(cuda, s.batch * s.n_heads * s.time.div_ceil(64 * groups));
     let run = match s.head {
         64 => launch::attention_forward_64_sm90,
         96 => launch::attention_forward_96_sm90,
@@ -138,58 +135,101 @@ pub fn attention_forward(cuda: &mut Cuda, out: View, lse: View, qkv: View, docum
     let (batch, time, n_heads, n_kv_heads) = (s.batch as i32, s.time as i32, s.n_heads as i32, s.n_kv_heads as i32);
     let section = section(s, s.n_heads, s.n_heads / s.n_kv_heads, 4 * s.time * s.head);
     let scale = (s.scale() * std::f64::consts::LOG2_E) as f32;
-    let (n_blocks, causal) = (n_blocks as i32, i32::from(s.causal));
+    let causal = i32::from(s.causal);
     run(
-        cuda.device(), &[Dtype::Bf16], lse, out, qkv, documents, batch, time, n_heads, n_kv_heads, section, n_blocks, causal, window(s), scale,
+        cuda.device(),
+        &[Dtype::Bf16],
+        lse,
+        out,
+        qkv,
+        documents,
+        batch,
+        time,
+        n_heads,
+        n_kv_heads,
+        section,
+        n_blocks,
+        causal,
+        window(s),
+        scale,
     );
 }
 
 #[allow(clippy::too_many_arguments)]
-pub fn attention_backward(cuda: &mut Cuda, dqkv: View, dout: View, out: View, lse: View, qkv: View, documents: Option<IdView>, s: Attention) {
+pub fn attention_backward(
+    cuda: &mut Cuda,
+    dqkv: View,
+    dout: View,
+    out: View,
+    lse: View,
+    qkv: View,
+    documents: Option<IdView>,
+    s: Attention,
+) {
     let (dqkv, dout, out, lse, qkv) = (cuda.at(dqkv), cuda.at(dout), cuda.at(out), cuda.at(lse), cuda.at(qkv));
     let documents = documents.map_or(Pointer::NONE, |d| cuda.ids_at(d));
     let delta = cuda.scratch(s.batch * s.n_heads * s.time * 4);
     let packed = s.n_heads + 2 * s.n_kv_heads;
-    let dout_map = map(cuda, tiles(dout, s.n_heads, s));
+    let tiled = map(cuda, tiles(dout, s.n_heads, s));
     let (dqkv, qkv) = (map(cuda, tiles(dqkv, packed, s)), map(cuda, tiles(qkv, packed, s)));
-    let (run_delta, run_keys, run_queries): (
-        fn(&mut dyn super::Device, &[Dtype], Pointer, Pointer, Pointer, i32, i32, i32),
-        Backward,
-        Backward,
-    ) = match s.head {
-        64 => (launch::attention_delta_64_sm90, launch::attention_backward_keys_64_sm90, launch::attention_backward_queries_64_sm90),
-        96 => (launch::attention_delta_96_sm90, launch::attention_backward_keys_96_sm90, launch::attention_backward_queries_96_sm90),
-        _ => (launch::attention_delta_128_sm90, launch::attention_backward_keys_128_sm90, launch::attention_backward_queries_128_sm90),
-    };
     let (batch, time, n_heads, n_kv_heads) = (s.batch as i32, s.time as i32, s.n_heads as i32, s.n_kv_heads as i32);
     let scale = (s.scale() * std::f64::consts::LOG2_E) as f32;
     let (causal, window, group) = (i32::from(s.causal), window(s), s.n_heads / s.n_kv_heads);
-    run_delta(cuda.device(), &[Dtype::Bf16], delta, dout, out, batch, time, n_heads);
-    let whole = section(s, s.n_kv_heads, 1, 4 * s.time * s.head * group);
-    run_keys(
-        cuda.device(), &[Dtype::Bf16], dqkv, qkv, dout_map, lse, delta, documents, batch, time, n_heads, n_kv_heads, whole, causal, window, scale,
+    let types = &[Dtype::Bf16];
+
+    let n_blocks = n_blocks(cuda, s.batch * s.n_heads * s.time.div_ceil(128));
+    let heads = section(s, s.n_heads, group, 4 * s.time * s.head);
+    let run = match s.head {
+        64 => launch::attention_backward_queries_64_sm90,
+        96 => launch::attention_backward_queries_96_sm90,
+        _ => launch::attention_backward_queries_128_sm90,
+    };
+    run(
+        cuda.device(),
+        types,
+        delta,
+        dqkv,
+        qkv,
+        tiled,
+        dout,
+        out,
+        lse,
+        documents,
+        batch,
+        time,
+        n_heads,
+        n_kv_heads,
+        heads,
+        n_blocks,
+        causal,
+        window,
+        scale,
     );
-    let whole = section(s, s.n_heads, group, 4 * s.time * s.head);
-    run_queries(
-        cuda.device(), &[Dtype::Bf16], dqkv, qkv, dout_map, lse, delta, documents, batch, time, n_heads, n_kv_heads, whole, causal, window, scale,
+
+    let n_blocks = n_blocks.min((s.batch * s.n_kv_heads * s.time.div_ceil(128)) as i32);
+    let heads = section(s, s.n_kv_heads, 1, 4 * s.time * s.head * group);
+    let run = match s.head {
+        64 => launch::attention_backward_keys_64_sm90,
+        96 => launch::attention_backward_keys_96_sm90,
+        _ => launch::attention_backward_keys_128_sm90,
+    };
+    run(
+        cuda.device(),
+        types,
+        dqkv,
+        qkv,
+        tiled,
+        lse,
+        delta,
+        documents,
+        batch,
+        time,
+        n_heads,
+        n_kv_heads,
+        heads,
+        n_blocks,
+        causal,
+        window,
+        scale,
     );
 }
-
-type Backward = fn(
-    &mut dyn super::Device,
-    &[Dtype],
-    super::TensorMap,
-    super::TensorMap,
-    super::TensorMap,
-    Pointer,
-    Pointer,
-    Pointer,
-    i32,
-    i32,
-    i32,
-    i32,
-    i32,
-    i32,
-    i32,
-    f32,
-);

@@ -42,11 +42,14 @@ __device__ __forceinline__ void forward_held(O *out, float *stats, const X *x, c
     if (first >= n) return;
     int n_rows = static_cast<int>(min(n - first, static_cast<long long>(ROWS)));
     x += first * channels, out += first * channels;
-    Vector<X, V> held[ROWS][N_HELD];
+    float held[ROWS][N_HELD][V];
+    // Whether there is a column: the same in all lanes but for the last vectors, so that a warp jumps over what its row does not have.
+    auto is_held = [=](int k) { return k * LANES * V < channels && (k * LANES + t) * V < channels; };
     UNROLL for (int r = 0; r < ROWS; r++) {
         UNROLL for (int k = 0; k < N_HELD; k++) {
             int column = (k * LANES + t) * V;
-            held[r][k] = load_vector<true, V>(x + r * channels + column, r < n_rows ? channels - column : 0);
+            Vector<X, V> a = load_vector<true, V>(x + r * channels + column, r < n_rows ? channels - column : 0);
+            UNROLL for (int i = 0; i < V; i++) held[r][k][i] = a[i];
         }
     }
     float mean[ROWS], factor[ROWS];
@@ -61,13 +64,12 @@ __device__ __forceinline__ void forward_held(O *out, float *stats, const X *x, c
         UNROLL for (int r = 0; r < ROWS; r++) mean[r] = __fdividef(mean[r], channels);
     }
     UNROLL for (int k = 0; k < N_HELD; k++) {
-        int count = channels - (k * LANES + t) * V;
+        // What lies behind the row's end is no part of it.
+        if (!is_held(k)) continue;
         UNROLL for (int r = 0; r < ROWS; r++) {
-            held[r][k].stay_packed();
             UNROLL for (int i = 0; i < V; i++) {
-                float c = held[r][k][i] - mean[r];
-                // What lies behind the row's end is no part of it.
-                if (count > 0) factor[r] += c * c;
+                held[r][k][i] -= mean[r];
+                factor[r] += held[r][k][i] * held[r][k][i];
             }
         }
     }
@@ -78,15 +80,14 @@ __device__ __forceinline__ void forward_held(O *out, float *stats, const X *x, c
         if (centred) stats[first + r] = mean[r];
         stats[(centred ? n : 0) + first + r] = factor[r];
     }
-    load_no_earlier();
     UNROLL for (int k = 0; k < N_HELD; k++) {
-        int column = (k * LANES + t) * V, count = channels - column;
-        Vector<float, V> w = load_vector<true, V>(weight + column, count), b = load_vector<true, V>(bias + column, bias ? count : 0);
+        if (!is_held(k)) continue;
+        int column = (k * LANES + t) * V;
+        Vector<float, V> w = load_vector<true, V>(weight + column, V), b = load_vector<true, V>(bias + column, bias ? V : 0);
         UNROLL for (int r = 0; r < ROWS; r++) {
-            held[r][k].stay_packed();
             float y[V];
-            UNROLL for (int i = 0; i < V; i++) y[i] = (held[r][k][i] - mean[r]) * factor[r] * w[i] + b[i];
-            store_vector<true, V>(out + r * channels + column, y, r < n_rows ? count : 0);
+            UNROLL for (int i = 0; i < V; i++) y[i] = held[r][k][i] * factor[r] * w[i] + b[i];
+            store_vector<true, V>(out + r * channels + column, y, r < n_rows ? V : 0);
         }
     }
 }
@@ -161,8 +162,11 @@ template <int N_HELD, int ROWS, class G, class D, class X>
 __device__ void backward_held(G *dx, float *parts, const D *dout, const X *x, const float *weight, const float *stats, long long n, int channels,
                               int centred, int with_bias, float *memory) {
     constexpr int M = 2 * ROWS;
+    // Of wide rows of f32 not everything fits in registers at once.
+    constexpr bool late = N_HELD == 4 && sizeof(G) + sizeof(D) + sizeof(X) >= 10;
     int n_vectors = (channels + V - 1) / V, lanes = ((n_vectors + N_HELD - 1) / N_HELD + 31) / 32 * 32;
     int n_groups = 256 / lanes, group = threadIdx.x / lanes, t = threadIdx.x % lanes;
+    int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     // Whole warps: a group's threads are a multiple of 32.
     bool idle = group >= n_groups;
     const float *factors = stats + (centred ? n : 0);
@@ -183,22 +187,24 @@ __device__ void backward_held(G *dx, float *parts, const D *dout, const X *x, co
         Vector<D, V> d[ROWS][N_HELD];
         Vector<X, V> h[ROWS][N_HELD];
         Vector<G, V> g[ROWS][N_HELD];
-        float sums[M];
         UNROLL for (int r = 0; r < ROWS; r++) {
-            bool inside = r < n_rows;
             UNROLL for (int k = 0; k < N_HELD; k++) {
-                int column = (k * lanes + t) * V, at = r * channels + column, count = inside ? channels - column : 0;
+                int column = (k * lanes + t) * V, at = r * channels + column, count = r < n_rows ? channels - column : 0;
                 d[r][k] = load_vector<true, V>(dout_here + at, count);
                 h[r][k] = load_vector<true, V>(x_here + at, count);
-                g[r][k] = load_vector<true, V>(dx_here + at, count);
+                if (!late) g[r][k] = load_vector<true, V>(dx_here + at, count);
             }
         }
-        UNROLL for (int r = 0; r < ROWS; r++) {
-            float mean = r < n_rows && centred ? stats[first + r] : 0.0f;
-            sums[r] = sums[ROWS + r] = 0.0f;
-            UNROLL for (int k = 0; k < N_HELD; k++) {
-                int column = (k * lanes + t) * V;
-                Vector<float, V> w = load_vector<true, V>(weight + column, channels - column);
+        // Lane r has row r's mean, lane ROWS + r its factor, and further down their sums: registers are dear.
+        int row = lane % ROWS;
+        float stat = lane < M && row < n_rows ? lane < ROWS ? centred ? stats[first + row] : 0.0f : factors[first + row] : 0.0f;
+        float sums[M];
+        UNROLL for (int m = 0; m < M; m++) sums[m] = 0.0f;
+        UNROLL for (int k = 0; k < N_HELD; k++) {
+            int column = (k * lanes + t) * V;
+            Vector<float, V> w = load_vector<true, V>(weight + column, channels - column);
+            UNROLL for (int r = 0; r < ROWS; r++) {
+                float mean = __shfl_sync(0xffffffffu, stat, r);
                 UNROLL for (int i = 0; i < V; i++) {
                     float slope = d[r][k][i] * w[i];
                     sums[r] += slope;
@@ -206,23 +212,26 @@ __device__ void backward_held(G *dx, float *parts, const D *dout, const X *x, co
                 }
             }
         }
+        UNROLL for (int k = 0; k < N_HELD; k++) {
+            UNROLL for (int r = 0; r < ROWS; r++) {
+                int column = (k * lanes + t) * V;
+                if (late) g[r][k] = load_vector<true, V>(dx_here + r * channels + column, r < n_rows ? channels - column : 0);
+            }
+        }
         float sum = warp_sums(sums);
         float *sums_of_warps = room + turn * 8 * M;
-        if (threadIdx.x % (32 / M) == 0) sums_of_warps[threadIdx.x / 32 * M + threadIdx.x % 32 / (32 / M)] = sum;
+        if (lane % (32 / M) == 0) sums_of_warps[warp * M + lane / (32 / M)] = sum;
         __syncthreads();
         if (idle) continue;
-        load_no_earlier();
-        UNROLL for (int r = 0; r < ROWS; r++) {
-            // What all threads of a row need is read again here, from shared memory and the first cache: registers are dear.
-            float mean_slope = 0.0f, mean_product = 0.0f, mean = 0.0f, factor = 0.0f;
-            for (int warp = group * lanes / 32; warp < (group + 1) * lanes / 32; warp++) {
-                mean_slope += sums_of_warps[warp * M + r], mean_product += sums_of_warps[warp * M + ROWS + r];
-            }
-            if (r < n_rows) factor = factors[first + r], mean = centred ? stats[first + r] : 0.0f;
-            mean_slope = centred ? mean_slope * part : 0.0f, mean_product *= factor * part;
-            UNROLL for (int k = 0; k < N_HELD; k++) {
-                int column = (k * lanes + t) * V;
-                Vector<float, V> w = load_vector<true, V>(weight + column, channels - column);
+        float total = 0.0f;
+        UNROLL_BY(1) for (int w = group * lanes / 32; w < (group + 1) * lanes / 32; w++) total += sums_of_warps[w * M + lane % M];
+        total *= part * (lane < ROWS ? centred ? 1.0f : 0.0f : stat);
+        UNROLL for (int k = 0; k < N_HELD; k++) {
+            int column = (k * lanes + t) * V;
+            Vector<float, V> w = load_vector<true, V>(weight + column, channels - column);
+            UNROLL for (int r = 0; r < ROWS; r++) {
+                float mean = __shfl_sync(0xffffffffu, stat, r), factor = __shfl_sync(0xffffffffu, stat, ROWS + r);
+                float mean_slope = __shfl_sync(0xffffffffu, total, r), mean_product = __shfl_sync(0xffffffffu, total, ROWS + r);
                 d[r][k].stay_packed(), h[r][k].stay_packed(), g[r][k].stay_packed();
                 float to[V];
                 UNROLL for (int i = 0; i < V; i++) {

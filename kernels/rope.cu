@@ -32,12 +32,14 @@ __device__ void rotate(T *x, const float *table, const int *positions, long long
             high[h] = load_vector<whole, V>(from + h * head + half, here);
         }
         Vector<float, V> c = load_vector<whole, V>(cosines, count), s = load_vector<whole, V>(sines, count);
+        float turned[V];
+        UNROLL for (int j = 0; j < V; j++) turned[j] = s[j] * sign;
         UNROLL for (int h = 0; h < AT_ONCE; h++) {
             int here = first + h < n_rotated ? count : 0;
             float a[V], b[V];
             UNROLL for (int j = 0; j < V; j++) {
-                a[j] = low[h][j] * c[j] - high[h][j] * s[j] * sign;
-                b[j] = high[h][j] * c[j] + low[h][j] * s[j] * sign;
+                a[j] = low[h][j] * c[j] - high[h][j] * turned[j];
+                b[j] = high[h][j] * c[j] + low[h][j] * turned[j];
             }
             store_vector<whole, V>(from + h * head, a, here);
             store_vector<whole, V>(from + h * head + half, b, here);

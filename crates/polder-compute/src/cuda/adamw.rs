@@ -139,11 +139,48 @@ impl Cuda {
             Some(seed) => {
                 let key = key(seed, step.step);
                 launch::adamw_segments_stochastic(
-                    device, &types, at, copy, m, v, g, norm, table, n, n_segments, key, beta1, beta2, eps, root, lr, rate, weight_decay, clip,
+                    device,
+                    &types,
+                    at,
+                    copy,
+                    m,
+                    v,
+                    g,
+                    norm,
+                    table,
+                    n,
+                    n_segments,
+                    key,
+                    beta1,
+                    beta2,
+                    eps,
+                    root,
+                    lr,
+                    rate,
+                    weight_decay,
+                    clip,
                 );
             }
             None => launch::adamw_segments(
-                device, &types, at, copy, m, v, g, norm, table, n, n_segments, beta1, beta2, eps, root, lr, rate, weight_decay, clip,
+                device,
+                &types,
+                at,
+                copy,
+                m,
+                v,
+                g,
+                norm,
+                table,
+                n,
+                n_segments,
+                beta1,
+                beta2,
+                eps,
+                root,
+                lr,
+                rate,
+                weight_decay,
+                clip,
             ),
         }
     }
@@ -154,7 +191,17 @@ impl Cuda {
     /// # Panics
     /// When a view does not have its size or type.
     #[allow(clippy::too_many_arguments)]
-    pub fn adamw_stochastic(&mut self, params: View, working: View, m: View, v: View, grads: View, norm_squared: View, step: AdamW, seed: u64) {
+    pub fn adamw_stochastic(
+        &mut self,
+        params: View,
+        working: View,
+        m: View,
+        v: View,
+        grads: View,
+        norm_squared: View,
+        step: AdamW,
+        seed: u64,
+    ) {
         check(params, Some(working), m, v, grads);
         let (root, keep, rate) = scalars(step);
         let AdamW { beta1, beta2, eps, clip, .. } = step;

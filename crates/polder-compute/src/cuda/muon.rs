@@ -42,7 +42,16 @@ fn parts_of(n: i64) -> i64 {
 }
 
 #[allow(clippy::too_many_arguments)]
-pub fn muon(cuda: &mut Cuda, params: View, working: Option<View>, momentum: View, grads: View, scratch: View, norm_squared: View, step: Muon) {
+pub fn muon(
+    cuda: &mut Cuda,
+    params: View,
+    working: Option<View>,
+    momentum: View,
+    grads: View,
+    scratch: View,
+    norm_squared: View,
+    step: Muon,
+) {
     let products = if step.rows.min(step.columns) >= WIDE { Dtype::Bf16 } else { Dtype::F32 };
     cuda.muon_by(products, params, working, momentum, grads, scratch, norm_squared, step);
 }

@@ -99,7 +99,7 @@ __device__ void step(float *params, W *working, float *m, float *v, const float 
                      long long n, long long first, float clip, float lr, float decay, Step s, const Rounding &rounding) {
     long long begin = (blockIdx.x * 256ll + threadIdx.x) * RUN - past_16(params);
     bool wide = begin >= 0 && begin + RUN <= n && is_aligned_16(m + begin) && is_aligned_16(v + begin) && is_aligned_16(grads + begin) &&
-                is_aligned_run(working + begin);
+                (!working || is_aligned_run(working + begin));
     if (segmented) {
         int segment = segments.find(first + begin + RUN - 1);
         if (segment < 0 || segments.at(segment, 2) <= first + begin) return;

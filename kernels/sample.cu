@@ -63,12 +63,12 @@ struct Row {
         float y = times(plus(x, -largest), k);
         if (!(y > -1.0f - weight_bits)) return 0;
         // 2^rest by its series, ln2ⁱ / i!: as the rest is a half at most, what is left out is below 2e-7.
-        float whole = rintf(y), rest = plus(y, -whole), p = 1.5403530e-4f;
+        float whole = rintf(y), rest = plus(y, -whole), p = 1.540353e-4f;
         p = plus(times(p, rest), 1.3333558e-3f);
-        p = plus(times(p, rest), 9.6181291e-3f);
-        p = plus(times(p, rest), 5.5504109e-2f);
-        p = plus(times(p, rest), 2.4022651e-1f);
-        p = plus(times(p, rest), 6.9314718e-1f);
+        p = plus(times(p, rest), 9.618129e-3f);
+        p = plus(times(p, rest), 5.550411e-2f);
+        p = plus(times(p, rest), 2.402265e-1f);
+        p = plus(times(p, rest), 6.931472e-1f);
         p = plus(times(p, rest), 1.0f);
         u64 digits = static_cast<u64>(p * 16777216.0f);
         int shift = static_cast<int>(whole) + weight_bits - 24;

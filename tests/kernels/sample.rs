@@ -19,7 +19,8 @@ fn choose(logits: &[f32], s: Sampling, place: u64) -> i32 {
     if s.top_k > 0 {
         ids.truncate(s.top_k);
     }
-    let weights: Vec<f64> = ids.iter().map(|i| ((f64::from(logits[*i]) - f64::from(logits[ids[0]])) / f64::from(s.temperature)).exp()).collect();
+    let weights: Vec<f64> =
+        ids.iter().map(|i| ((f64::from(logits[*i]) - f64::from(logits[ids[0]])) / f64::from(s.temperature)).exp()).collect();
     let total: f64 = weights.iter().sum();
     let (mut kept, mut n) = (0.0, 0);
     while n < ids.len() && (n == 0 || kept < total * f64::from(s.top_p)) {

@@ -1,7 +1,7 @@
 //! The optimizer's update, and copies that are rounded by chance.
 
 use super::Cuda;
-use super::table::kernels;
+use super::table::{Pointer, kernels};
 use crate::{AdamW, Dtype, IdView, View};
 
 kernels! {
@@ -12,7 +12,7 @@ kernels! {
         params: OutF32, working: Out0, m: OutF32, v: OutF32, grads: InF32, norm_squared: InF32, n: Long, beta1: Float, beta2: Float, eps: Float,
         root: Float, keep: Float, rate: Float, clip: Float,
     )
-        threads 256; grid line(ceil(n + 3, 256 * 4)); shared 0; bytes n * (28 + t0); flop 0;
+        threads 256; grid line(ceil(n + 3, 256 * 4)); shared 0; bytes n * (28 + t0 * there(working)); flop 0;
 
     /// The same with a working copy that is rounded by chance.
     adamw_stochastic [Bf16] (
@@ -26,7 +26,7 @@ kernels! {
         params: OutF32, working: Out0, m: OutF32, v: OutF32, grads: InF32, norm_squared: InF32, segments: InIds, n: Long, n_segments: Int,
         beta1: Float, beta2: Float, eps: Float, root: Float, lr: Float, rate: Float, decay: Float, clip: Float,
     )
-        threads 256; grid line(ceil(n + 3, 256 * 4)); shared 0; bytes n * (28 + t0); flop 0;
+        threads 256; grid line(ceil(n + 3, 256 * 4)); shared 0; bytes n * (28 + t0 * there(working)); flop 0;
 
     /// The same with a working copy that is rounded by chance.
     adamw_segments_stochastic [Bf16] (
@@ -38,6 +38,11 @@ kernels! {
     /// `out (n) = x`, up or down by chance.
     copy_stochastic [Bf16] (out: OutBf16, x: InF32, n: Long, first: Long, key: Long)
         threads 256; grid line(ceil(n + 3, 256 * 8)); shared 0; bytes n * 6; flop 0;
+}
+
+/// 1 for what is there.
+fn there(pointer: Pointer) -> i64 {
+    i64::from(pointer != Pointer::NONE)
 }
 
 /// What a step's scalars come to: root of the second moment's correction, what is kept of a parameter, rate.
@@ -134,11 +139,48 @@ impl Cuda {
             Some(seed) => {
                 let key = key(seed, step.step);
                 launch::adamw_segments_stochastic(
-                    device, &types, at, copy, m, v, g, norm, table, n, n_segments, key, beta1, beta2, eps, root, lr, rate, weight_decay, clip,
+                    device,
+                    &types,
+                    at,
+                    copy,
+                    m,
+                    v,
+                    g,
+                    norm,
+                    table,
+                    n,
+                    n_segments,
+                    key,
+                    beta1,
+                    beta2,
+                    eps,
+                    root,
+                    lr,
+                    rate,
+                    weight_decay,
+                    clip,
                 );
             }
             None => launch::adamw_segments(
-                device, &types, at, copy, m, v, g, norm, table, n, n_segments, beta1, beta2, eps, root, lr, rate, weight_decay, clip,
+                device,
+                &types,
+                at,
+                copy,
+                m,
+                v,
+                g,
+                norm,
+                table,
+                n,
+                n_segments,
+                beta1,
+                beta2,
+                eps,
+                root,
+                lr,
+                rate,
+                weight_decay,
+                clip,
             ),
         }
     }
@@ -149,7 +191,17 @@ impl Cuda {
     /// # Panics
     /// When a view does not have its size or type.
     #[allow(clippy::too_many_arguments)]
-    pub fn adamw_stochastic(&mut self, params: View, working: View, m: View, v: View, grads: View, norm_squared: View, step: AdamW, seed: u64) {
+    pub fn adamw_stochastic(
+        &mut self,
+        params: View,
+        working: View,
+        m: View,
+        v: View,
+        grads: View,
+        norm_squared: View,
+        step: AdamW,
+        seed: u64,
+    ) {
         check(params, Some(working), m, v, grads);
         let (root, keep, rate) = scalars(step);
         let AdamW { beta1, beta2, eps, clip, .. } = step;

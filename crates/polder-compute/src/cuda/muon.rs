@@ -25,7 +25,7 @@ kernels! {
 
     /// `square (n, n)`, scaled, less the centre on its diagonal; `out` is its copy, where it is there.
     muon_centre [F32] [Bf16] (out: Out0, square: OutF32, scalars: InF32, n: Int)
-        threads 256; grid line(ceil(i64::from(n) * i64::from(n), 256 * 8)); shared 0; bytes i64::from(n) * i64::from(n) * (8 + t0); flop 0;
+        threads 256; grid line(ceil(i64::from(n) * i64::from(n), 256 * 8)); shared 0; bytes i64::from(n) * i64::from(n) * (8 + t0 * i64::from(out != Pointer::NONE)); flop 0;
 
     /// `out (n) = b' · square + c' · fourth`.
     muon_mix [F32] [Bf16] (out: Out0, square: InF32, fourth: InF32, scalars: InF32, n: Long, b: Float, c: Float)
@@ -33,7 +33,7 @@ kernels! {
 
     /// `params (n) = keep · params − rate · x`, and the working copy where it is there.
     muon_update [F32] [Bf16] (params: OutF32, working: Out0, x: InF32, scalars: InF32, n: Long, keep: Float, rate: Float)
-        threads 256; grid line(ceil(n, 256 * 8)); shared 0; bytes n * (12 + t0); flop 0;
+        threads 256; grid line(ceil(n, 256 * 8)); shared 0; bytes n * (12 + t0 * i64::from(working != Pointer::NONE)); flop 0;
 }
 
 /// Blocks of the momentum: a run of 8 numbers a thread, until there are enough.
@@ -42,7 +42,16 @@ fn parts_of(n: i64) -> i64 {
 }
 
 #[allow(clippy::too_many_arguments)]
-pub fn muon(cuda: &mut Cuda, params: View, working: Option<View>, momentum: View, grads: View, scratch: View, norm_squared: View, step: Muon) {
+pub fn muon(
+    cuda: &mut Cuda,
+    params: View,
+    working: Option<View>,
+    momentum: View,
+    grads: View,
+    scratch: View,
+    norm_squared: View,
+    step: Muon,
+) {
     let products = if step.rows.min(step.columns) >= WIDE { Dtype::Bf16 } else { Dtype::F32 };
     cuda.muon_by(products, params, working, momentum, grads, scratch, norm_squared, step);
 }

@@ -47,7 +47,10 @@ struct Built {
 /// refuses them.
 pub fn build(root: &Path, write_budgets: bool) -> Result<()> {
     let start = Instant::now();
-    let built = compile_all(root, &Toolkit::open(root)?)?;
+    // Beside the program that runs: cargo's target folder, wherever that is.
+    let program = std::env::current_exe().context("cannot tell where this program is")?;
+    let room = program.ancestors().nth(2).unwrap_or(root).join("kernels");
+    let built = compile_all(root, &Toolkit::open(root)?, &room)?;
     let budgets = if write_budgets { budgets(&built.units) } else { budgets_of(root) };
     if write_budgets {
         write(root, BUDGETS, (pretty(&budgets, 1, 0) + "\n").as_bytes())?;
@@ -95,7 +98,11 @@ pub fn check(root: &Path) -> Result<()> {
         }
         Err(e) => return Err(e),
     };
-    let built = compile_all(root, &toolkit)?;
+    let room = std::env::temp_dir().join(format!("polder-kernels-{}", std::process::id()));
+    let built = compile_all(root, &toolkit, &room);
+    // Left behind, it harms no one.
+    let _ = fs::remove_dir_all(&room);
+    let built = built?;
     let mut problems = problems(&budgets_of(root), &built);
     for (source, image) in &built.images {
         if fs::read(root.join(image_path(source))).ok().as_ref() != Some(image) {
@@ -130,14 +137,17 @@ fn files(root: &Path, extensions: &[&str]) -> Result<Vec<String>> {
     Ok(names)
 }
 
+fn read(root: &Path, path: &str) -> Result<Vec<u8>> {
+    fs::read(root.join(path)).with_context(|| format!("cannot read `{path}`"))
+}
+
 /// What determines the images: the digest of what `sha256sum` prints of the sources, sorted; compiler; options.
 fn made_of(root: &Path) -> Result<BTreeMap<String, Value>> {
     let mut sums = String::new();
     for name in files(root, &["cu", "cuh"])? {
-        let bytes = fs::read(root.join(FOLDER).join(&name)).with_context(|| format!("cannot read `{FOLDER}/{name}`"))?;
-        sums.push_str(&format!("{}  {name}\n", sha256::hex(&bytes)));
+        sums.push_str(&format!("{}  {name}\n", sha256::hex(&read(root, &format!("{FOLDER}/{name}"))?)));
     }
-    let pins = fs::read_to_string(root.join(toolkit::PINS)).with_context(|| format!("cannot read `{}`", toolkit::PINS))?;
+    let pins = String::from_utf8(read(root, toolkit::PINS)?).with_context(|| format!("`{}` is not text", toolkit::PINS))?;
     let compiler: Vec<&str> = pins.lines().filter(|l| !l.starts_with('#')).filter_map(|l| l.split_whitespace().next()).collect();
     Ok(BTreeMap::from([
         ("sources".to_owned(), format!("sha256:{}", sha256::hex(sums.as_bytes())).into()),
@@ -146,38 +156,47 @@ fn made_of(root: &Path) -> Result<BTreeMap<String, Value>> {
     ]))
 }
 
-/// Compiles every source for every architecture, as many at once as there are processors, and binds the results.
-fn compile_all(root: &Path, toolkit: &Toolkit) -> Result<Built> {
-    let kernels = root.join(FOLDER);
-    let room = std::env::temp_dir().join(format!("polder-kernels-{}", std::process::id()));
-    fs::create_dir_all(&room).with_context(|| format!("cannot make `{}`", room.display()))?;
-    let built = compile_units(root, &kernels, &room, toolkit).and_then(|units| {
-        let mut images: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-        for source in files(root, &["cu"])?.iter().filter_map(|f| f.strip_suffix(".cu")) {
-            images.insert(source.to_owned(), bind(toolkit, &room, source, &units)?);
-        }
-        let manifest = manifest(root, &images, &units)?;
-        Ok(Built { images, manifest, units })
-    });
-    // Left behind, it harms no one.
-    let _ = fs::remove_dir_all(&room);
-    built
+/// The digest of what determines one source's machine code.
+fn unit_made_of(root: &Path, source: &str) -> Result<String> {
+    let mut text = read(root, toolkit::PINS)?;
+    text.extend([FRONT, BACK].concat().join(" ").bytes());
+    for name in files(root, &["cuh"])?.iter().chain([&format!("{source}.cu")]) {
+        text.extend(name.bytes());
+        text.extend(read(root, &format!("{FOLDER}/{name}"))?);
+    }
+    let digest = sha256::hex(&text);
+    Ok(digest[..16].to_owned())
 }
 
-fn compile_units(root: &Path, kernels: &Path, room: &Path, toolkit: &Toolkit) -> Result<Vec<Unit>> {
-    let mut jobs: Vec<(u64, String, Arch)> = Vec::new();
+/// Compiles every source for every architecture, and binds the results. What was compiled in `room` before is taken from there.
+fn compile_all(root: &Path, toolkit: &Toolkit, room: &Path) -> Result<Built> {
+    fs::create_dir_all(room).with_context(|| format!("cannot make `{}`", room.display()))?;
+    let units = compile_units(root, toolkit, room)?;
+    let mut images: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for source in files(root, &["cu"])?.iter().filter_map(|f| f.strip_suffix(".cu")) {
+        images.insert(source.to_owned(), bind(toolkit, room, source, &units)?);
+    }
+    let manifest = manifest(root, &images, &units)?;
+    Ok(Built { images, manifest, units })
+}
+
+/// As many at once as there are processors.
+fn compile_units(root: &Path, toolkit: &Toolkit, room: &Path) -> Result<Vec<Unit>> {
+    let kernels = root.join(FOLDER);
+    let mut jobs: Vec<(u64, String, Arch, String)> = Vec::new();
     for file in files(root, &["cu"])? {
         let bytes = fs::metadata(kernels.join(&file)).map_or(0, |m| m.len());
         let source = file.trim_end_matches(".cu");
-        jobs.extend(Arch::of(source).iter().map(|arch| (bytes, source.to_owned(), *arch)));
+        let made_of = unit_made_of(root, source)?;
+        jobs.extend(Arch::of(source).iter().map(|arch| (bytes, source.to_owned(), *arch, made_of.clone())));
     }
     // The long ones first, so that none is left for the end.
     jobs.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| (&a.1, a.2).cmp(&(&b.1, b.2))));
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || {
-        while let Some((_, source, arch)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some((_, source, arch, made_of)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             let start = Instant::now();
-            let unit = compile::unit(toolkit, kernels, room, source, *arch);
+            let unit = compile::unit(toolkit, &kernels, room, source, *arch, made_of);
             if let Ok(unit) = &unit {
                 let most = unit.entries.values().map(|taken| taken.registers).max().unwrap_or(0);
                 let (n, seconds) = (unit.entries.len(), start.elapsed().as_secs_f64());
@@ -203,7 +222,8 @@ fn compile_units(root: &Path, kernels: &Path, room: &Path, toolkit: &Toolkit) ->
 
 /// One fat binary: machine code for each architecture, and PTX of the oldest for those to come.
 fn bind(toolkit: &Toolkit, room: &Path, source: &str, units: &[Unit]) -> Result<Vec<u8>> {
-    let image = room.join(format!("{source}.fatbin"));
+    // Another process may work in the same place.
+    let image = room.join(format!("{source}.{}.fatbin", std::process::id()));
     let mut create = OsString::from("--create=");
     create.push(&image);
     let mut arguments: Vec<OsString> = BIND.iter().map(OsString::from).chain([create]).collect();
@@ -219,7 +239,9 @@ fn bind(toolkit: &Toolkit, room: &Path, source: &str, units: &[Unit]) -> Result<
         }
     }
     toolkit.run("fatbinary", room, &arguments.iter().map(OsString::as_os_str).collect::<Vec<_>>())?;
-    fs::read(&image).with_context(|| format!("cannot read `{}`", image.display()))
+    let bytes = fs::read(&image).with_context(|| format!("cannot read `{}`", image.display()))?;
+    fs::remove_file(&image).with_context(|| format!("cannot remove `{}`", image.display()))?;
+    Ok(bytes)
 }
 
 fn manifest(root: &Path, images: &BTreeMap<String, Vec<u8>>, units: &[Unit]) -> Result<String> {

@@ -63,32 +63,50 @@ pub(super) struct Unit {
     pub(super) problems: Vec<String>,
 }
 
-/// Compiles `kernels/<source>.cu` into a folder.
+/// Compiles `kernels/<source>.cu` into a folder of its own below `room`, unless what it is made of, by its digest, was compiled there before.
 ///
 /// # Errors
 /// A source that does not compile, also for a warning.
-pub(super) fn unit(toolkit: &Toolkit, kernels: &Path, folder: &Path, source: &str, arch: Arch) -> Result<Unit> {
-    let stem = folder.join(format!("{source}.{}", arch.name()));
-    let (ptx, cubin) = (stem.with_added_extension("ptx"), stem.with_added_extension("cubin"));
-    let target = format!("-arch=compute_{}", arch.number());
-    let file = format!("{source}.cu");
-    let mut front: Vec<&OsStr> = FRONT.iter().map(OsStr::new).collect();
-    front.extend([OsStr::new(&target), OsStr::new("-o"), ptx.as_os_str(), OsStr::new(&file)]);
-    toolkit.run("nvcc", kernels, &front).with_context(|| format!("kernels/{file} does not compile for {}", arch.name()))?;
-    let text = fs::read_to_string(&ptx).with_context(|| format!("cannot read `{}`", ptx.display()))?;
-    fs::write(&ptx, without_place(&text)).with_context(|| format!("cannot write `{}`", ptx.display()))?;
-
-    let target = format!("-arch={}", arch.name());
-    let mut back: Vec<&OsStr> = BACK.iter().map(OsStr::new).collect();
-    back.extend([OsStr::new(&target), OsStr::new("-o"), cubin.as_os_str(), ptx.as_os_str()]);
-    let output = toolkit.run("ptxas", folder, &back).with_context(|| format!("kernels/{file} does not assemble for {}", arch.name()))?;
-    let (entries, mut problems) = read_report(&String::from_utf8_lossy(&output.stderr));
-
-    let code = toolkit.run("nvdisasm", folder, &[OsStr::new("-c"), cubin.as_os_str()])?;
+pub(super) fn unit(toolkit: &Toolkit, kernels: &Path, room: &Path, source: &str, arch: Arch, made_of: &str) -> Result<Unit> {
+    let folder = room.join(format!("{source}.{}.{made_of}", arch.name()));
+    if !folder.is_dir() {
+        let part = folder.with_added_extension(format!("part-{}", std::process::id()));
+        fs::create_dir_all(&part).with_context(|| format!("cannot make `{}`", part.display()))?;
+        let moved = compile(toolkit, kernels, &part, source, arch).and_then(|()| match fs::rename(&part, &folder) {
+            // Another process was quicker with the same.
+            Err(_) if folder.is_dir() => Ok(()),
+            done => done.with_context(|| format!("cannot write `{}`", folder.display())),
+        });
+        // Gone already when all went well.
+        let _ = fs::remove_dir_all(&part);
+        moved.with_context(|| format!("kernels/{source}.cu for {}", arch.name()))?;
+    }
+    let [ptx, cubin, report] = FILES.map(|name| folder.join(name));
+    let report = fs::read_to_string(&report).with_context(|| format!("cannot read `{}`", report.display()))?;
+    let (entries, mut problems) = read_report(&report);
+    let code = toolkit.run("nvdisasm", &folder, &[OsStr::new("-c"), cubin.as_os_str()])?;
     let code = machine_code::instructions(&String::from_utf8_lossy(&code.stdout));
     problems.extend(machine_code::problems(source, &entries.keys().map(String::as_str).collect::<Vec<_>>(), &code));
-    let problems = problems.into_iter().map(|p| format!("kernels/{file}, {}: {p}", arch.name())).collect();
+    let problems = problems.into_iter().map(|p| format!("kernels/{source}.cu, {}: {p}", arch.name())).collect();
     Ok(Unit { source: source.to_owned(), arch, ptx, cubin, entries, problems })
+}
+
+/// What a compiled source leaves in its folder: PTX, machine code, and what was said of it.
+const FILES: [&str; 3] = ["code.ptx", "code.cubin", "report.txt"];
+
+fn compile(toolkit: &Toolkit, kernels: &Path, folder: &Path, source: &str, arch: Arch) -> Result<()> {
+    let [ptx, _, report] = FILES.map(|name| folder.join(name));
+    let (target, file) = (format!("-arch=compute_{}", arch.number()), format!("{source}.cu"));
+    let mut front: Vec<&OsStr> = FRONT.iter().map(OsStr::new).collect();
+    front.extend([OsStr::new(&target), OsStr::new("-o"), ptx.as_os_str(), OsStr::new(&file)]);
+    toolkit.run("nvcc", kernels, &front)?;
+    let text = fs::read_to_string(&ptx).with_context(|| format!("cannot read `{}`", ptx.display()))?;
+    fs::write(&ptx, without_place(&text)).with_context(|| format!("cannot write `{}`", ptx.display()))?;
+    let target = format!("-arch={}", arch.name());
+    let mut back: Vec<&OsStr> = BACK.iter().map(OsStr::new).collect();
+    back.extend([target.as_str(), "-o", FILES[1], FILES[0]].map(OsStr::new));
+    let output = toolkit.run("ptxas", folder, &back)?;
+    fs::write(&report, output.stderr).with_context(|| format!("cannot write `{}`", report.display()))
 }
 
 /// Names of what only this source sees contain a digest of the source's place in the file system; the images must not depend on it.

@@ -220,11 +220,13 @@ template <int M> __device__ __forceinline__ Range look(Sight &sight, const int *
 
 template <int D> __device__ __forceinline__ void forward(bf16 *out, float *lse, const bf16 *qkv, const int *documents, const Shape &s, float scale) {
     constexpr int M = 2, N = KEYS / 8, THREADS = 128, P = PITCH<D>;
-    // Wider heads leave no registers for queries, which are read again for every tile of keys.
+    // Narrow heads leave registers for the queries. Then these pass through the second of two stages of keys and values; else they stay in
+    // its place, and keys arrive while values are multiplied, values while keys are.
     constexpr bool HELD = D <= 64;
+    constexpr int STAGE = 2 * KEYS * P;
     SHARED_MEMORY(shared);
-    bf16 *query_tile = reinterpret_cast<bf16 *>(shared), *key_tile = query_tile + BLOCK * P, *value_tile = key_tile + KEYS * P;
-    Sight &sight = *reinterpret_cast<Sight *>(value_tile + KEYS * P);
+    bf16 *room = reinterpret_cast<bf16 *>(shared), *query_tile = room + STAGE;
+    Sight &sight = *reinterpret_cast<Sight *>(query_tile + BLOCK * P);
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
 
     const Place place = place_of(s, BLOCK);
@@ -234,7 +236,13 @@ template <int D> __device__ __forceinline__ void forward(bf16 *out, float *lse, 
     copy_rows<D, BLOCK, THREADS>(query_tile, sequence + static_cast<long long>(place.first) * stride + place.h * D, stride, s.time - place.first);
     close_copies();
     Range all = look<M>(sight, documents, s, place);
-    if (all.from < all.to) copy_rows<D, KEYS, THREADS>(key_tile, keys + static_cast<long long>(all.from) * stride, stride, all.to - all.from);
+    auto copy = [&](int which, const bf16 *from, int key) {
+        copy_rows<D, KEYS, THREADS>(room + which * KEYS * P, from + static_cast<long long>(key) * stride, stride, all.to - key);
+    };
+    if (all.from < all.to) {
+        copy(0, keys, all.from);
+        if (HELD) copy(1, values, all.from);
+    }
     close_copies();
     wait_for_copies<1>();
     __syncthreads();
@@ -242,20 +250,22 @@ template <int D> __device__ __forceinline__ void forward(bf16 *out, float *lse, 
     const bf16 *queries = query_tile + warp * 16 * M * P + left_place<D>();
     Held<D, HELD ? M : 1> held;
     if constexpr (HELD) held.load(queries);
-    const bf16 *right_keys = key_tile + right_place<D>(), *right_values = value_tile + left_place<D>();
 
     float sums[M][D / 8][4], top[2 * M], total[2 * M];
     clear(sums);
     UNROLL for (int r = 0; r < 2 * M; r++) top[r] = -INFINITE, total[r] = 0.0f;
-    for (int key = all.from; key < all.to; key += KEYS) {
+    int stage = 0;
+    for (int key = all.from; key < all.to; key += KEYS, stage ^= HELD ? 2 : 0) {
         const Span mine = sight.warps[warp];
-        bool active = mine.touches(key, KEYS);
+        bool active = mine.touches(key, KEYS), more = key + KEYS < all.to;
         unsigned weights[M][N / 2][4];
-        // Keys are here, and nobody reads the values of the tile before.
+        // What was copied is here, and nobody reads the tile before: neither its values nor, if queries are held, its keys.
         wait_for_copies<0>();
         __syncthreads();
-        copy_rows<D, KEYS, THREADS>(value_tile, values + static_cast<long long>(key) * stride, stride, all.to - key);
+        if (!HELD) copy(1, values, key);
+        else if (more) copy(stage ^ 2, keys, key + KEYS), copy((stage ^ 2) + 1, values, key + KEYS);
         close_copies();
+        const bf16 *right_keys = room + stage * KEYS * P + right_place<D>(), *right_values = room + (stage + 1) * KEYS * P + left_place<D>();
         if (active) {
             float scores[M][N][4];
             if constexpr (HELD) multiply_rows<D>(scores, held, right_keys);
@@ -292,11 +302,13 @@ template <int D> __device__ __forceinline__ void forward(bf16 *out, float *lse, 
             }
             pack_all(weights, scores);
         }
-        // Values are here, and nobody reads these keys any more.
-        wait_for_copies<0>();
-        __syncthreads();
-        if (key + KEYS < all.to) copy_rows<D, KEYS, THREADS>(key_tile, keys + static_cast<long long>(key + KEYS) * stride, stride, all.to - key - KEYS);
-        close_copies();
+        if (!HELD) {
+            // Values are here, and nobody reads these keys any more.
+            wait_for_copies<0>();
+            __syncthreads();
+            if (more) copy(0, keys, key + KEYS);
+            close_copies();
+        }
         if (active) multiply_columns<D>(sums, weights, right_values);
     }
 
@@ -315,6 +327,8 @@ template <int D> __device__ __forceinline__ void forward(bf16 *out, float *lse, 
     }
     int width = s.n_heads * D;
     bf16 *to = out + (static_cast<long long>(again.b) * s.time + first) * width + again.h * D;
+    // Where queries are held, other warps may still read keys and values there.
+    if (HELD) __syncthreads();
     store_rows<D>(to, width, rows_left, query_tile + warp * 16 * M * P, sums, factor);
 }
 

@@ -5,12 +5,13 @@
 // Shapes: qkv, dqkv (B·T, (H + 2K) · D), a row's query heads, then key heads, then value heads; out, dout (B·T, H · D); lse (B, H, T) f32;
 // documents (B·T, 2), first and end within the sequence, or none. Row t sees keys `from..to` of `seen`: its document, cut by causality and
 // by the window. A row that sees nothing gives 0 and an lse of 0.
-// Requirements: D ≤ 256. Tensor cores: bf16, D of 16, 32, 64, 80, 96 or 128, all addresses multiples of 16 bytes; anything else goes through
+// Requirements: D ≤ 256; numbers are finite, also in rows that nobody sees. Tensor cores: bf16, D of 16, 32, 64, 80, 96 or 128, all addresses multiples of 16 bytes; anything else goes through
 // the `plain` kernels, which multiply in f32 and ask for nothing.
 // Launch: all blocks in x. Forward and dq: a block has 128 queries of one head (plain: 32, 16 for D over 128); dk and dv: a block has as many
 // keys of one key head, and passes over the query heads of its group in order. Shared memory at most 99 KB, so that every GPU from 8.0 on
 // takes it. The backward pass first makes `stats` (B, H, tiles, 2, 32), lse · log₂e and delta of 32 rows each, and `sight` (B, tiles, 68),
 // what these rows see: `from` of 32, `to` of 32, then the smallest `from`, the largest `to`, the largest `from` and the smallest `to`.
+// Decoding, one row over a cache of keys, is told of where it stands, below.
 // Numerics: f32 sums, probabilities and dS rounded to bf16 where they meet the tensor cores; exponentials in base 2. No atomics: the
 // backward pass multiplies q · kᵀ and dout · vᵀ twice, 7 products in all, and every sum has an order that shapes alone decide. Within 8e-3
 // (bf16) and 1e-5 (f32) of the f64 reference, in norm.
@@ -34,7 +35,7 @@ struct Shape {
 };
 
 /// Keys that a row sees; 0..0 when there are none.
-struct Range {
+struct __align__(8) Range {
     int from, to;
 };
 

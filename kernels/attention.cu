@@ -27,6 +27,8 @@ constexpr int NEVER = 0x7fffffff;
 
 /// Rows of one block of the tensor-core kernels, and keys that it takes at a time.
 constexpr int BLOCK = 128, KEYS = 64;
+/// How far, in powers of two, scores may pass what is taken off them. Exponentials stay in the range of bf16 and their sums in that of f32.
+constexpr float SLACK = 8.0f;
 /// Rows of a tile of `stats` and `sight`, and words of such a tile of `sight`.
 constexpr int TILE = 32, SIGHT = 2 * TILE + 4;
 
@@ -56,8 +58,6 @@ struct __align__(16) Span {
     int lo, hi, inner_from, inner_to;
     /// Some row sees some of `n` keys from `first` on.
     __device__ __forceinline__ bool touches(int first, int n) const { return first < hi && first + n > lo; }
-    /// Every row sees every one of them.
-    __device__ __forceinline__ bool covers(int first, int n) const { return inner_from <= first && inner_to >= first + n; }
 };
 
 /// The span of a warp's rows, of which each lane brings one.
@@ -149,6 +149,32 @@ template <int D, int M, int K> __device__ __forceinline__ void multiply_columns(
             UNROLL for (int m = 0; m < M; m++) {
                 multiply_16x8x16(c[m][n], left[m][k], first);
                 multiply_16x8x16(c[m][n + 1], left[m][k], second);
+            }
+        }
+    }
+}
+
+/// Scores of keys that a lane's rows don't see become `value`; the keys begin with `first`. Mostly only one end cuts.
+template <int M, int N> __device__ __forceinline__ void hide(float (&scores)[M][N][4], float value, const Span &mine, const Range *ranges, int first) {
+    int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+    bool at_end = mine.inner_to < first + 8 * N, at_begin = mine.inner_from > first;
+    if (at_end) {
+        UNROLL for (int r = 0; r < 2 * M; r++) {
+            int end = ranges[r * 8 + g].to - first - 2 * t;
+            UNROLL for (int n = 0; n < N; n++) {
+                UNROLL for (int i = 0; i < 2; i++) {
+                    if (n * 8 + i >= end) scores[r / 2][n][r % 2 * 2 + i] = value;
+                }
+            }
+        }
+    }
+    if (at_begin) {
+        UNROLL for (int r = 0; r < 2 * M; r++) {
+            int begin = ranges[r * 8 + g].from - first - 2 * t;
+            UNROLL for (int n = 0; n < N; n++) {
+                UNROLL for (int i = 0; i < 2; i++) {
+                    if (n * 8 + i < begin) scores[r / 2][n][r % 2 * 2 + i] = value;
+                }
             }
         }
     }
@@ -271,28 +297,29 @@ template <int D> __device__ __forceinline__ void forward(bf16 *out, float *lse, 
             float scores[M][N][4];
             if constexpr (HELD) multiply_rows<D>(scores, held, right_keys);
             else multiply_rows<D>(scores, Standing<D>{queries}, right_keys);
-            if (!mine.covers(key, KEYS)) {
+            hide(scores, -INFINITE, mine, sight.rows + warp * 16 * M, key);
+            float most[2 * M];
+            bool grows = false;
+            UNROLL for (int r = 0; r < 2 * M; r++) {
+                most[r] = scores[r / 2][0][r % 2 * 2];
+                UNROLL for (int n = 0; n < N; n++) most[r] = fmaxf(most[r], fmaxf(scores[r / 2][n][r % 2 * 2], scores[r / 2][n][r % 2 * 2 + 1]));
+                most[r] = fmaxf(most[r], __shfl_xor_sync(0xffffffffu, most[r], 1));
+                most[r] = fmaxf(most[r], __shfl_xor_sync(0xffffffffu, most[r], 2));
+                grows |= (most[r] - top[r]) * scale > SLACK;
+            }
+            // What is taken off need not be the maximum, only near it: sums are seldom scaled anew.
+            if (__any_sync(0xffffffffu, grows)) {
                 UNROLL for (int r = 0; r < 2 * M; r++) {
-                    Range range = sight.rows[warp * 16 * M + r * 8 + g];
-                    UNROLL for (int n = 0; n < N; n++) {
-                        UNROLL for (int i = 0; i < 2; i++) {
-                            int column = key + n * 8 + 2 * t + i;
-                            if (column < range.from || column >= range.to) scores[r / 2][n][r % 2 * 2 + i] = -INFINITE;
-                        }
-                    }
+                    float before = top[r];
+                    top[r] = fmaxf(before, most[r]);
+                    // A row that has seen nothing yet has no maximum to take off.
+                    float keep = top[r] == -INFINITE ? 1.0f : exp2_fast((before - top[r]) * scale);
+                    total[r] *= keep;
+                    UNROLL for (int n = 0; n < D / 8; n++) sums[r / 2][n][r % 2 * 2] *= keep, sums[r / 2][n][r % 2 * 2 + 1] *= keep;
                 }
             }
             UNROLL for (int r = 0; r < 2 * M; r++) {
-                float most = top[r];
-                UNROLL for (int n = 0; n < N; n++) most = fmaxf(most, fmaxf(scores[r / 2][n][r % 2 * 2], scores[r / 2][n][r % 2 * 2 + 1]));
-                most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 1));
-                most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 2));
-                // A row that has seen nothing yet has no maximum to take off.
-                float shift = most == -INFINITE ? 0.0f : most * scale;
-                float keep = exp2_fast(fmaf(top[r], scale, -shift));
-                top[r] = most;
-                total[r] *= keep;
-                UNROLL for (int n = 0; n < D / 8; n++) sums[r / 2][n][r % 2 * 2] *= keep, sums[r / 2][n][r % 2 * 2 + 1] *= keep;
+                float shift = top[r] == -INFINITE ? 0.0f : top[r] * scale;
                 UNROLL for (int n = 0; n < N; n++) {
                     UNROLL for (int i = 0; i < 2; i++) {
                         float p = exp2_fast(fmaf(scores[r / 2][n][r % 2 * 2 + i], scale, -shift));
@@ -341,9 +368,9 @@ template <int D, int M> __device__ __forceinline__ void queries_backward(bf16 *d
     // Two stages of keys and values; before, queries and gradients of outputs pass through the same room.
     bf16 *room = reinterpret_cast<bf16 *>(shared);
     Sight &sight = *reinterpret_cast<Sight *>(room + 4 * KEYS * P);
-    int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+    int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4;
 
-    Place place = place_of(s, BLOCK);
+    const Place place = place_of(s, BLOCK);
     int stride = (s.n_heads + 2 * s.n_kv_heads) * D, width = s.n_heads * D;
     long long first_row = static_cast<long long>(place.b) * s.time;
     const bf16 *sequence = qkv + first_row * stride;
@@ -401,17 +428,7 @@ template <int D, int M> __device__ __forceinline__ void queries_backward(bf16 *d
                     }
                 }
             }
-            if (!mine.covers(key, STEP)) {
-                UNROLL for (int r = 0; r < 2 * M; r++) {
-                    Range range = sight.rows[warp * 16 * M + r * 8 + g];
-                    UNROLL for (int n = 0; n < N; n++) {
-                        UNROLL for (int i = 0; i < 2; i++) {
-                            int column = key + n * 8 + 2 * t + i;
-                            if (column < range.from || column >= range.to) scores[r / 2][n][r % 2 * 2 + i] = 0.0f;
-                        }
-                    }
-                }
-            }
+            hide(scores, 0.0f, mine, sight.rows + warp * 16 * M, key);
             unsigned packed[M][N / 2][4];
             pack_all(packed, scores);
             multiply_columns<D>(sums, packed, key_rows + left_place<D>());
@@ -454,14 +471,17 @@ template <int D, int M> __device__ __forceinline__ void keys_backward(bf16 *dqkv
     bf16 *room = value_tile + BLOCK * P, *key_tile = HELD ? room : room + 4 * TILE * P;
     constexpr int INFO = 2 * TILE + SIGHT;
     int *info = reinterpret_cast<int *>(room + (HELD ? 1 : 2) * BLOCK * P);
-    // Where this is stands in shared memory too, for the end.
-    Place *kept = reinterpret_cast<Place *>(info + 2 * INFO);
+    // Where this is, and which queries it takes, stand in shared memory too: there they take no registers meanwhile.
+    struct Kept {
+        Place place;
+        Range tiles;
+    };
+    Kept *kept = reinterpret_cast<Kept *>(info + 2 * INFO);
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
 
     // The first keys are those that most rows see.
     int n_blocks = (s.time + BLOCK - 1) / BLOCK, head = blockIdx.x / n_blocks, first = blockIdx.x % n_blocks * BLOCK;
     int b = head / s.n_kv_heads, kv = head % s.n_kv_heads, group = s.n_heads / s.n_kv_heads;
-    if (threadIdx.x == 0) *kept = {b, kv * group, kv, first};
     int stride = (s.n_heads + 2 * s.n_kv_heads) * D, width = s.n_heads * D, n_tiles = (s.time + TILE - 1) / TILE;
     long long first_row = static_cast<long long>(b) * s.time;
     const bf16 *keys = qkv + (first_row + first) * stride + (s.n_heads + kv) * D;
@@ -469,7 +489,8 @@ template <int D, int M> __device__ __forceinline__ void keys_backward(bf16 *dqkv
     copy_rows<D, BLOCK, THREADS>(value_tile, keys + s.n_kv_heads * D, stride, s.time - first);
     close_copies();
     sight += static_cast<long long>(b) * n_tiles * SIGHT;
-    Range tiles = tiles_that_see(sight, n_tiles, first, BLOCK, info);
+    const Range tiles = tiles_that_see(sight, n_tiles, first, BLOCK, info);
+    if (threadIdx.x == 0) *kept = {{b, kv * group, kv, first}, tiles};
     wait_for_copies<0>();
     __syncthreads();
     const bf16 *left_values = value_tile + warp * 16 * M * P + left_place<D>(), *left_keys = key_tile + warp * 16 * M * P + left_place<D>();
@@ -497,7 +518,7 @@ template <int D, int M> __device__ __forceinline__ void keys_backward(bf16 *dqkv
         // This tile is here, and nobody reads the one before.
         wait_for_copies<0>();
         __syncthreads();
-        if (++tile == tiles.to) tile = tiles.from, h++;
+        if (++tile == kept->tiles.to) tile = kept->tiles.from, h++;
         more = h < (kv + 1) * group;
         if (more) copy(stage ^ 1, h, tile);
         close_copies();
@@ -520,17 +541,20 @@ template <int D, int M> __device__ __forceinline__ void keys_backward(bf16 *dqkv
                 }
             }
         }
-        if (!span.covers(my_first, 16 * M)) {
+        // Keys that a query does not see; mostly only one end cuts.
+        auto hide = [&](const int *ends, bool behind) {
             UNROLL for (int n = 0; n < N; n++) {
                 UNROLL for (int i = 0; i < 4; i++) {
-                    int column = n * 8 + 2 * t + i % 2, lo = from[column], hi = to[column];
+                    int end = ends[n * 8 + 2 * t + i % 2] - my_first - g;
                     UNROLL for (int m = 0; m < M; m++) {
-                        int key = my_first + m * 16 + i / 2 * 8 + g;
-                        if (key < lo || key >= hi) scores[m][n][i] = 0.0f, slopes[m][n][i] = 0.0f;
+                        int key = m * 16 + i / 2 * 8;
+                        if (behind ? key >= end : key < end) scores[m][n][i] = 0.0f, slopes[m][n][i] = 0.0f;
                     }
                 }
             }
-        }
+        };
+        if (span.inner_to < my_first + 16 * M) hide(to, true);
+        if (span.inner_from > my_first) hide(from, false);
         unsigned packed[M][N / 2][4];
         pack_all(packed, scores);
         unsigned packed_slopes[M][N / 2][4];
@@ -542,7 +566,7 @@ template <int D, int M> __device__ __forceinline__ void keys_backward(bf16 *dqkv
     UNROLL for (int r = 0; r < 2 * M; r++) one[r] = 1.0f, factor[r] = scale * LN_2;
     // A warp's rows of values are read by no other.
     bf16 *mine = value_tile + warp * 16 * M * P;
-    const Place again = *kept;
+    const Place again = kept->place;
     int row = again.first + warp * 16 * M;
     bf16 *to = dqkv + (static_cast<long long>(again.b) * s.time + row) * stride + (s.n_heads + again.kv) * D;
     store_rows<D>(to + s.n_kv_heads * D, stride, s.time - row, mine, value_sums, one);

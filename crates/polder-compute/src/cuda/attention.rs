@@ -27,7 +27,7 @@ const SEEN_BYTES: i64 = BLOCK * 8 + 8 * 16 + 16;
 
 fn keys_shared(head: i64) -> i64 {
     // Keys stay in shared memory only where registers do not hold them.
-    rows_bytes(if head == 64 { 3 * BLOCK } else { 2 * BLOCK }, head) + 2 * (2 * TILE + SIGHT) * 4 + 16
+    rows_bytes(if head == 64 { 3 * BLOCK } else { 2 * BLOCK }, head) + 2 * (2 * TILE + SIGHT) * 4 + 32
 }
 
 /// Rows of a block of a plain kernel.

@@ -5,12 +5,13 @@
 // Shapes: qkv, dqkv (B·T, (H + 2K) · D), a row's query heads, then key heads, then value heads; out, dout (B·T, H · D); lse (B, H, T) f32;
 // documents (B·T, 2), first and end within the sequence, or none. Row t sees keys `from..to` of `seen`: its document, cut by causality and
 // by the window. A row that sees nothing gives 0 and an lse of 0.
-// Requirements: D ≤ 256. Tensor cores: bf16, D of 16, 32, 64, 80, 96 or 128, all addresses multiples of 16 bytes; anything else goes through
+// Requirements: D ≤ 256; numbers are finite, also in rows that nobody sees. Tensor cores: bf16, D of 16, 32, 64, 80, 96 or 128, all addresses multiples of 16 bytes; anything else goes through
 // the `plain` kernels, which multiply in f32 and ask for nothing.
 // Launch: all blocks in x. Forward and dq: a block has 128 queries of one head (plain: 32, 16 for D over 128); dk and dv: a block has as many
 // keys of one key head, and passes over the query heads of its group in order. Shared memory at most 99 KB, so that every GPU from 8.0 on
 // takes it. The backward pass first makes `stats` (B, H, tiles, 2, 32), lse · log₂e and delta of 32 rows each, and `sight` (B, tiles, 68),
 // what these rows see: `from` of 32, `to` of 32, then the smallest `from`, the largest `to`, the largest `from` and the smallest `to`.
+// Decoding, one row over a cache of keys, is told of where it stands, below.
 // Numerics: f32 sums, probabilities and dS rounded to bf16 where they meet the tensor cores; exponentials in base 2. No atomics: the
 // backward pass multiplies q · kᵀ and dout · vᵀ twice, 7 products in all, and every sum has an order that shapes alone decide. Within 8e-3
 // (bf16) and 1e-5 (f32) of the f64 reference, in norm.
@@ -26,6 +27,8 @@ constexpr int NEVER = 0x7fffffff;
 
 /// Rows of one block of the tensor-core kernels, and keys that it takes at a time.
 constexpr int BLOCK = 128, KEYS = 64;
+/// How far, in powers of two, scores may pass what is taken off them. Exponentials stay in the range of bf16 and their sums in that of f32.
+constexpr float SLACK = 8.0f;
 /// Rows of a tile of `stats` and `sight`, and words of such a tile of `sight`.
 constexpr int TILE = 32, SIGHT = 2 * TILE + 4;
 
@@ -34,7 +37,7 @@ struct Shape {
 };
 
 /// Keys that a row sees; 0..0 when there are none.
-struct Range {
+struct __align__(8) Range {
     int from, to;
 };
 
@@ -55,8 +58,6 @@ struct __align__(16) Span {
     int lo, hi, inner_from, inner_to;
     /// Some row sees some of `n` keys from `first` on.
     __device__ __forceinline__ bool touches(int first, int n) const { return first < hi && first + n > lo; }
-    /// Every row sees every one of them.
-    __device__ __forceinline__ bool covers(int first, int n) const { return inner_from <= first && inner_to >= first + n; }
 };
 
 /// The span of a warp's rows, of which each lane brings one.
@@ -153,6 +154,32 @@ template <int D, int M, int K> __device__ __forceinline__ void multiply_columns(
     }
 }
 
+/// Scores of keys that a lane's rows don't see become `value`; the keys begin with `first`. Mostly only one end cuts.
+template <int M, int N> __device__ __forceinline__ void hide(float (&scores)[M][N][4], float value, const Span &mine, const Range *ranges, int first) {
+    int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+    bool at_end = mine.inner_to < first + 8 * N, at_begin = mine.inner_from > first;
+    if (at_end) {
+        UNROLL for (int r = 0; r < 2 * M; r++) {
+            int end = ranges[r * 8 + g].to - first - 2 * t;
+            UNROLL for (int n = 0; n < N; n++) {
+                UNROLL for (int i = 0; i < 2; i++) {
+                    if (n * 8 + i >= end) scores[r / 2][n][r % 2 * 2 + i] = value;
+                }
+            }
+        }
+    }
+    if (at_begin) {
+        UNROLL for (int r = 0; r < 2 * M; r++) {
+            int begin = ranges[r * 8 + g].from - first - 2 * t;
+            UNROLL for (int n = 0; n < N; n++) {
+                UNROLL for (int i = 0; i < 2; i++) {
+                    if (n * 8 + i < begin) scores[r / 2][n][r % 2 * 2 + i] = value;
+                }
+            }
+        }
+    }
+}
+
 /// A product's result as the left operand of the next.
 template <int M, int N> __device__ __forceinline__ void pack_all(unsigned (&a)[M][N / 2][4], const float (&c)[M][N][4]) {
     UNROLL for (int m = 0; m < M; m++) {
@@ -220,11 +247,13 @@ template <int M> __device__ __forceinline__ Range look(Sight &sight, const int *
 
 template <int D> __device__ __forceinline__ void forward(bf16 *out, float *lse, const bf16 *qkv, const int *documents, const Shape &s, float scale) {
     constexpr int M = 2, N = KEYS / 8, THREADS = 128, P = PITCH<D>;
-    // Wider heads leave no registers for queries, which are read again for every tile of keys.
+    // Narrow heads leave registers for the queries. Then these pass through the second of two stages of keys and values; else they stay in
+    // its place, and keys arrive while values are multiplied, values while keys are.
     constexpr bool HELD = D <= 64;
+    constexpr int STAGE = 2 * KEYS * P;
     SHARED_MEMORY(shared);
-    bf16 *query_tile = reinterpret_cast<bf16 *>(shared), *key_tile = query_tile + BLOCK * P, *value_tile = key_tile + KEYS * P;
-    Sight &sight = *reinterpret_cast<Sight *>(value_tile + KEYS * P);
+    bf16 *room = reinterpret_cast<bf16 *>(shared), *query_tile = room + STAGE;
+    Sight &sight = *reinterpret_cast<Sight *>(query_tile + BLOCK * P);
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
 
     const Place place = place_of(s, BLOCK);
@@ -234,7 +263,13 @@ template <int D> __device__ __forceinline__ void forward(bf16 *out, float *lse, 
     copy_rows<D, BLOCK, THREADS>(query_tile, sequence + static_cast<long long>(place.first) * stride + place.h * D, stride, s.time - place.first);
     close_copies();
     Range all = look<M>(sight, documents, s, place);
-    if (all.from < all.to) copy_rows<D, KEYS, THREADS>(key_tile, keys + static_cast<long long>(all.from) * stride, stride, all.to - all.from);
+    auto copy = [&](int which, const bf16 *from, int key) {
+        copy_rows<D, KEYS, THREADS>(room + which * KEYS * P, from + static_cast<long long>(key) * stride, stride, all.to - key);
+    };
+    if (all.from < all.to) {
+        copy(0, keys, all.from);
+        if (HELD) copy(1, values, all.from);
+    }
     close_copies();
     wait_for_copies<1>();
     __syncthreads();
@@ -242,46 +277,49 @@ template <int D> __device__ __forceinline__ void forward(bf16 *out, float *lse, 
     const bf16 *queries = query_tile + warp * 16 * M * P + left_place<D>();
     Held<D, HELD ? M : 1> held;
     if constexpr (HELD) held.load(queries);
-    const bf16 *right_keys = key_tile + right_place<D>(), *right_values = value_tile + left_place<D>();
 
     float sums[M][D / 8][4], top[2 * M], total[2 * M];
     clear(sums);
     UNROLL for (int r = 0; r < 2 * M; r++) top[r] = -INFINITE, total[r] = 0.0f;
-    for (int key = all.from; key < all.to; key += KEYS) {
+    int stage = 0;
+    for (int key = all.from; key < all.to; key += KEYS, stage ^= HELD ? 2 : 0) {
         const Span mine = sight.warps[warp];
-        bool active = mine.touches(key, KEYS);
+        bool active = mine.touches(key, KEYS), more = key + KEYS < all.to;
         unsigned weights[M][N / 2][4];
-        // Keys are here, and nobody reads the values of the tile before.
+        // What was copied is here, and nobody reads the tile before: neither its values nor, if queries are held, its keys.
         wait_for_copies<0>();
         __syncthreads();
-        copy_rows<D, KEYS, THREADS>(value_tile, values + static_cast<long long>(key) * stride, stride, all.to - key);
+        if (!HELD) copy(1, values, key);
+        else if (more) copy(stage ^ 2, keys, key + KEYS), copy((stage ^ 2) + 1, values, key + KEYS);
         close_copies();
+        const bf16 *right_keys = room + stage * KEYS * P + right_place<D>(), *right_values = room + (stage + 1) * KEYS * P + left_place<D>();
         if (active) {
             float scores[M][N][4];
             if constexpr (HELD) multiply_rows<D>(scores, held, right_keys);
             else multiply_rows<D>(scores, Standing<D>{queries}, right_keys);
-            if (!mine.covers(key, KEYS)) {
+            hide(scores, -INFINITE, mine, sight.rows + warp * 16 * M, key);
+            float most[2 * M];
+            bool grows = false;
+            UNROLL for (int r = 0; r < 2 * M; r++) {
+                most[r] = scores[r / 2][0][r % 2 * 2];
+                UNROLL for (int n = 0; n < N; n++) most[r] = fmaxf(most[r], fmaxf(scores[r / 2][n][r % 2 * 2], scores[r / 2][n][r % 2 * 2 + 1]));
+                most[r] = fmaxf(most[r], __shfl_xor_sync(0xffffffffu, most[r], 1));
+                most[r] = fmaxf(most[r], __shfl_xor_sync(0xffffffffu, most[r], 2));
+                grows |= (most[r] - top[r]) * scale > SLACK;
+            }
+            // What is taken off need not be the maximum, only near it: sums are seldom scaled anew.
+            if (__any_sync(0xffffffffu, grows)) {
                 UNROLL for (int r = 0; r < 2 * M; r++) {
-                    Range range = sight.rows[warp * 16 * M + r * 8 + g];
-                    UNROLL for (int n = 0; n < N; n++) {
-                        UNROLL for (int i = 0; i < 2; i++) {
-                            int column = key + n * 8 + 2 * t + i;
-                            if (column < range.from || column >= range.to) scores[r / 2][n][r % 2 * 2 + i] = -INFINITE;
-                        }
-                    }
+                    float before = top[r];
+                    top[r] = fmaxf(before, most[r]);
+                    // A row that has seen nothing yet has no maximum to take off.
+                    float keep = top[r] == -INFINITE ? 1.0f : exp2_fast((before - top[r]) * scale);
+                    total[r] *= keep;
+                    UNROLL for (int n = 0; n < D / 8; n++) sums[r / 2][n][r % 2 * 2] *= keep, sums[r / 2][n][r % 2 * 2 + 1] *= keep;
                 }
             }
             UNROLL for (int r = 0; r < 2 * M; r++) {
-                float most = top[r];
-                UNROLL for (int n = 0; n < N; n++) most = fmaxf(most, fmaxf(scores[r / 2][n][r % 2 * 2], scores[r / 2][n][r % 2 * 2 + 1]));
-                most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 1));
-                most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 2));
-                // A row that has seen nothing yet has no maximum to take off.
-                float shift = most == -INFINITE ? 0.0f : most * scale;
-                float keep = exp2_fast(fmaf(top[r], scale, -shift));
-                top[r] = most;
-                total[r] *= keep;
-                UNROLL for (int n = 0; n < D / 8; n++) sums[r / 2][n][r % 2 * 2] *= keep, sums[r / 2][n][r % 2 * 2 + 1] *= keep;
+                float shift = top[r] == -INFINITE ? 0.0f : top[r] * scale;
                 UNROLL for (int n = 0; n < N; n++) {
                     UNROLL for (int i = 0; i < 2; i++) {
                         float p = exp2_fast(fmaf(scores[r / 2][n][r % 2 * 2 + i], scale, -shift));
@@ -292,11 +330,13 @@ template <int D> __device__ __forceinline__ void forward(bf16 *out, float *lse, 
             }
             pack_all(weights, scores);
         }
-        // Values are here, and nobody reads these keys any more.
-        wait_for_copies<0>();
-        __syncthreads();
-        if (key + KEYS < all.to) copy_rows<D, KEYS, THREADS>(key_tile, keys + static_cast<long long>(key + KEYS) * stride, stride, all.to - key - KEYS);
-        close_copies();
+        if (!HELD) {
+            // Values are here, and nobody reads these keys any more.
+            wait_for_copies<0>();
+            __syncthreads();
+            if (more) copy(0, keys, key + KEYS);
+            close_copies();
+        }
         if (active) multiply_columns<D>(sums, weights, right_values);
     }
 
@@ -315,6 +355,8 @@ template <int D> __device__ __forceinline__ void forward(bf16 *out, float *lse, 
     }
     int width = s.n_heads * D;
     bf16 *to = out + (static_cast<long long>(again.b) * s.time + first) * width + again.h * D;
+    // Where queries are held, other warps may still read keys and values there.
+    if (HELD) __syncthreads();
     store_rows<D>(to, width, rows_left, query_tile + warp * 16 * M * P, sums, factor);
 }
 
@@ -326,9 +368,9 @@ template <int D, int M> __device__ __forceinline__ void queries_backward(bf16 *d
     // Two stages of keys and values; before, queries and gradients of outputs pass through the same room.
     bf16 *room = reinterpret_cast<bf16 *>(shared);
     Sight &sight = *reinterpret_cast<Sight *>(room + 4 * KEYS * P);
-    int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+    int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4;
 
-    Place place = place_of(s, BLOCK);
+    const Place place = place_of(s, BLOCK);
     int stride = (s.n_heads + 2 * s.n_kv_heads) * D, width = s.n_heads * D;
     long long first_row = static_cast<long long>(place.b) * s.time;
     const bf16 *sequence = qkv + first_row * stride;
@@ -386,17 +428,7 @@ template <int D, int M> __device__ __forceinline__ void queries_backward(bf16 *d
                     }
                 }
             }
-            if (!mine.covers(key, STEP)) {
-                UNROLL for (int r = 0; r < 2 * M; r++) {
-                    Range range = sight.rows[warp * 16 * M + r * 8 + g];
-                    UNROLL for (int n = 0; n < N; n++) {
-                        UNROLL for (int i = 0; i < 2; i++) {
-                            int column = key + n * 8 + 2 * t + i;
-                            if (column < range.from || column >= range.to) scores[r / 2][n][r % 2 * 2 + i] = 0.0f;
-                        }
-                    }
-                }
-            }
+            hide(scores, 0.0f, mine, sight.rows + warp * 16 * M, key);
             unsigned packed[M][N / 2][4];
             pack_all(packed, scores);
             multiply_columns<D>(sums, packed, key_rows + left_place<D>());
@@ -439,14 +471,17 @@ template <int D, int M> __device__ __forceinline__ void keys_backward(bf16 *dqkv
     bf16 *room = value_tile + BLOCK * P, *key_tile = HELD ? room : room + 4 * TILE * P;
     constexpr int INFO = 2 * TILE + SIGHT;
     int *info = reinterpret_cast<int *>(room + (HELD ? 1 : 2) * BLOCK * P);
-    // Where this is stands in shared memory too, for the end.
-    Place *kept = reinterpret_cast<Place *>(info + 2 * INFO);
+    // Where this is, and which queries it takes, stand in shared memory too: there they take no registers meanwhile.
+    struct Kept {
+        Place place;
+        Range tiles;
+    };
+    Kept *kept = reinterpret_cast<Kept *>(info + 2 * INFO);
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
 
     // The first keys are those that most rows see.
     int n_blocks = (s.time + BLOCK - 1) / BLOCK, head = blockIdx.x / n_blocks, first = blockIdx.x % n_blocks * BLOCK;
     int b = head / s.n_kv_heads, kv = head % s.n_kv_heads, group = s.n_heads / s.n_kv_heads;
-    if (threadIdx.x == 0) *kept = {b, kv * group, kv, first};
     int stride = (s.n_heads + 2 * s.n_kv_heads) * D, width = s.n_heads * D, n_tiles = (s.time + TILE - 1) / TILE;
     long long first_row = static_cast<long long>(b) * s.time;
     const bf16 *keys = qkv + (first_row + first) * stride + (s.n_heads + kv) * D;
@@ -454,7 +489,8 @@ template <int D, int M> __device__ __forceinline__ void keys_backward(bf16 *dqkv
     copy_rows<D, BLOCK, THREADS>(value_tile, keys + s.n_kv_heads * D, stride, s.time - first);
     close_copies();
     sight += static_cast<long long>(b) * n_tiles * SIGHT;
-    Range tiles = tiles_that_see(sight, n_tiles, first, BLOCK, info);
+    const Range tiles = tiles_that_see(sight, n_tiles, first, BLOCK, info);
+    if (threadIdx.x == 0) *kept = {{b, kv * group, kv, first}, tiles};
     wait_for_copies<0>();
     __syncthreads();
     const bf16 *left_values = value_tile + warp * 16 * M * P + left_place<D>(), *left_keys = key_tile + warp * 16 * M * P + left_place<D>();
@@ -482,7 +518,7 @@ template <int D, int M> __device__ __forceinline__ void keys_backward(bf16 *dqkv
         // This tile is here, and nobody reads the one before.
         wait_for_copies<0>();
         __syncthreads();
-        if (++tile == tiles.to) tile = tiles.from, h++;
+        if (++tile == kept->tiles.to) tile = kept->tiles.from, h++;
         more = h < (kv + 1) * group;
         if (more) copy(stage ^ 1, h, tile);
         close_copies();
@@ -505,17 +541,20 @@ template <int D, int M> __device__ __forceinline__ void keys_backward(bf16 *dqkv
                 }
             }
         }
-        if (!span.covers(my_first, 16 * M)) {
+        // Keys that a query does not see; mostly only one end cuts.
+        auto hide = [&](const int *ends, bool behind) {
             UNROLL for (int n = 0; n < N; n++) {
                 UNROLL for (int i = 0; i < 4; i++) {
-                    int column = n * 8 + 2 * t + i % 2, lo = from[column], hi = to[column];
+                    int end = ends[n * 8 + 2 * t + i % 2] - my_first - g;
                     UNROLL for (int m = 0; m < M; m++) {
-                        int key = my_first + m * 16 + i / 2 * 8 + g;
-                        if (key < lo || key >= hi) scores[m][n][i] = 0.0f, slopes[m][n][i] = 0.0f;
+                        int key = m * 16 + i / 2 * 8;
+                        if (behind ? key >= end : key < end) scores[m][n][i] = 0.0f, slopes[m][n][i] = 0.0f;
                     }
                 }
             }
-        }
+        };
+        if (span.inner_to < my_first + 16 * M) hide(to, true);
+        if (span.inner_from > my_first) hide(from, false);
         unsigned packed[M][N / 2][4];
         pack_all(packed, scores);
         unsigned packed_slopes[M][N / 2][4];
@@ -527,7 +566,7 @@ template <int D, int M> __device__ __forceinline__ void keys_backward(bf16 *dqkv
     UNROLL for (int r = 0; r < 2 * M; r++) one[r] = 1.0f, factor[r] = scale * LN_2;
     // A warp's rows of values are read by no other.
     bf16 *mine = value_tile + warp * 16 * M * P;
-    const Place again = *kept;
+    const Place again = kept->place;
     int row = again.first + warp * 16 * M;
     bf16 *to = dqkv + (static_cast<long long>(again.b) * s.time + row) * stride + (s.n_heads + again.kv) * D;
     store_rows<D>(to + s.n_kv_heads * D, stride, s.time - row, mine, value_sums, one);

@@ -126,6 +126,18 @@ fn both_passes_agree_with_the_reference_on_every_mix() {
 }
 
 #[test]
+fn scores_may_grow_along_a_row() {
+    let s = Attention { causal: false, ..shape(1, 200, 1, 1, 16) };
+    for dtype in TYPES {
+        let mut buffers = buffers(&s, dtype);
+        for (t, row) in buffers[2].0.chunks_exact_mut(s.row()).enumerate() {
+            row[16..32].iter_mut().for_each(|x| *x *= 0.2 + (t / 50) as f32);
+        }
+        compare(&format!("growing scores, {dtype:?}"), &buffers, &[], 1e-5, &|b, v, d| both_passes(s, b, v, d));
+    }
+}
+
+#[test]
 fn addresses_may_be_odd() {
     let s = shape(1, 33, 2, 1, 16);
     // A number before each view.

@@ -27,7 +27,7 @@ const SEEN_BYTES: i64 = BLOCK * 8 + 8 * 16 + 16;
 
 fn keys_shared(head: i64) -> i64 {
     // Keys stay in shared memory only where registers do not hold them.
-    rows_bytes(if head == 64 { 3 * BLOCK } else { 2 * BLOCK }, head) + 2 * (2 * TILE + SIGHT) * 4 + 16
+    rows_bytes(if head == 64 { 3 * BLOCK } else { 2 * BLOCK }, head) + 2 * (2 * TILE + SIGHT) * 4 + 32
 }
 
 /// Rows of a block of a plain kernel.
@@ -69,7 +69,11 @@ fn decode_chunks(n_heads: i32, n_kv_heads: i32) -> i64 {
 }
 
 fn decode_shared(head: i32, alone: bool) -> i64 {
-    let lanes = if head <= 64 { 8 } else if head <= 128 { 16 } else { 32 };
+    let lanes = match head {
+        ..=64 => 8,
+        ..=128 => 16,
+        _ => 32,
+    };
     4 * (128 / lanes) * (8 * lanes + 2) * if alone { 1 } else { DECODED }
 }
 
@@ -215,7 +219,8 @@ impl Sizes {
         assert!(s.head <= HEAD_MAX, "heads of {} numbers: the kernels take {HEAD_MAX} at most", s.head);
         let window = s.window.map_or(-1, |w| w.min(s.time) as i32);
         let scale = (s.scale() * LOG2_E) as f32;
-        let (batch, time, n_heads, n_kv_heads, head) = (s.batch as i32, s.time as i32, s.n_heads as i32, s.n_kv_heads as i32, s.head as i32);
+        let (batch, time, n_heads, n_kv_heads, head) =
+            (s.batch as i32, s.time as i32, s.n_heads as i32, s.n_kv_heads as i32, s.head as i32);
         Self { batch, time, n_heads, n_kv_heads, causal: i32::from(s.causal), window, scale, head }
     }
 }
@@ -249,7 +254,17 @@ pub fn attention_forward(cuda: &mut Cuda, out: View, lse: View, qkv: View, docum
     }
 }
 
-pub fn attention_backward(cuda: &mut Cuda, dqkv: View, dout: View, out: View, lse: View, qkv: View, documents: Option<IdView>, shape: Attention) {
+#[allow(clippy::too_many_arguments)]
+pub fn attention_backward(
+    cuda: &mut Cuda,
+    dqkv: View,
+    dout: View,
+    out: View,
+    lse: View,
+    qkv: View,
+    documents: Option<IdView>,
+    shape: Attention,
+) {
     check(&shape, qkv, &[out, dout], lse, documents);
     check(&shape, dqkv, &[out], lse, documents);
     if attention_sm90::takes(cuda, &[dqkv, dout, out, qkv], shape) {
@@ -307,10 +322,9 @@ impl Cuda {
         cache.check(qkv, &shape);
         let (keys, values, from, n_seen) = (self.at(cache.keys), self.at(cache.values), self.at(qkv), self.ids_at(cache.n_seen));
         let Sizes { batch, time, n_heads, n_kv_heads, head, .. } = Sizes::of(&shape);
-        let (device, types) = (self.device(), &[qkv.dtype]);
-        launch::attention_append(
-            device, types, keys, values, from, n_seen, batch, time, cache.capacity as i32, 0, n_heads, n_kv_heads, head, -1,
-        );
+        let (device, types, capacity) = (self.device(), &[qkv.dtype], cache.capacity as i32);
+        // It asks for neither splits nor a window.
+        launch::attention_append(device, types, keys, values, from, n_seen, batch, time, capacity, 0, n_heads, n_kv_heads, head, -1);
     }
 
     /// `out (B·T, H·D)`, where row t of a sequence sees the cached tokens up to its own, which [`Cuda::attention_append`] has put there, within
@@ -329,8 +343,6 @@ impl Cuda {
         launch::attention_decode(
             device, types, parts, from, keys, values, n_seen, batch, time, capacity, n_splits, n_heads, n_kv_heads, head, window, scale,
         );
-        launch::attention_decode_sum(
-            device, types, to, parts, n_seen, batch, time, capacity, n_splits, n_heads, n_kv_heads, head, window,
-        );
+        launch::attention_decode_sum(device, types, to, parts, n_seen, batch, time, capacity, n_splits, n_heads, n_kv_heads, head, window);
     }
 }

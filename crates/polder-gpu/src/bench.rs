@@ -8,7 +8,7 @@ use polder_model::{Family, ModelConfig};
 use polder_train::{Bench, TrainConfig, gpu_bytes};
 
 use crate::commands::OrAdvise;
-use crate::kernels::sums;
+use crate::kernels::{roofline_seconds, sums};
 use crate::note;
 
 /// The vocabulary that sizes are measured with: GPT-2's, filled up to a multiple of 128.
@@ -77,8 +77,7 @@ pub fn run(model: &ModelConfig, config: &TrainConfig, chosen: &Chosen) -> anyhow
             let all: f64 = lines.iter().map(|l| l.seconds).sum::<f64>() / 2.0;
             note(&format!("{:<44} {:>6} {:>9} {:>6} {:>9} {:>7} {:>9}", "kernel", "calls", "ms", "share", "TFLOP/s", "TB/s", "roofline"));
             for line in lines {
-                let flops = if line.entry.contains("bf16") { measured.flops_bf16 } else { measured.flops_f32 };
-                let least = (line.flop / flops).max(line.bytes / measured.bytes);
+                let least = roofline_seconds(&measured, &line.entry, line.flop, line.bytes);
                 note(&format!(
                     "{:<44} {:>6} {:>9.3} {:>5.1}% {:>9.0} {:>7.2} {:>8.0}%",
                     line.entry,

@@ -113,9 +113,13 @@ impl Roofline {
     /// Measures a backend: the best of several products of 1,024 rows and columns, and of several copies of 64 MB.
     pub fn measure(backend: &mut dyn Backend) -> Self {
         let [flops_f32, flops_bf16] = [Dtype::F32, Dtype::Bf16].map(|dtype| Self::peak_flops(backend, dtype));
-        let len = 1 << 24;
-        let [out, x] = [(); 2].map(|()| backend.alloc(len, Dtype::F32));
-        let bytes = 8.0 * len as f64 / best_seconds(backend, out, &mut |backend| backend.copy(out, x));
+        let mut copied = |len: usize| {
+            let [out, x] = [(); 2].map(|()| backend.alloc(len, Dtype::F32));
+            8.0 * len as f64 / best_seconds(backend, out, &mut |backend| backend.copy(out, x))
+        };
+        let small = copied(1 << 24);
+        // What takes a millisecond on a processor is over before a GPU is asked for the next.
+        let bytes = if small < 5e11 { small } else { small.max(copied(1 << 28)) };
         Self { flops_f32, flops_bf16, bytes }
     }
 

@@ -9,11 +9,36 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use polder_base::{Clearance, Manifest, ManifestFile, Reference, Timestamp, Verdict, digest_bytes};
+use polder_compute::cuda::{Cuda, Emulated, EmulationError, compile};
 use polder_shard::{Document, Dtype, Offer, SetOptions, ShardDetails, ShardOptions, TokenSetDetails, TokenSetWriter};
 use polder_tokenizer::{END_OF_TEXT, Tokenizer, TrainOptions, WordCounts, train};
 
 /// The text that the fixtures repeat.
 pub const TEXT: &str = "the polder lies below the lake, and the lake lies below the sky; fn main() { println!(\"hello\"); } ";
+
+/// Makes a GPU of the kernels' own sources, its threads in the order of a seed; `None`, said aloud, where there is no C++ compiler.
+///
+/// # Panics
+/// When the kernels do not compile; where `POLDER_REQUIRE_EMULATION` is set, also without a compiler.
+#[allow(clippy::panic, clippy::print_stdout)]
+pub fn emulated_gpu(capability: (i32, i32), seed: u64) -> Option<Cuda> {
+    let kernels = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kernels");
+    // Beside the folder of this test's program: all tests of a target folder share what was compiled.
+    let program = std::env::current_exe().expect("this program");
+    let room = program.ancestors().nth(3).expect("a target folder").join("tmp");
+    fs::create_dir_all(&room).expect("folder");
+    match compile(&kernels, &room, false) {
+        Ok(library) => {
+            let device = Emulated::open(&library, capability, seed).expect("emulation");
+            Some(Cuda::on(Box::new(device), 0).expect("backend"))
+        }
+        Err(EmulationError::NoCompiler) if std::env::var_os("POLDER_REQUIRE_EMULATION").is_none() => {
+            println!("skipped: kernels are not emulated, for there is no C++ compiler");
+            None
+        }
+        Err(e) => panic!("{e}"),
+    }
+}
 
 /// Trains a tokenizer of 300 tokens.
 ///

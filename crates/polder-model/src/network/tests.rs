@@ -447,4 +447,5 @@ fn the_plan_of_memory_is_what_a_network_asks_for() {
 }
 
 mod counted;
+mod emulated;
 use counted::Counted;

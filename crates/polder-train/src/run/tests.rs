@@ -7,10 +7,11 @@ use polder_base::{Manifest, Reference, Timestamp};
 use polder_compute::{CollectiveError, Patience, RankPlace, TcpRank};
 use polder_model::preset;
 use polder_shard::Batch;
-use polder_testkit::{token_set, tokenizer};
+use polder_testkit::{emulated_gpu, token_set, tokenizer};
 use polder_tokenizer::{END_OF_TEXT, Tokenizer, TrainOptions, WordCounts, train};
 
 use super::*;
+use crate::Precision;
 
 fn settings() -> (TrainConfig, Init) {
     let config = TrainConfig {
@@ -58,6 +59,30 @@ fn a_run_that_was_stopped_ends_with_the_same_bits_as_one_that_was_not() {
     assert_eq!(run_to_end(&parts, &tokens), whole);
     let kept = fs::read_dir(parts.join("checkpoints")).expect("list").count();
     assert_eq!(kept, 2);
+}
+
+#[test]
+fn a_run_on_the_emulated_kernels_stays_near_the_processor_s_and_goes_on_with_the_same_bits() {
+    let dir = tempfile::tempdir().expect("folder");
+    let tokens = token_set(dir.path(), true);
+    let (config, init) = settings();
+    let config = TrainConfig { steps: 6, precision: Precision::Bf16, checkpoint_every: 2, ..config };
+    let on_gpu = |name: &str, stop_at: u64| {
+        let gpu = emulated_gpu((9, 0), stop_at)?;
+        let mut run = TrainRun::start_or_resume_on(gpu, &dir.path().join(name), &tokens, &config, &init).expect("start");
+        let stop = AtomicBool::new(false);
+        run.run_rank(&stop, None, &mut |report| stop.store(report.metric.step == stop_at, Ordering::Relaxed)).expect("run");
+        Some((run.network.weights().data, without_speed(run.metrics())))
+    };
+    let Some(whole) = on_gpu("whole", 0) else { return };
+    on_gpu("parts", 3);
+    assert_eq!(on_gpu("parts", 0), Some(whole.clone()));
+    let f32s = TrainConfig { precision: Precision::F32, ..config.clone() };
+    let mut cpu = TrainRun::start_or_resume(&dir.path().join("cpu"), &tokens, &f32s, &init).expect("start");
+    cpu.run(&AtomicBool::new(false), &mut |_| {}).expect("run");
+    for (a, b) in whole.1.iter().zip(cpu.metrics()) {
+        assert!((a.loss - b.loss).abs() < 0.02, "step {}: {} and {}", a.step, a.loss, b.loss);
+    }
 }
 
 #[test]

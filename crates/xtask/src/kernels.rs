@@ -292,7 +292,11 @@ fn problems(budgets: &Value, built: &Built) -> Vec<String> {
     problems.extend(over_budget(budgets, &built.units));
     let bytes: usize = built.images.values().map(Vec::len).sum();
     if bytes > IMAGES_BYTES_MAX {
-        problems.push(format!("the images weigh {bytes} bytes, of which {IMAGES_BYTES_MAX} are allowed"));
+        let mut parts: Vec<(usize, &String)> = built.images.iter().map(|(source, image)| (image.len(), source)).collect();
+        parts.sort_by(|a, b| b.cmp(a));
+        let parts: Vec<String> = parts.iter().take(4).map(|(len, source)| format!("{source} {} kB", len / 1000)).collect();
+        let (bytes, most) = (bytes / 1000, IMAGES_BYTES_MAX / 1000);
+        problems.push(format!("the images weigh {bytes} kB, of which {most} are allowed; the heaviest: {}", parts.join(", ")));
     }
     problems
 }

@@ -22,11 +22,14 @@ const WIDE_READS: &[&str] = &["LDG…128…", "LD.E…128…", "LDGSTS…128…"
 /// Writes of 16 bytes a thread, for what reads nothing.
 const WIDE_WRITES: &[&str] = &["STG…128…", "ST.E…128…"];
 
+/// Those that have no two rows to multiply at a time, and those for sizes that tensor cores do not take.
+const ATTENTION_BY_ROWS: &[&str] = &["attention_*_plain_*", "attention_rows_*", "attention_decode_*", "attention_append_*"];
+
 const NEEDS: &[Need] = &[
     Need { source: "gemm_sm90", entries: "*", except: &["gemm_sm90_sum_*"], any: GROUP_PRODUCTS },
     Need { source: "attention_sm90", entries: "*", except: &["attention_delta_*"], any: GROUP_PRODUCTS },
     Need { source: "gemm", entries: "*_bf16*", except: &["gemm_sum_*"], any: WARP_PRODUCTS },
-    Need { source: "attention", entries: "*_bf16*", except: &["attention_*_plain_*", "attention_rows_*"], any: WARP_PRODUCTS },
+    Need { source: "attention", entries: "*_bf16*", except: ATTENTION_BY_ROWS, any: WARP_PRODUCTS },
     Need { source: "plain", entries: "fill_*", except: &[], any: WIDE_WRITES },
     Need { source: "plain", entries: "*", except: &["fill_*", "sum_parts"], any: WIDE_READS },
     Need { source: "activation", entries: "*", except: &[], any: WIDE_READS },

@@ -1,8 +1,7 @@
 //! `train --bench`: how fast steps of a model are on this machine, on random tokens, and where their time goes.
 
 use polder_base::units;
-use polder_compute::Backend;
-use polder_compute::cuda::{Chosen, Cuda};
+use polder_compute::cuda::{Chosen, Cuda, GemmChoice};
 use polder_compute::trace::Roofline;
 use polder_model::{Family, ModelConfig};
 use polder_train::{Bench, TrainConfig, gpu_bytes};
@@ -27,7 +26,7 @@ pub fn model(name: &str, context: usize) -> Option<ModelConfig> {
 ///
 /// # Errors
 /// Settings that cannot be; a GPU with too little memory.
-pub fn run(model: &ModelConfig, config: &TrainConfig, chosen: &Chosen) -> anyhow::Result<()> {
+pub fn run(model: &ModelConfig, config: &TrainConfig, chosen: &Chosen, products: GemmChoice) -> anyhow::Result<()> {
     let dtype = config.precision.dtype();
     let (n_tokens, flops) = (config.tokens_per_step() as f64, model.flops_per_token(config.context) as f64);
     let family = match model.family {
@@ -63,7 +62,8 @@ pub fn run(model: &ModelConfig, config: &TrainConfig, chosen: &Chosen) -> anyhow
         }
         Chosen::Gpu(gpu) => {
             let measured = Roofline::measure(&mut Cuda::open(gpu.ordinal, 0).or_advise()?);
-            let cuda = Cuda::open(gpu.ordinal, gpu_bytes(model, config)).or_advise()?;
+            let mut cuda = Cuda::open(gpu.ordinal, gpu_bytes(model, config)).or_advise()?;
+            cuda.set_gemm(products).or_advise()?;
             let mut bench = Bench::try_new(cuda, model, config).or_advise()?;
             let seconds = bench.seconds(10).or_advise()?;
             said(seconds, if dtype.bytes() == 2 { measured.flops_bf16 } else { measured.flops_f32 }, "measured");

@@ -10,7 +10,7 @@ use polder_eval::{EvalOptions, OnBackend, Scorer, Scores};
 use polder_infer::{Engine, Packed};
 use polder_tune::{TuneOptions, TuneProgress, TuningData};
 
-use crate::kernels;
+use crate::kernels::{self, Asked};
 use crate::note;
 use crate::train::{self, Train};
 
@@ -79,6 +79,9 @@ enum Kernels {
         /// Leaves the clock out.
         #[arg(long)]
         untimed: bool,
+        /// Only small sizes that are multiples of nothing, each once: for tools that watch every access.
+        #[arg(long)]
+        small: bool,
     },
     /// Print every kernel's row: what it takes, how it is launched, what bounds it.
     Table,
@@ -117,7 +120,9 @@ pub fn execute(cli: Cli) -> anyhow::Result<()> {
             }
             Ok(())
         }
-        Command::Kernels(Kernels::Check { gpu, only, seed, untimed }) => kernels::check(gpu, &only, seed, !untimed),
+        Command::Kernels(Kernels::Check { gpu, only, seed, untimed, small }) => {
+            kernels::check(gpu, &Asked { only, seed, timed: !untimed && !small, small })
+        }
         Command::Kernels(Kernels::Table) => {
             for row in polder_compute::cuda::table() {
                 let entries: Vec<String> = row.variants.iter().map(|types| row.entry(types)).collect();

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Context;
 use polder_base::{Advised, ExitKind, Manifest, Memory, Timestamp, units};
 use polder_compute::Backend;
-use polder_compute::cuda::{Chosen, CudaError, Machine};
+use polder_compute::cuda::{Chosen, CudaError, GemmChoice, Machine};
 use polder_model::{ModelConfig, PRESETS};
 use polder_train::{Init, Mfu, Outcome, StepReport, TokenFolders, TrainConfig, TrainRun, gpu_bytes, require_gpu_memory, require_memory};
 
@@ -43,6 +43,9 @@ pub struct Train {
     /// What to work on: auto (a GPU where there is one), cpu, gpu, or gpu:N.
     #[arg(long, value_name = "MACHINE", default_value = "auto")]
     device: Machine,
+    /// What multiplies matrices on a GPU: Polder's own kernels, or NVIDIA's cuBLASLt where that is installed.
+    #[arg(long, value_name = "own|cublaslt", default_value = "own")]
+    products: GemmChoice,
     /// Fixes initial weights and order.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -93,7 +96,7 @@ fn measure(args: &Train) -> anyhow::Result<()> {
     let config = TrainConfig::of_settings(args.steps, args.seed, &settings).or_advise()?;
     let chosen = args.device.choose(0).or_advise()?;
     say_machine(&chosen);
-    bench::run(&model, &config, &chosen)
+    bench::run(&model, &config, &chosen, args.products)
 }
 
 fn train_rank(args: &Train, paths: &Paths<'_>, ranks: Option<&Ranks>, stop: &AtomicBool) -> anyhow::Result<()> {
@@ -108,7 +111,7 @@ fn train_rank(args: &Train, paths: &Paths<'_>, ranks: Option<&Ranks>, stop: &Ato
     let backend = match &chosen {
         Chosen::Gpu(gpu) => {
             require_gpu_memory(&shape, &config, gpu.memory_bytes).or_advise()?;
-            chosen.open(gpu_bytes(&shape, &config)).or_advise()?
+            chosen.open_with(gpu_bytes(&shape, &config), args.products).or_advise()?
         }
         Chosen::Processor { .. } => {
             // Ranks are processes of this host, or all in this one.

@@ -26,6 +26,18 @@ pub enum GemmChoice {
     CublasLt,
 }
 
+impl std::str::FromStr for GemmChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "own" => Ok(Self::Own),
+            "cublaslt" => Ok(Self::CublasLt),
+            _ => Err(format!("`{text}` is neither own nor cublaslt")),
+        }
+    }
+}
+
 /// A GPU, or the emulation of one.
 pub struct Cuda {
     // First, so that it is closed while the device is there.

@@ -2,7 +2,9 @@
 
 use std::str::FromStr;
 
-use super::{Cuda, CudaError, Gpu, Probe, images, probe};
+use polder_base::Advice;
+
+use super::{CublasLtError, Cuda, CudaError, GemmChoice, Gpu, Probe, images, probe};
 use crate::{Backend, Cpu};
 
 /// What was asked for.
@@ -28,6 +30,26 @@ impl FromStr for Machine {
             None if text == "gpu" => Ok(Self::Gpu(0)),
             Some(("gpu", ordinal)) => ordinal.parse().map(Self::Gpu).map_err(|_| wrong()),
             _ => Err(wrong()),
+        }
+    }
+}
+
+/// Why a machine cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum MachineError {
+    /// The GPU cannot.
+    #[error(transparent)]
+    Cuda(#[from] CudaError),
+    /// cuBLASLt cannot.
+    #[error(transparent)]
+    CublasLt(#[from] CublasLtError),
+}
+
+impl Advice for MachineError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Cuda(e) => e.hint(),
+            Self::CublasLt(e) => e.hint(),
         }
     }
 }
@@ -81,6 +103,21 @@ impl Chosen {
         match self {
             Self::Processor { .. } => Ok(Box::new(Cpu::new())),
             Self::Gpu(gpu) => Ok(Box::new(Cuda::open(gpu.ordinal, bytes)?)),
+        }
+    }
+
+    /// The same, with a choice of what multiplies matrices where it is a GPU.
+    ///
+    /// # Errors
+    /// Those of [`Chosen::open`]; cuBLASLt was asked for and is not there.
+    pub fn open_with(&self, bytes: u64, products: GemmChoice) -> Result<Box<dyn Backend>, MachineError> {
+        match self {
+            Self::Processor { .. } => Ok(Box::new(Cpu::new())),
+            Self::Gpu(gpu) => {
+                let mut cuda = Cuda::open(gpu.ordinal, bytes)?;
+                cuda.set_gemm(products)?;
+                Ok(Box::new(cuda))
+            }
         }
     }
 }

@@ -30,7 +30,7 @@ use cudarc::driver::{result, sys};
 
 pub use adamw::Segment;
 pub use backend::{Cuda, GemmChoice};
-pub use choice::{Chosen, Machine};
+pub use choice::{Chosen, Machine, MachineError};
 pub use cublaslt::CublasLtError;
 pub use device::{CudaError, Device, Launch, TensorMap, Tiled, Timed};
 pub use attention::KvCache;

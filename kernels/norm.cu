@@ -43,12 +43,14 @@ __device__ __forceinline__ void forward_held(O *out, float *stats, const X *x, c
     int n_rows = static_cast<int>(min(n - first, static_cast<long long>(ROWS)));
     x += first * channels, out += first * channels;
     float held[ROWS][N_HELD][V];
-    // Whether there is a column: the same in all lanes but for the last vectors, so that a warp jumps over what its row does not have.
-    auto is_held = [=](int k) { return k * LANES * V < channels && (k * LANES + t) * V < channels; };
+    // Vectors of the row that this thread has.
+    int n_held = (channels / V + LANES - 1 - t) / LANES;
+    // The first row is there, or nothing is.
+    auto is_row = [=](int r) { return r == 0 || r < n_rows; };
     UNROLL for (int r = 0; r < ROWS; r++) {
         UNROLL for (int k = 0; k < N_HELD; k++) {
             int column = (k * LANES + t) * V;
-            Vector<X, V> a = load_vector<true, V>(x + r * channels + column, r < n_rows ? channels - column : 0);
+            Vector<X, V> a = load_vector<true, V>(x + r * channels + column, is_row(r) && k < n_held ? V : 0);
             UNROLL for (int i = 0; i < V; i++) held[r][k][i] = a[i];
         }
     }
@@ -65,7 +67,7 @@ __device__ __forceinline__ void forward_held(O *out, float *stats, const X *x, c
     }
     UNROLL for (int k = 0; k < N_HELD; k++) {
         // What lies behind the row's end is no part of it.
-        if (!is_held(k)) continue;
+        if (k >= n_held) break;
         UNROLL for (int r = 0; r < ROWS; r++) {
             UNROLL for (int i = 0; i < V; i++) {
                 held[r][k][i] -= mean[r];
@@ -76,18 +78,18 @@ __device__ __forceinline__ void forward_held(O *out, float *stats, const X *x, c
     sum_over_row<LANES>(factor, room + 32);
     UNROLL for (int r = 0; r < ROWS; r++) {
         factor[r] = rsqrtf(__fdividef(factor[r], channels) + eps);
-        if (t != 0 || r >= n_rows) continue;
+        if (t != 0 || !is_row(r)) continue;
         if (centred) stats[first + r] = mean[r];
         stats[(centred ? n : 0) + first + r] = factor[r];
     }
     UNROLL for (int k = 0; k < N_HELD; k++) {
-        if (!is_held(k)) continue;
+        if (k >= n_held) break;
         int column = (k * LANES + t) * V;
         Vector<float, V> w = load_vector<true, V>(weight + column, V), b = load_vector<true, V>(bias + column, bias ? V : 0);
         UNROLL for (int r = 0; r < ROWS; r++) {
             float y[V];
             UNROLL for (int i = 0; i < V; i++) y[i] = held[r][k][i] * factor[r] * w[i] + b[i];
-            store_vector<true, V>(out + r * channels + column, y, r < n_rows ? V : 0);
+            store_vector<true, V>(out + r * channels + column, y, is_row(r) ? V : 0);
         }
     }
 }

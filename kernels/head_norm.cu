@@ -173,21 +173,21 @@ template <class T> __device__ __forceinline__ bool is_fast(const T *a, const T *
 
 } // namespace
 
-#define HEAD_NORM(type)                                                                                                                         \
-    ENTRY(256)                                                                                                                                  \
-    head_norm_forward_##type(NUMBER(type) *out, float *rstd, const NUMBER(type) *x, const float *weight, int n, int row, int first,       \
-                             int n_heads, int head, float eps) {                                                                                \
-        __shared__ float room[32];                                                                                                              \
-        if (is_fast(out, x, weight, row, head)) forward_fast(out, rstd, x, weight, n, row, first, n_heads, head, eps);                          \
-        else forward_any(out, rstd, x, weight, n, row, first, n_heads, head, eps, room);                                                        \
-    }                                                                                                                                           \
-    ENTRY_RESIDENT(256, sizeof(NUMBER(type)) == 2 ? 3 : 2)                                                                                                                      \
-    head_norm_backward_##type(NUMBER(type) *dx, float *parts, const NUMBER(type) *x, const float *weight, const float *rstd, int n,             \
-                              int row, int first, int n_heads, int head) {                                                                      \
-        SHARED_MEMORY(memory);                                                                                                                  \
-        float *room = reinterpret_cast<float *>(memory);                                                                                        \
-        if (is_fast(dx, x, weight, row, head)) backward_fast(dx, parts, x, weight, rstd, n, row, first, n_heads, head, room);                   \
-        else backward_any(dx, parts, x, weight, rstd, n, row, first, n_heads, head, room);                                                      \
+#define HEAD_NORM(type)                                                                                                             \
+    ENTRY(256)                                                                                                                      \
+    head_norm_forward_##type(NUMBER(type) *out, float *rstd, const NUMBER(type) *x, const float *weight, int n, int row, int first, \
+                             int n_heads, int head, float eps) {                                                                    \
+        __shared__ float room[32];                                                                                                  \
+        if (is_fast(out, x, weight, row, head)) forward_fast(out, rstd, x, weight, n, row, first, n_heads, head, eps);              \
+        else forward_any(out, rstd, x, weight, n, row, first, n_heads, head, eps, room);                                            \
+    }                                                                                                                               \
+    ENTRY_RESIDENT(256, sizeof(NUMBER(type)) == 2 ? 3 : 2)                                                                          \
+    head_norm_backward_##type(NUMBER(type) *dx, float *parts, const NUMBER(type) *x, const float *weight, const float *rstd, int n, \
+                              int row, int first, int n_heads, int head) {                                                          \
+        SHARED_MEMORY(memory);                                                                                                      \
+        float *room = reinterpret_cast<float *>(memory);                                                                            \
+        if (is_fast(dx, x, weight, row, head)) backward_fast(dx, parts, x, weight, rstd, n, row, first, n_heads, head, room);       \
+        else backward_any(dx, parts, x, weight, rstd, n, row, first, n_heads, head, room);                                          \
     }
 HEAD_NORM(f32)
 HEAD_NORM(bf16)

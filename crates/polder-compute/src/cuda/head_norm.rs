@@ -38,7 +38,17 @@ fn n_in_all(rstd: View) -> i32 {
 }
 
 #[allow(clippy::too_many_arguments)]
-pub fn head_norm_forward(cuda: &mut Cuda, out: View, rstd: View, x: View, weight: View, row: usize, first: usize, n_heads: usize, eps: f32) {
+pub fn head_norm_forward(
+    cuda: &mut Cuda,
+    out: View,
+    rstd: View,
+    x: View,
+    weight: View,
+    row: usize,
+    first: usize,
+    n_heads: usize,
+    eps: f32,
+) {
     assert_eq!((out.dtype, out.len, rstd.len * row), (x.dtype, x.len, x.len * n_heads), "sizes of heads' normalisation");
     assert!((first + n_heads) * weight.len <= row, "heads beyond a row");
     let (to, saved, from, by) = (cuda.at(out), cuda.at(rstd), cuda.at(x), cuda.at(weight));
@@ -47,7 +57,17 @@ pub fn head_norm_forward(cuda: &mut Cuda, out: View, rstd: View, x: View, weight
 }
 
 #[allow(clippy::too_many_arguments)]
-pub fn head_norm_backward(cuda: &mut Cuda, dx: View, dweight: View, x: View, weight: View, rstd: View, row: usize, first: usize, n_heads: usize) {
+pub fn head_norm_backward(
+    cuda: &mut Cuda,
+    dx: View,
+    dweight: View,
+    x: View,
+    weight: View,
+    rstd: View,
+    row: usize,
+    first: usize,
+    n_heads: usize,
+) {
     assert_eq!((dx.dtype, dx.len, rstd.len * row), (x.dtype, x.len, x.len * n_heads), "sizes of heads' normalisation's gradient");
     assert!((first + n_heads) * weight.len <= row && dweight.len == weight.len, "sizes of heads' normalisation's gradient");
     let (n, [row, first, n_heads, head]) = (n_in_all(rstd), [row, first, n_heads, weight.len].map(|n| n as i32));

@@ -50,11 +50,11 @@ template <bool whole, class T> __device__ void sum_rows(float *parts, const T *d
 
 } // namespace
 
-#define BIAS_BACKWARD(type)                                                                                                            \
-    ENTRY(256) bias_backward_parts_##type(float *parts, const NUMBER(type) *dout, long long n, int channels, int rows_per_part) {      \
-        constexpr int V = PER_16<NUMBER(type)>;                                                                                        \
-        if (channels % V == 0 && fits_vectors<V>(dout)) sum_rows<true>(parts, dout, n, channels, rows_per_part);                       \
-        else sum_rows<false>(parts, dout, n, channels, rows_per_part);                                                                 \
+#define BIAS_BACKWARD(type)                                                                                                       \
+    ENTRY(256) bias_backward_parts_##type(float *parts, const NUMBER(type) *dout, long long n, int channels, int rows_per_part) { \
+        constexpr int V = PER_16<NUMBER(type)>;                                                                                   \
+        if (channels % V == 0 && fits_vectors<V>(dout)) sum_rows<true>(parts, dout, n, channels, rows_per_part);                  \
+        else sum_rows<false>(parts, dout, n, channels, rows_per_part);                                                            \
     }
 BIAS_BACKWARD(f32)
 BIAS_BACKWARD(bf16)

@@ -23,10 +23,9 @@ __device__ __forceinline__ int lanes_of_head(int head) {
 }
 
 /// Where head i of all that are normalised begins.
-__device__ __forceinline__ long long place(long long i, int row, int first, int n_heads, int head) {
-    // Almost always small, and a division of 64 bits takes a hundred instructions.
-    long long r = i >> 32 ? i / n_heads : static_cast<unsigned>(i) / static_cast<unsigned>(n_heads);
-    return r * row + static_cast<long long>(first + (i - r * n_heads)) * head;
+__device__ __forceinline__ long long place(int i, int row, int first, int n_heads, int head) {
+    int r = static_cast<unsigned>(i) / static_cast<unsigned>(n_heads);
+    return static_cast<long long>(r) * row + (first + i - r * n_heads) * head;
 }
 
 __device__ __forceinline__ float sum_over_head(float x, int lanes) {
@@ -48,14 +47,14 @@ template <class T> struct Lane {
 };
 
 template <class T>
-__device__ void forward_fast(T *out, float *rstd, const T *x, const float *weight, long long n, int row, int first, int n_heads, int head, float eps) {
+__device__ void forward_fast(T *out, float *rstd, const T *x, const float *weight, int n, int row, int first, int n_heads, int head, float eps) {
     constexpr int V = PER_16<T>, N = HELD / V, N_AHEAD = 4;
     int lanes = lanes_of_head(head), lane = threadIdx.x % lanes, per_block = 256 / lanes;
-    long long begin = blockIdx.x * static_cast<long long>(per_block) * N_AHEAD + threadIdx.x / lanes;
+    int begin = blockIdx.x * per_block * N_AHEAD + threadIdx.x / lanes;
     Lane<T> h[N_AHEAD];
     long long at[N_AHEAD];
     UNROLL for (int j = 0; j < N_AHEAD; j++) {
-        long long i = begin + j * per_block;
+        int i = begin + j * per_block;
         at[j] = place(i, row, first, n_heads, head);
         h[j].load(x + at[j], lane, lanes, head, i < n);
     }
@@ -66,7 +65,7 @@ __device__ void forward_fast(T *out, float *rstd, const T *x, const float *weigh
         UNROLL for (int i = 0; i < V; i++) w[k][i] = v[i];
     }
     UNROLL for (int j = 0; j < N_AHEAD; j++) {
-        long long i = begin + j * per_block;
+        int i = begin + j * per_block;
         float square = 0.0f;
         UNROLL for (int k = 0; k < N; k++) {
             UNROLL for (int c = 0; c < V; c++) square += h[j].held[k][c] * h[j].held[k][c];
@@ -83,7 +82,7 @@ __device__ void forward_fast(T *out, float *rstd, const T *x, const float *weigh
 }
 
 template <class T>
-__device__ void backward_fast(T *dx, float *parts, const T *x, const float *weight, const float *rstd, long long n, int row, int first,
+__device__ void backward_fast(T *dx, float *parts, const T *x, const float *weight, const float *rstd, int n, int row, int first,
                               int n_heads, int head, float *room) {
     constexpr int V = PER_16<T>, N = HELD / V, N_AHEAD = 2;
     int lanes = lanes_of_head(head), lane = threadIdx.x % lanes, per_block = 256 / lanes, group = threadIdx.x / lanes;
@@ -93,13 +92,13 @@ __device__ void backward_fast(T *dx, float *parts, const T *x, const float *weig
         Vector<float, V> v = load_vector<true, V>(weight + column, head - column);
         UNROLL for (int c = 0; c < V; c++) w[k][c] = v[c], dweight[k][c] = 0.0f;
     }
-    long long step = static_cast<long long>(per_block) * N_AHEAD;
-    for (long long begin = blockIdx.x * step; begin < n; begin += gridDim.x * step) {
+    int step = per_block * N_AHEAD;
+    for (int begin = blockIdx.x * step; begin < n; begin += gridDim.x * step) {
         Lane<T> h[N_AHEAD], d[N_AHEAD];
         long long at[N_AHEAD];
         float factor[N_AHEAD];
         UNROLL for (int j = 0; j < N_AHEAD; j++) {
-            long long i = begin + j * per_block + group;
+            int i = begin + j * per_block + group;
             at[j] = place(i, row, first, n_heads, head);
             h[j].load(x + at[j], lane, lanes, head, i < n);
             d[j].load(dx + at[j], lane, lanes, head, i < n);
@@ -137,9 +136,9 @@ __device__ void backward_fast(T *dx, float *parts, const T *x, const float *weig
 
 /// Heads of any size, a block each.
 template <class T>
-__device__ void forward_any(T *out, float *rstd, const T *x, const float *weight, long long n, int row, int first, int n_heads, int head,
+__device__ void forward_any(T *out, float *rstd, const T *x, const float *weight, int n, int row, int first, int n_heads, int head,
                             float eps, float *room) {
-    for (long long i = blockIdx.x; i < n; i += gridDim.x) {
+    for (int i = blockIdx.x; i < n; i += gridDim.x) {
         long long at = place(i, row, first, n_heads, head);
         float square = 0.0f;
         for (int c = threadIdx.x; c < head; c += 256) square += to_float(x[at + c]) * to_float(x[at + c]);
@@ -150,11 +149,11 @@ __device__ void forward_any(T *out, float *rstd, const T *x, const float *weight
 }
 
 template <class T>
-__device__ void backward_any(T *dx, float *parts, const T *x, const float *weight, const float *rstd, long long n, int row, int first,
+__device__ void backward_any(T *dx, float *parts, const T *x, const float *weight, const float *rstd, int n, int row, int first,
                              int n_heads, int head, float *room) {
     float *part = parts + static_cast<long long>(blockIdx.x) * head;
     for (int c = threadIdx.x; c < head; c += 256) part[c] = 0.0f;
-    for (long long i = blockIdx.x; i < n; i += gridDim.x) {
+    for (int i = blockIdx.x; i < n; i += gridDim.x) {
         long long at = place(i, row, first, n_heads, head);
         float f = rstd[i], product = 0.0f;
         for (int c = threadIdx.x; c < head; c += 256) product += to_float(dx[at + c]) * weight[c] * to_float(x[at + c]);
@@ -174,21 +173,21 @@ template <class T> __device__ __forceinline__ bool is_fast(const T *a, const T *
 
 } // namespace
 
-#define HEAD_NORM(type)                                                                                                                         \
-    ENTRY(256)                                                                                                                                  \
-    head_norm_forward_##type(NUMBER(type) *out, float *rstd, const NUMBER(type) *x, const float *weight, long long n, int row, int first,       \
-                             int n_heads, int head, float eps) {                                                                                \
-        __shared__ float room[32];                                                                                                              \
-        if (is_fast(out, x, weight, row, head)) forward_fast(out, rstd, x, weight, n, row, first, n_heads, head, eps);                          \
-        else forward_any(out, rstd, x, weight, n, row, first, n_heads, head, eps, room);                                                        \
-    }                                                                                                                                           \
-    ENTRY_RESIDENT(256, sizeof(NUMBER(type)) == 2 ? 3 : 2)                                                                                                                      \
-    head_norm_backward_##type(NUMBER(type) *dx, float *parts, const NUMBER(type) *x, const float *weight, const float *rstd, long long n,       \
-                              int row, int first, int n_heads, int head) {                                                                      \
-        SHARED_MEMORY(memory);                                                                                                                  \
-        float *room = reinterpret_cast<float *>(memory);                                                                                        \
-        if (is_fast(dx, x, weight, row, head)) backward_fast(dx, parts, x, weight, rstd, n, row, first, n_heads, head, room);                   \
-        else backward_any(dx, parts, x, weight, rstd, n, row, first, n_heads, head, room);                                                      \
+#define HEAD_NORM(type)                                                                                                             \
+    ENTRY(256)                                                                                                                      \
+    head_norm_forward_##type(NUMBER(type) *out, float *rstd, const NUMBER(type) *x, const float *weight, int n, int row, int first, \
+                             int n_heads, int head, float eps) {                                                                    \
+        __shared__ float room[32];                                                                                                  \
+        if (is_fast(out, x, weight, row, head)) forward_fast(out, rstd, x, weight, n, row, first, n_heads, head, eps);              \
+        else forward_any(out, rstd, x, weight, n, row, first, n_heads, head, eps, room);                                            \
+    }                                                                                                                               \
+    ENTRY_RESIDENT(256, sizeof(NUMBER(type)) == 2 ? 3 : 2)                                                                          \
+    head_norm_backward_##type(NUMBER(type) *dx, float *parts, const NUMBER(type) *x, const float *weight, const float *rstd, int n, \
+                              int row, int first, int n_heads, int head) {                                                          \
+        SHARED_MEMORY(memory);                                                                                                      \
+        float *room = reinterpret_cast<float *>(memory);                                                                            \
+        if (is_fast(dx, x, weight, row, head)) backward_fast(dx, parts, x, weight, rstd, n, row, first, n_heads, head, room);       \
+        else backward_any(dx, parts, x, weight, rstd, n, row, first, n_heads, head, room);                                          \
     }
 HEAD_NORM(f32)
 HEAD_NORM(bf16)

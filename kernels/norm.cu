@@ -43,12 +43,14 @@ __device__ __forceinline__ void forward_held(O *out, float *stats, const X *x, c
     int n_rows = static_cast<int>(min(n - first, static_cast<long long>(ROWS)));
     x += first * channels, out += first * channels;
     float held[ROWS][N_HELD][V];
-    // Whether there is a column: the same in all lanes but for the last vectors, so that a warp jumps over what its row does not have.
-    auto is_held = [=](int k) { return k * LANES * V < channels && (k * LANES + t) * V < channels; };
+    // Vectors of the row that this thread has.
+    int n_held = (channels / V + LANES - 1 - t) / LANES;
+    // The first row is there, or nothing is.
+    auto is_row = [=](int r) { return r == 0 || r < n_rows; };
     UNROLL for (int r = 0; r < ROWS; r++) {
         UNROLL for (int k = 0; k < N_HELD; k++) {
             int column = (k * LANES + t) * V;
-            Vector<X, V> a = load_vector<true, V>(x + r * channels + column, r < n_rows ? channels - column : 0);
+            Vector<X, V> a = load_vector<true, V>(x + r * channels + column, is_row(r) && k < n_held ? V : 0);
             UNROLL for (int i = 0; i < V; i++) held[r][k][i] = a[i];
         }
     }
@@ -65,7 +67,7 @@ __device__ __forceinline__ void forward_held(O *out, float *stats, const X *x, c
     }
     UNROLL for (int k = 0; k < N_HELD; k++) {
         // What lies behind the row's end is no part of it.
-        if (!is_held(k)) continue;
+        if (k >= n_held) break;
         UNROLL for (int r = 0; r < ROWS; r++) {
             UNROLL for (int i = 0; i < V; i++) {
                 held[r][k][i] -= mean[r];
@@ -76,18 +78,18 @@ __device__ __forceinline__ void forward_held(O *out, float *stats, const X *x, c
     sum_over_row<LANES>(factor, room + 32);
     UNROLL for (int r = 0; r < ROWS; r++) {
         factor[r] = rsqrtf(__fdividef(factor[r], channels) + eps);
-        if (t != 0 || r >= n_rows) continue;
+        if (t != 0 || !is_row(r)) continue;
         if (centred) stats[first + r] = mean[r];
         stats[(centred ? n : 0) + first + r] = factor[r];
     }
     UNROLL for (int k = 0; k < N_HELD; k++) {
-        if (!is_held(k)) continue;
+        if (k >= n_held) break;
         int column = (k * LANES + t) * V;
         Vector<float, V> w = load_vector<true, V>(weight + column, V), b = load_vector<true, V>(bias + column, bias ? V : 0);
         UNROLL for (int r = 0; r < ROWS; r++) {
             float y[V];
             UNROLL for (int i = 0; i < V; i++) y[i] = held[r][k][i] * factor[r] * w[i] + b[i];
-            store_vector<true, V>(out + r * channels + column, y, r < n_rows ? V : 0);
+            store_vector<true, V>(out + r * channels + column, y, is_row(r) ? V : 0);
         }
     }
 }
@@ -321,41 +323,41 @@ __device__ void backward_any(G *dx, float *parts, const D *dout, const X *x, con
 
 } // namespace
 
-#define NORM_FORWARD(to, from)                                                                                                             \
-    ENTRY_RESIDENT(256, sizeof(NUMBER(from)) == 2 ? 4 : 3)                                                                                 \
-    norm_forward_warp_##to##_##from(NUMBER(to) *out, float *stats, const NUMBER(from) *x, const float *weight, const float *bias,          \
-                                    long long n, int channels, float eps, int centred) {                                                   \
-        bool whole = channels % V == 0 && fits_vectors<V>(out) && fits_vectors<V>(x) && fits_vectors<V>(weight) && fits_vectors<V>(bias);  \
-        if (whole) forward_held<32, 1, 8>(out, stats, x, weight, bias, n, channels, eps, centred, nullptr);                     \
-        else forward_any<false, 32, 1>(out, stats, x, weight, bias, n, channels, eps, centred, nullptr);                             \
-    }                                                                                                                                      \
-    ENTRY_RESIDENT(256, 4)                                                                                                                 \
-    norm_forward_block_##to##_##from(NUMBER(to) *out, float *stats, const NUMBER(from) *x, const float *weight, const float *bias,         \
-                                     long long n, int channels, float eps, int centred) {                                                  \
-        __shared__ float room[64];                                                                                                         \
-        bool whole = channels % V == 0 && fits_vectors<V>(out) && fits_vectors<V>(x) && fits_vectors<V>(weight) && fits_vectors<V>(bias);  \
-        if (whole && channels <= 4096) forward_held<256, 2, 4>(out, stats, x, weight, bias, n, channels, eps, centred, room);      \
-        else if (whole) forward_any<true, 256, 2>(out, stats, x, weight, bias, n, channels, eps, centred, room);                        \
-        else forward_any<false, 256, 2>(out, stats, x, weight, bias, n, channels, eps, centred, room);                                  \
+#define NORM_FORWARD(to, from)                                                                                                            \
+    ENTRY_RESIDENT(256, sizeof(NUMBER(from)) == 2 ? 4 : 3)                                                                                \
+    norm_forward_warp_##to##_##from(NUMBER(to) *out, float *stats, const NUMBER(from) *x, const float *weight, const float *bias,         \
+                                    long long n, int channels, float eps, int centred) {                                                  \
+        bool whole = channels % V == 0 && fits_vectors<V>(out) && fits_vectors<V>(x) && fits_vectors<V>(weight) && fits_vectors<V>(bias); \
+        if (whole) forward_held<32, 1, 8>(out, stats, x, weight, bias, n, channels, eps, centred, nullptr);                               \
+        else forward_any<false, 32, 1>(out, stats, x, weight, bias, n, channels, eps, centred, nullptr);                                  \
+    }                                                                                                                                     \
+    ENTRY_RESIDENT(256, 4)                                                                                                                \
+    norm_forward_block_##to##_##from(NUMBER(to) *out, float *stats, const NUMBER(from) *x, const float *weight, const float *bias,        \
+                                     long long n, int channels, float eps, int centred) {                                                 \
+        __shared__ float room[64];                                                                                                        \
+        bool whole = channels % V == 0 && fits_vectors<V>(out) && fits_vectors<V>(x) && fits_vectors<V>(weight) && fits_vectors<V>(bias); \
+        if (whole && channels <= 4096) forward_held<256, 2, 4>(out, stats, x, weight, bias, n, channels, eps, centred, room);             \
+        else if (whole) forward_any<true, 256, 2>(out, stats, x, weight, bias, n, channels, eps, centred, room);                          \
+        else forward_any<false, 256, 2>(out, stats, x, weight, bias, n, channels, eps, centred, room);                                    \
     }
 NORM_FORWARD(f32, f32)
 NORM_FORWARD(f32, bf16)
 NORM_FORWARD(bf16, f32)
 NORM_FORWARD(bf16, bf16)
 
-#define NORM_BACKWARD(to, d, from)                                                                                                          \
-    ENTRY_RESIDENT(256, 2)                                                                                                                  \
-    norm_backward_##to##_##d##_##from(NUMBER(to) *dx, float *parts, const NUMBER(d) *dout, const NUMBER(from) *x, const float *weight,      \
-                                      const float *stats, long long n, int channels, int centred, int with_bias) {                          \
-        constexpr int AHEAD = sizeof(NUMBER(to)) == 2 && sizeof(NUMBER(d)) == 2 && sizeof(NUMBER(from)) == 2 ? 8 : 4;                       \
-        SHARED_MEMORY(memory);                                                                                                              \
-        float *floats = reinterpret_cast<float *>(memory);                                                                                  \
-        bool whole = channels % V == 0 && fits_vectors<V>(dx) && fits_vectors<V>(dout) && fits_vectors<V>(x) && fits_vectors<V>(weight);    \
-        if (!whole) backward_any<false>(dx, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats);                     \
-        else if (channels <= 256 * V) backward_held<1, AHEAD>(dx, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats);   \
-        else if (channels <= 512 * V) backward_held<2, AHEAD / 2>(dx, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats);   \
-        else if (channels <= 1024 * V) backward_held<4, 1>(dx, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats);\
-        else backward_any<true>(dx, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats);                             \
+#define NORM_BACKWARD(to, d, from)                                                                                                             \
+    ENTRY_RESIDENT(256, 2)                                                                                                                     \
+    norm_backward_##to##_##d##_##from(NUMBER(to) *dx, float *parts, const NUMBER(d) *dout, const NUMBER(from) *x, const float *weight,         \
+                                      const float *stats, long long n, int channels, int centred, int with_bias) {                             \
+        constexpr int AHEAD = sizeof(NUMBER(to)) == 2 && sizeof(NUMBER(d)) == 2 && sizeof(NUMBER(from)) == 2 ? 8 : 4;                          \
+        SHARED_MEMORY(memory);                                                                                                                 \
+        float *floats = reinterpret_cast<float *>(memory);                                                                                     \
+        bool whole = channels % V == 0 && fits_vectors<V>(dx) && fits_vectors<V>(dout) && fits_vectors<V>(x) && fits_vectors<V>(weight);       \
+        if (!whole) backward_any<false>(dx, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats);                           \
+        else if (channels <= 256 * V) backward_held<1, AHEAD>(dx, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats);     \
+        else if (channels <= 512 * V) backward_held<2, AHEAD / 2>(dx, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats); \
+        else if (channels <= 1024 * V) backward_held<4, 1>(dx, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats);        \
+        else backward_any<true>(dx, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats);                                   \
     }
 NORM_BACKWARD(f32, f32, f32)
 NORM_BACKWARD(f32, f32, bf16)

@@ -49,14 +49,14 @@ __device__ void rotate(T *x, const float *table, const int *positions, long long
 
 } // namespace
 
-#define ROPE(type)                                                                                                                          \
-    ENTRY_RESIDENT(256, 3)                                                                                                                              \
-    rope_##type(NUMBER(type) *x, const float *table, const int *positions, long long n, int row, int head, int n_rotated, int time,         \
-                float sign) {                                                                                                               \
-        constexpr int V = PER_16<NUMBER(type)>;                                                                                             \
-        bool whole = head / 2 % V == 0 && row % V == 0 && fits_vectors<V>(x) && fits_vectors<V>(table);                                     \
-        if (whole) rotate<true>(x, table, positions, n, row, head, n_rotated, time, sign);                                                  \
-        else rotate<false>(x, table, positions, n, row, head, n_rotated, time, sign);                                                       \
+#define ROPE(type)                                                                                                                  \
+    ENTRY_RESIDENT(256, 3)                                                                                                          \
+    rope_##type(NUMBER(type) *x, const float *table, const int *positions, long long n, int row, int head, int n_rotated, int time, \
+                float sign) {                                                                                                       \
+        constexpr int V = PER_16<NUMBER(type)>;                                                                                     \
+        bool whole = head / 2 % V == 0 && row % V == 0 && fits_vectors<V>(x) && fits_vectors<V>(table);                             \
+        if (whole) rotate<true>(x, table, positions, n, row, head, n_rotated, time, sign);                                          \
+        else rotate<false>(x, table, positions, n, row, head, n_rotated, time, sign);                                               \
     }
 ROPE(f32)
 ROPE(bf16)

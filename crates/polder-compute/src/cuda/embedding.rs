@@ -8,6 +8,8 @@ use crate::{Dtype, IdView, View};
 const TILE: usize = 2048;
 /// Digits of a pass of the sort.
 const DIGITS: usize = 256;
+/// Sorted rows that a warp sums: long runs leave few parts, short ones keep more of the device at work.
+const RUN: usize = 32;
 
 kernels! {
     file "embedding"; types t0 t1 t2;
@@ -28,17 +30,12 @@ kernels! {
     /// Sums runs of sorted rows: ids that lie in one run to `dweight (V, C)`, those that reach over to `parts`.
     embedding_backward_runs [F32, F32] [F32, Bf16] [Bf16, F32] [Bf16, Bf16]
         (dweight: Out0, parts: OutF32, dout: In1, sorted: InIds, n: Int, n_ids: Int, channels: Int, run: Int)
-        threads 256; grid line(ceil(ceil(n.into(), run.into()) * ceil(channels.into(), 32 * vector(t0, t1)), 8)); shared 0;
+        threads 256; grid line(ceil(ceil(n.into(), run.into()) * ceil(channels.into(), 32 * 16 / t1), 8)); shared 0;
         bytes i64::from(n) * i64::from(channels) * t1; flop 0;
 
     /// Adds the parts of ids that reach over runs to `dweight`.
     embedding_backward_join [F32] [Bf16] (dweight: Out0, parts: InF32, sorted: InIds, n: Int, n_ids: Int, channels: Int, run: Int)
-        threads 256; grid [ceil(n.into(), run.into()), ceil(channels.into(), 128), 1]; shared 8 * 128 * 4; bytes 0; flop 0;
-}
-
-/// Numbers that a thread moves at once where rows of two types meet.
-fn vector(t0: i64, t1: i64) -> i64 {
-    16 / t0.max(t1)
+        threads 256; grid [ceil(n.into(), 8 * i64::from(run)), ceil(channels.into(), 128), 1]; shared 8 * 128 * 4 + 32; bytes 0; flop 0;
 }
 
 pub fn embedding_forward(cuda: &mut Cuda, out: View, weight: View, ids: IdView, channels: usize, accumulate: bool) {
@@ -55,10 +52,10 @@ struct Room {
     parts: Pointer,
 }
 
-fn room(cuda: &mut Cuda, n: usize, n_passes: usize, run: usize, channels: usize) -> Room {
+fn room(cuda: &mut Cuda, n: usize, n_passes: usize, channels: usize) -> Room {
     let n_pairs = n.next_multiple_of(32) * 2;
     let n_counts = n_passes * n.div_ceil(TILE) * DIGITS;
-    let n_sums = n.div_ceil(run) * 2 * channels.next_multiple_of(8);
+    let n_sums = n.div_ceil(RUN) * 2 * channels.next_multiple_of(8);
     let at = cuda.scratch((2 * n_pairs + n_counts + n_sums) * 4);
     let word = |i: usize| at.offset(i, Dtype::F32);
     Room { sorted: [at, word(n_pairs)], counts: word(2 * n_pairs), parts: word(2 * n_pairs + n_counts) }
@@ -69,11 +66,9 @@ pub fn embedding_backward(cuda: &mut Cuda, dweight: View, dout: View, ids: IdVie
     let (n, n_ids) = (ids.len, dweight.len / channels);
     // Ids and one number for rows without one, in digits of 8 bits.
     let n_passes = (usize::BITS - n_ids.leading_zeros()).div_ceil(DIGITS.ilog2()).max(1) as usize;
-    // Long runs leave few parts; short ones, where there is little to do, keep more of the device at work.
-    let run = if n >= 32_768 { 64 } else { 32 };
-    let Room { sorted: [mut sorted, mut other], counts, parts } = room(cuda, n, n_passes, run, channels);
+    let Room { sorted: [mut sorted, mut other], counts, parts } = room(cuda, n, n_passes, channels);
     let (to, from, of) = (cuda.at(dweight), cuda.at(dout), cuda.ids_at(ids));
-    let [n, n_ids, channels, run] = [n, n_ids, channels, run].map(|n| n as i32);
+    let [n, n_ids, channels, run] = [n, n_ids, channels, RUN].map(|n| n as i32);
     let device = cuda.device();
     launch::embedding_backward_count(device, &[], counts, of, n, n_ids, n_passes as i32);
     for pass in 0..n_passes as i32 {

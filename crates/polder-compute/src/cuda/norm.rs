@@ -46,7 +46,17 @@ pub fn norm_forward(cuda: &mut Cuda, out: View, stats: View, x: View, weight: Vi
 }
 
 #[allow(clippy::too_many_arguments)]
-pub fn norm_backward(cuda: &mut Cuda, dx: View, dweight: View, dbias: Option<View>, dout: View, x: View, weight: View, stats: View, norm: Norm) {
+pub fn norm_backward(
+    cuda: &mut Cuda,
+    dx: View,
+    dweight: View,
+    dbias: Option<View>,
+    dout: View,
+    x: View,
+    weight: View,
+    stats: View,
+    norm: Norm,
+) {
     let (channels, n) = (weight.len, x.len / weight.len);
     assert_eq!((dx.len, dout.len, dweight.len), (x.len, x.len, channels), "sizes of a normalisation's gradient");
     assert_eq!((n * channels, stats.len), (x.len, n * norm.kind.n_stats()), "sizes of a normalisation's gradient");

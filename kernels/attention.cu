@@ -926,23 +926,30 @@ template <class T> __device__ __forceinline__ void append(T *keys, T *values, co
 #define SIZES int batch, int time, int n_heads, int n_kv_heads, int causal, int window, float scale
 #define SHAPE Shape{time, n_heads, n_kv_heads, causal, window}
 
-// `scale` is log₂e / √D everywhere.
-#define HEADS_OF(D, M)                                                                                                                     \
+// `scale` is log₂e / √D everywhere. `WORK` keeps, or leaves out, what a head's size needs.
+#define HEADS_OF(D, M, WORK)                                                                                                               \
     ENTRY_RESIDENT(128, 2) attention_forward_d##D##_bf16(bf16 *out, float *lse, const bf16 *qkv, const int *documents, SIZES) {            \
-        forward<D>(out, lse, qkv, documents, SHAPE, scale);                                                                                \
+        WORK(forward<D>(out, lse, qkv, documents, SHAPE, scale);)                                                                          \
     }                                                                                                                                      \
     ENTRY_RESIDENT(256 / M, M) attention_backward_queries_d##D##_bf16(bf16 *dqkv, const bf16 *dout, const bf16 *qkv, const float *stats, const int *documents, SIZES) { \
-        queries_backward<D, M>(dqkv, dout, qkv, stats, documents, SHAPE, scale);                                                           \
+        WORK((queries_backward<D, M>(dqkv, dout, qkv, stats, documents, SHAPE, scale));)                                                   \
     }                                                                                                                                      \
     ENTRY_RESIDENT(256 / M, M) attention_backward_keys_d##D##_bf16(bf16 *dqkv, const bf16 *dout, const bf16 *qkv, const float *stats, const int *sight, SIZES) { \
-        keys_backward<D, M>(dqkv, dout, qkv, stats, sight, SHAPE, scale);                                                                  \
+        WORK((keys_backward<D, M>(dqkv, dout, qkv, stats, sight, SHAPE, scale));)                                                          \
     }
-HEADS_OF(16, 2)
-HEADS_OF(32, 2)
-HEADS_OF(64, 2)
-HEADS_OF(80, 1)
-HEADS_OF(96, 1)
-HEADS_OF(128, 1)
+#define EVERYWHERE(...) __VA_ARGS__
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+// Hopper takes `attention_sm90.cu` for these sizes: machine code that nobody calls would be a third of this file's.
+#define BEFORE_HOPPER(...)
+#else
+#define BEFORE_HOPPER(...) __VA_ARGS__
+#endif
+HEADS_OF(16, 2, EVERYWHERE)
+HEADS_OF(32, 2, EVERYWHERE)
+HEADS_OF(64, 2, BEFORE_HOPPER)
+HEADS_OF(80, 1, EVERYWHERE)
+HEADS_OF(96, 1, BEFORE_HOPPER)
+HEADS_OF(128, 1, BEFORE_HOPPER)
 
 #define BY_HEAD(function, ...)                                          \
     if (head <= 64) return function<32, 8>(__VA_ARGS__, head);          \

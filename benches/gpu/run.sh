@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Everything that only a GPU can show, in one go: `bash benches/gpu/run.sh PROGRAM TOKENS TOKENIZER OUT [PART...]`.
 # PROGRAM is a polder-gpu that was carried here, TOKENS a token set's folder, TOKENIZER its tokenizer.json, OUT a folder for logs.
+# With MASKED_TOKENS and MASKED_TOKENIZER, encoders are compared too.
 # Parts: kernels, timed, bench, pytorch, losses, resume, sanitizer; all by default. Each has a limit of its own, and none ends the others.
 set -uo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
@@ -30,7 +31,13 @@ train() { # RUN OUT SETTINGS...
 losses() { # the same run on the processor in f32, on the GPU in f32 and in bf16
   local family
   for family in ${FAMILIES:-mini gpt2-mini bert-mini modernbert-mini}; do
-    case $family in bert* | modernbert*) continue ;; esac
+    # Encoders need tokens whose tokenizer has a token that hides others.
+    case $family in
+    bert* | modernbert*)
+      [ -n "${MASKED_TOKENS:-}" ] || continue
+      local tokens=$MASKED_TOKENS tokenizer=$MASKED_TOKENIZER
+      ;;
+    esac
     MODEL=$family train "cpu-$family" "cpu-$family" --device cpu >/dev/null 2>&1 || echo "$family: the processor's run failed"
     MODEL=$family train "f32-$family" "f32-$family" --device gpu >"$work/log" 2>&1 || tail -5 "$work/log"
     MODEL=$family train "bf16-$family" "bf16-$family" --device gpu --set precision=bf16 >"$work/log" 2>&1 || tail -5 "$work/log"
@@ -76,13 +83,13 @@ export -f train losses resume bench
 export program tokens tokenizer work
 for name in "${parts[@]}"; do
   case $name in
-  kernels) part kernels 150 "$program" kernels check --untimed --seed "${SEED:-$RANDOM}" ;;
+  kernels) part kernels 110 "$program" kernels check --untimed --seed "${SEED:-$RANDOM}" ;;
   timed) TAIL=9000 part timed 120 "$program" kernels check --only "${ONLY:-}" --seed 7 ;;
   bench) TAIL=4000 part bench 60 bash -c bench ;;
   pytorch) part pytorch 150 python3 "$here/pytorch.py" --batch "${BATCH:-32}" ;;
-  losses) part losses 150 bash -c losses ;;
+  losses) part losses 110 bash -c losses ;;
   resume) part resume 60 bash -c resume ;;
-  sanitizer) part sanitizer 150 compute-sanitizer --error-exitcode 9 "$program" kernels check --small --only "${ONLY:-}" ;;
+  sanitizer) part sanitizer 75 compute-sanitizer --error-exitcode 9 "$program" kernels check --small --only "${ONLY:-}" ;;
   *) echo "no part is called $name" ;;
   esac
 done

@@ -86,7 +86,7 @@ pub(super) fn unit(toolkit: &Toolkit, kernels: &Path, room: &Path, source: &str,
     let (entries, mut problems) = read_report(&report);
     let code = toolkit.run("nvdisasm", &folder, &[OsStr::new("-c"), cubin.as_os_str()])?;
     let code = machine_code::instructions(&String::from_utf8_lossy(&code.stdout));
-    problems.extend(machine_code::problems(source, &entries.keys().map(String::as_str).collect::<Vec<_>>(), &code));
+    problems.extend(machine_code::problems(source, arch, &entries.keys().map(String::as_str).collect::<Vec<_>>(), &code));
     let problems = problems.into_iter().map(|p| format!("kernels/{source}.cu, {}: {p}", arch.name())).collect();
     Ok(Unit { source: source.to_owned(), arch, ptx, cubin, entries, problems })
 }

@@ -72,7 +72,7 @@ pub fn build(root: &Path, write_budgets: bool) -> Result<()> {
     let (n, seconds) = (built.images.len(), start.elapsed().as_secs_f64());
     say(&format!("wrote {n} images, {} kB, to {PREBUILT} in {seconds:.1} s", bytes / 1000));
     verdict(&problems(&budgets, &built))?;
-    say("next: `POLDER_WRITE=1 cargo test --release -p polder-compute images` renews the table in kernels/README.md");
+    say("next: `POLDER_WRITE=1 cargo test --release -p polder-compute --lib images` renews the table in kernels/README.md");
     Ok(())
 }
 

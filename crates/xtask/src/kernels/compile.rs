@@ -86,7 +86,7 @@ pub(super) fn unit(toolkit: &Toolkit, kernels: &Path, room: &Path, source: &str,
     let (entries, mut problems) = read_report(&report);
     let code = toolkit.run("nvdisasm", &folder, &[OsStr::new("-c"), cubin.as_os_str()])?;
     let code = machine_code::instructions(&String::from_utf8_lossy(&code.stdout));
-    problems.extend(machine_code::problems(source, &entries.keys().map(String::as_str).collect::<Vec<_>>(), &code));
+    problems.extend(machine_code::problems(source, arch, &entries.keys().map(String::as_str).collect::<Vec<_>>(), &code));
     let problems = problems.into_iter().map(|p| format!("kernels/{source}.cu, {}: {p}", arch.name())).collect();
     Ok(Unit { source: source.to_owned(), arch, ptx, cubin, entries, problems })
 }
@@ -111,12 +111,9 @@ fn compile(toolkit: &Toolkit, kernels: &Path, folder: &Path, source: &str, arch:
 
 /// Names of what only this source sees contain a digest of the source's place in the file system; the images must not depend on it.
 fn without_place(ptx: &str) -> String {
-    let marker = "_INTERNAL_";
-    let ids: BTreeSet<&str> = ptx
-        .match_indices(marker)
-        .filter_map(|(at, _)| ptx.get(at + marker.len()..at + marker.len() + 8))
-        .filter(|id| id.bytes().all(|b| b.is_ascii_hexdigit()))
-        .collect();
+    let after = |marker: &'static str| ptx.match_indices(marker).filter_map(move |(at, _)| ptx.get(at + marker.len()..)?.get(..8));
+    let is_digest = |id: &&str| id.bytes().all(|b| b.is_ascii_hexdigit());
+    let ids: BTreeSet<&str> = after("_INTERNAL_").chain(after("_GLOBAL__N__")).filter(is_digest).collect();
     ids.iter().fold(ptx.to_owned(), |text, id| text.replace(&format!("_{id}_"), "_00000000_"))
 }
 
@@ -181,5 +178,9 @@ ptxas warning : Registers are spilled to local memory in function 'a_bf16'
         let text = ".const _ZN31_INTERNAL_4dfaf5f4_4_s_cu_s_f3233_GLOBAL__N__4dfaf5f4_4_s_cu_s_f325tableE[256]; mov %r4dfaf5f4;";
         let clean = ".const _ZN31_INTERNAL_00000000_4_s_cu_s_f3233_GLOBAL__N__00000000_4_s_cu_s_f325tableE[256]; mov %r4dfaf5f4;";
         assert_eq!(without_place(text), clean);
+        assert_eq!(
+            without_place("_ZN39_GLOBAL__N__27735f00_7_bias_cu_09099e386memoryE"),
+            "_ZN39_GLOBAL__N__00000000_7_bias_cu_09099e386memoryE"
+        );
     }
 }

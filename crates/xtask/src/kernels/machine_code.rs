@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::compile::Arch;
+
 /// Instructions that an entry point needs.
 struct Need {
     /// The source, and which of its entry points. `*` stands for anything.
@@ -44,6 +46,12 @@ const NEEDS: &[Need] = &[
     Need { source: "cross_entropy", entries: "*", except: &[], any: WIDE_READS },
 ];
 
+/// Entry points that do nothing in code for Hopper, which has others for the same sizes.
+const ELSEWHERE_ON_HOPPER: &[&str] = &["attention_*_d64_bf16", "attention_*_d96_bf16", "attention_*_d128_bf16"];
+
+/// How an instruction begins that leaves something behind.
+const WRITES: &[&str] = &["ST", "RED", "ATOM", "UTMA", "UBLK"];
+
 /// Instructions of each entry point, modifiers and all, from what `nvdisasm -c` prints.
 pub(super) fn instructions(listing: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -67,7 +75,7 @@ fn instruction(line: &str) -> Option<&str> {
 }
 
 /// What is missing, and what must not be there, in the code of a source's functions, of which some are entry points.
-pub(super) fn problems(source: &str, entries: &[&str], code: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+pub(super) fn problems(source: &str, arch: Arch, entries: &[&str], code: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
     let mut problems = Vec::new();
     for (function, names) in code {
         let local: Vec<&str> = names.iter().map(String::as_str).filter(|n| n.starts_with("LDL") || n.starts_with("STL")).collect();
@@ -75,6 +83,10 @@ pub(super) fn problems(source: &str, entries: &[&str], code: &BTreeMap<String, B
             problems.push(format!("{function} keeps numbers in memory: {}", local.join(", ")));
         }
     }
+    let any = |entry: &str, is: &dyn Fn(&String) -> bool| code.get(entry).is_some_and(|names| names.iter().any(is));
+    let works = |entry: &str| any(entry, &|name| WRITES.iter().any(|w| name.starts_with(w)));
+    let elsewhere = |entry: &str| arch == Arch::Sm90a && ELSEWHERE_ON_HOPPER.iter().any(|e| fits(e, entry));
+    problems.extend(entries.iter().filter(|e| !works(e) && !elsewhere(e)).map(|entry| format!("{entry} does nothing")));
     for need in NEEDS.iter().filter(|n| n.source == source) {
         let meant = |entry: &&&str| fits(need.entries, entry) && !need.except.iter().any(|e| fits(e, entry));
         let meant: Vec<&&str> = entries.iter().filter(meant).collect();
@@ -82,7 +94,7 @@ pub(super) fn problems(source: &str, entries: &[&str], code: &BTreeMap<String, B
             problems.push(format!("no entry point is a `{}`, of which machine_code.rs asks something", need.entries));
         }
         let has = |name: &String| need.any.iter().any(|n| fits(&n.replace('…', "*"), name));
-        let lacks = |entry: &&&str| !code.get(**entry).is_some_and(|names| names.iter().any(has));
+        let lacks = |entry: &&&str| works(entry) && !any(entry, &has);
         problems.extend(meant.into_iter().filter(lacks).map(|entry| format!("{entry} has none of {}", need.any.join(", "))));
     }
     problems
@@ -107,21 +119,34 @@ mod tests {
         /*0000*/                   LDC R1, c[0x0][0x28] ;
         /*0010*/              @!P0 LDG.E.128.CONSTANT R4, desc[UR4][R2.64] ;
 .L_x_0:
+        /*0018*/                   STG.E.128 desc[UR4][R2.64], R4 ;
         /*0020*/               @P0 EXIT ;
 .text.copy_bf16_f32:
         /*0000*/                   LDG.E R4, desc[UR4][R2.64] ;
         /*0010*/                   STL [R1], R4 ;
+.text.copy_bf16_bf16:
+        /*0000*/                   EXIT ;
 ";
 
     #[test]
     fn narrow_reads_and_numbers_in_memory_are_found() {
         let found = instructions(LISTING);
-        assert_eq!(found["copy_f32_f32"].iter().collect::<Vec<_>>(), ["EXIT", "LDC", "LDG.E.128.CONSTANT"]);
-        let problems = problems("plain", &["copy_f32_f32", "copy_bf16_f32"], &found);
+        assert_eq!(found["copy_f32_f32"].iter().collect::<Vec<_>>(), ["EXIT", "LDC", "LDG.E.128.CONSTANT", "STG.E.128"]);
+        let entries = ["copy_f32_f32", "copy_bf16_f32", "copy_bf16_bf16"];
+        let problems = problems("plain", Arch::Sm80, &entries, &found);
         assert!(problems[0].starts_with("copy_bf16_f32 keeps numbers in memory: STL"), "{problems:?}");
-        assert!(problems[1].contains("no entry point is a `fill_*`"), "{problems:?}");
-        assert!(problems[2].starts_with("copy_bf16_f32 has none of LDG"), "{problems:?}");
-        assert_eq!(problems.len(), 3);
+        assert_eq!(problems[1], "copy_bf16_bf16 does nothing");
+        assert!(problems[2].contains("no entry point is a `fill_*`"), "{problems:?}");
+        assert!(problems[3].starts_with("copy_bf16_f32 has none of LDG"), "{problems:?}");
+        assert_eq!(problems.len(), 4);
+    }
+
+    #[test]
+    fn what_hopper_does_elsewhere_may_be_empty_there_alone() {
+        let (entry, empty) = ("attention_forward_d64_bf16", BTreeSet::from(["EXIT".to_owned()]));
+        let found = BTreeMap::from([(entry.to_owned(), empty)]);
+        assert_eq!(problems("attention", Arch::Sm90a, &[entry], &found), Vec::<String>::new());
+        assert_eq!(problems("attention", Arch::Sm80, &[entry], &found), [format!("{entry} does nothing")]);
     }
 
     #[test]

@@ -43,9 +43,8 @@ fn wide_rows_at_any_address_agree_with_the_reference() {
 
 #[test]
 fn gradients_of_ids_that_occur_hardly_ever_or_all_the_time_agree_with_the_reference() {
-    let skewed = |n: usize, vocab: i32| -> Vec<i32> {
-        ids(n, vocab).iter().enumerate().map(|(i, id)| if i % 3 == 0 { 1 } else { *id }).collect()
-    };
+    let skewed =
+        |n: usize, vocab: i32| -> Vec<i32> { ids(n, vocab).iter().enumerate().map(|(i, id)| if i % 3 == 0 { 1 } else { *id }).collect() };
     let cases: Vec<(&str, usize, usize, Vec<i32>)> = vec![
         ("no id", 5, 8, vec![-1; 40]),
         ("one row", 5, 8, vec![4]),

@@ -1,7 +1,7 @@
 //! Every operation of `polder_compute` on the CPU against the naive f64 reference, and the reference's gradients against
 //! finite differences. Each comparison runs on one thread and on three, which must agree bit for bit.
 
-#![allow(missing_docs, clippy::expect_used, clippy::too_many_arguments)]
+#![allow(missing_docs, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::too_many_arguments)]
 
 mod activation;
 mod adamw;

@@ -126,7 +126,15 @@ pub fn execute(cli: Cli) -> anyhow::Result<()> {
         Command::Kernels(Kernels::Table) => {
             for row in polder_compute::cuda::table() {
                 let entries: Vec<String> = row.variants.iter().map(|types| row.entry(types)).collect();
-                note(&format!("{} · {} threads · grid {} · shared {} · bytes {} · FLOP {}", entries.join(", "), row.threads, row.grid, row.shared, row.bytes, row.flop));
+                note(&format!(
+                    "{} · {} threads · grid {} · shared {} · bytes {} · FLOP {}",
+                    entries.join(", "),
+                    row.threads,
+                    row.grid,
+                    row.shared,
+                    row.bytes,
+                    row.flop
+                ));
             }
             Ok(())
         }

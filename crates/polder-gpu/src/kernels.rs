@@ -6,9 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use polder_base::{Advised, ExitKind, Random, units};
 use polder_compute::cuda::{Cuda, Timed, table};
 use polder_compute::trace::Roofline;
-use polder_compute::{
-    Activation, AdamW, Attention, Backend, Cpu, CrossEntropy, Dtype, Gemm, IdView, Muon, Norm, NormKind, Rope, View,
-};
+use polder_compute::{Activation, AdamW, Attention, Backend, Cpu, CrossEntropy, Dtype, Gemm, IdView, Muon, Norm, NormKind, Rope, View};
 
 use crate::commands::OrAdvise;
 use crate::note;
@@ -109,8 +107,12 @@ fn cases(s: Sizes, dtype: Dtype) -> Vec<Case> {
             b.add(v[0], v[1]);
             b.add(v[1], v[0]);
         }),
-        case(format!("sum_squares {}", n * c), tolerance, vec![(1, f32, r), (n * c, dtype, r)], vec![], |b, v, _| b.sum_squares(v[0], v[1])),
-        case(format!("bias_backward ({n}, {c})"), tolerance, vec![(c, f32, r), (n * c, dtype, r)], vec![], |b, v, _| b.bias_backward(v[0], v[1])),
+        case(format!("sum_squares {}", n * c), tolerance, vec![(1, f32, r), (n * c, dtype, r)], vec![], |b, v, _| {
+            b.sum_squares(v[0], v[1])
+        }),
+        case(format!("bias_backward ({n}, {c})"), tolerance, vec![(c, f32, r), (n * c, dtype, r)], vec![], |b, v, _| {
+            b.bias_backward(v[0], v[1])
+        }),
     ];
     for activation in
         [Activation::SwiGlu, Activation::GeGlu, Activation::Gelu, Activation::GeluTanh, Activation::ReluSquared, Activation::Tanh]
@@ -200,7 +202,9 @@ fn cases(s: Sizes, dtype: Dtype) -> Vec<Case> {
         (n_params, f32, r),
         (1, f32, Begin::All(4.0)),
     ];
-    all.push(case(format!("adamw {n_params}"), tolerance, buffers, vec![], move |b, v, _| b.adamw(v[0], Some(v[1]), v[2], v[3], v[4], v[5], step)));
+    all.push(case(format!("adamw {n_params}"), tolerance, buffers, vec![], move |b, v, _| {
+        b.adamw(v[0], Some(v[1]), v[2], v[3], v[4], v[5], step)
+    }));
     for (rows, columns) in [(c, f), (f, c)] {
         let step = Muon { rows, columns, lr: 1e-2, momentum: 0.95, weight_decay: 0.1, clip: 1.0 };
         let len = rows * columns;
@@ -213,7 +217,9 @@ fn cases(s: Sizes, dtype: Dtype) -> Vec<Case> {
             (1, f32, Begin::All(4.0)),
         ];
         // Five iterations amplify what products in bf16 round.
-        all.push(case(format!("muon ({rows}, {columns})"), 3e-2, buffers, vec![], move |b, v, _| b.muon(v[0], Some(v[1]), v[2], v[3], v[4], v[5], step)));
+        all.push(case(format!("muon ({rows}, {columns})"), 3e-2, buffers, vec![], move |b, v, _| {
+            b.muon(v[0], Some(v[1]), v[2], v[3], v[4], v[5], step)
+        }));
     }
     all
 }
@@ -249,7 +255,8 @@ fn attention_cases(s: Sizes, dtype: Dtype) -> Vec<Case> {
             (rows * row, dtype, r),
             (rows * q, dtype, r),
         ];
-        let (causal, window) = (if shape.causal { " causal" } else { "" }, shape.window.map(|w| format!(" window {w}")).unwrap_or_default());
+        let (causal, window) =
+            (if shape.causal { " causal" } else { "" }, shape.window.map(|w| format!(" window {w}")).unwrap_or_default());
         let what = format!(
             "attention (B {batch}, T {time}, H {n_heads}/{n_kv_heads}, D {head}){causal}{window}{}",
             if split { " documents" } else { "" }
@@ -414,7 +421,11 @@ pub fn check(ordinal: usize, asked: &Asked) -> anyhow::Result<()> {
     if let Some(gpu) = &mut opened {
         let device = gpu.device();
         let memory = units::bytes(device.free_bytes());
-        note(&format!("{}, {} multiprocessors, {memory} free; inputs of seed {seed}", device.name().to_owned(), device.n_multiprocessors()));
+        note(&format!(
+            "{}, {} multiprocessors, {memory} free; inputs of seed {seed}",
+            device.name().to_owned(),
+            device.n_multiprocessors()
+        ));
     }
     let mut ran = BTreeMap::new();
     let mut again = || {
@@ -428,10 +439,8 @@ pub fn check(ordinal: usize, asked: &Asked) -> anyhow::Result<()> {
     if asked.timed {
         time_cases(ordinal, seed, only, &mut ran)?;
     }
-    let missed: Vec<String> = table()
-        .flat_map(|row| row.variants.iter().map(move |types| row.entry(types)))
-        .filter(|entry| !ran.contains_key(entry))
-        .collect();
+    let missed: Vec<String> =
+        table().flat_map(|row| row.variants.iter().map(move |types| row.entry(types))).filter(|entry| !ran.contains_key(entry)).collect();
     if only.is_empty() && !missed.is_empty() {
         note(&format!("not run here: {}", missed.join(", ")));
     }
@@ -450,7 +459,12 @@ fn time_cases(ordinal: usize, seed: u64, only: &str, ran: &mut BTreeMap<String, 
     let roofline = Roofline::measure(&mut gpu);
     drop(gpu);
     let tera = |x: f64| x / 1e12;
-    note(&format!("roofline: {:.0} TFLOP/s in bf16, {:.1} in f32, {:.2} TB/s copied", tera(roofline.flops_bf16), tera(roofline.flops_f32), tera(roofline.bytes)));
+    note(&format!(
+        "roofline: {:.0} TFLOP/s in bf16, {:.1} in f32, {:.2} TB/s copied",
+        tera(roofline.flops_bf16),
+        tera(roofline.flops_f32),
+        tera(roofline.bytes)
+    ));
     note(&format!("{:<66} {:<38} {:>9} {:>9} {:>7} {:>9}", "case", "kernel", "µs", "TFLOP/s", "TB/s", "roofline"));
     for sizes in [LARGE, Sizes { heads: (16, 2048, 8, 8, 128), ..LARGE }] {
         let mut all = cases(sizes, Dtype::Bf16);
@@ -472,7 +486,13 @@ fn time_cases(ordinal: usize, seed: u64, only: &str, ran: &mut BTreeMap<String, 
                 let (flop, bytes) = (line.flop / line.n_calls as f64, line.bytes / line.n_calls as f64);
                 let share = 100.0 * roofline_seconds(&roofline, &line.entry, flop, bytes) / seconds;
                 let flops = if flop > 0.0 { format!("{:.0}", flop / seconds / 1e12) } else { "-".to_owned() };
-                note(&format!("{:<66} {:<38} {:>9.1} {flops:>9} {:>7.2} {share:>8.0}%", case.what, line.entry, seconds * 1e6, bytes / seconds / 1e12));
+                note(&format!(
+                    "{:<66} {:<38} {:>9.1} {flops:>9} {:>7.2} {share:>8.0}%",
+                    case.what,
+                    line.entry,
+                    seconds * 1e6,
+                    bytes / seconds / 1e12
+                ));
                 ran.insert(line.entry, share);
             }
         }

@@ -151,7 +151,11 @@ fn train_rank(args: &Train, paths: &Paths<'_>, ranks: Option<&Ranks>, stop: &Ato
         return Ok(());
     }
     let manifest = run.finish(paths.out, paths.tokenizer, reference, Timestamp::now(), None).or_advise()?;
-    note(&format!("{} stands in {} · next: bring it back to the lake, where its policy clears it", manifest.reference, paths.out.display()));
+    note(&format!(
+        "{} stands in {} · next: bring it back to the lake, where its policy clears it",
+        manifest.reference,
+        paths.out.display()
+    ));
     Ok(())
 }
 

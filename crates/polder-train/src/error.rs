@@ -342,7 +342,9 @@ impl Advice for TrainError {
             }
             Self::RankEnded { .. } => None,
             Self::Cuda(e) => e.hint(),
-            Self::ThreadsOnGpu { .. } => Some("Start a process a GPU with `polder-gpu train --gpus N`, or work on the processor: --device cpu.".into()),
+            Self::ThreadsOnGpu { .. } => {
+                Some("Start a process a GPU with `polder-gpu train --gpus N`, or work on the processor: --device cpu.".into())
+            }
             Self::Rank { source, .. } => source.hint(),
             Self::Collective(e) => e.hint(),
             Self::RanksDiffer { .. } => Some(

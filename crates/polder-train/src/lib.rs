@@ -21,7 +21,7 @@ mod tokens;
 pub use config::{Optimizer, Precision, Schedule, TrainConfig};
 pub use error::TrainError;
 pub use masked::{MaskedLm, mask_token};
-pub use measure::{measure, Bench, measure_in};
+pub use measure::{Bench, measure, measure_in};
 pub use memory::{MemoryLayout, gpu_bytes, require_gpu_memory, require_memory, run_bytes};
 pub use metrics::{METRICS_FILE, Metric, read_metrics};
 pub use mfu::Mfu;

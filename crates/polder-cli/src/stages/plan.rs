@@ -6,7 +6,9 @@ use polder_base::{Digest, Reference, digest_json, units};
 use polder_compute::cuda::Chosen;
 use polder_model::{FAMILIES, ModelConfig, PRESETS};
 use polder_shard::TokenSet;
-use polder_train::{Aim, Candidate, Means, MemoryLayout, TOKENS_PER_PARAM_MIN, TrainConfig, candidates, choose, require_gpu_memory, require_memory};
+use polder_train::{
+    Aim, Candidate, Means, MemoryLayout, TOKENS_PER_PARAM_MIN, TrainConfig, candidates, choose, require_gpu_memory, require_memory,
+};
 
 use crate::failure::{self, OrAdvise, usage};
 use crate::machine::Machine;

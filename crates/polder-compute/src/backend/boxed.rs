@@ -1,8 +1,6 @@
 //! A backend that is chosen while the program runs.
 
-use super::{
-    Activation, AdamW, Attention, Backend, CrossEntropy, Dtype, Gemm, IdView, LogitsRoom, Muon, Norm, Rope, View,
-};
+use super::{Activation, AdamW, Attention, Backend, CrossEntropy, Dtype, Gemm, IdView, LogitsRoom, Muon, Norm, Rope, View};
 use crate::Cpu;
 
 impl From<Cpu> for Box<dyn Backend> {

@@ -37,7 +37,11 @@ pub fn activation_forward(cuda: &mut Cuda, out: View, x: View, width: usize, act
 }
 
 pub fn activation_backward(cuda: &mut Cuda, dx: View, dout: View, x: View, width: usize, activation: Activation) {
-    assert_eq!((dx.dtype, dout.dtype, dout.len * activation.n_inputs(), dx.len), (x.dtype, x.dtype, x.len, x.len), "sizes of an activation");
+    assert_eq!(
+        (dx.dtype, dout.dtype, dout.len * activation.n_inputs(), dx.len),
+        (x.dtype, x.dtype, x.len, x.len),
+        "sizes of an activation"
+    );
     let (to, from, at) = (cuda.at(dx), cuda.at(dout), cuda.at(x));
     launch::activation_backward(cuda.device(), &[x.dtype], to, from, at, dout.len as i64, width as i64, kind(activation));
 }

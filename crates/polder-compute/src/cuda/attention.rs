@@ -2,9 +2,9 @@
 
 use std::f64::consts::LOG2_E;
 
-use super::{Cuda, attention_sm90};
 use super::device::Device;
 use super::table::{Pointer, kernels};
+use super::{Cuda, attention_sm90};
 use crate::{Attention, Dtype, IdView, View};
 
 /// As in `kernels/attention.cu`: rows of a block on tensor cores, keys that it takes at a time, rows of a tile of statistics.
@@ -71,7 +71,7 @@ fn decode_chunks(n_heads: i32, n_kv_heads: i32) -> i64 {
 fn decode_shared(head: i32, alone: bool) -> i64 {
     let lanes = match head {
         ..=64 => 8,
-        ..=128 => 16,
+        65..=128 => 16,
         _ => 32,
     };
     4 * (128 / lanes) * (8 * lanes + 2) * if alone { 1 } else { DECODED }

@@ -138,7 +138,10 @@ mod tests {
     #[test]
     fn a_gpu_that_is_not_there_is_an_error_only_where_it_was_asked_for() {
         assert!(matches!(Machine::Processor.choose(0), Ok(Chosen::Processor { because: None })));
-        assert!(matches!(Machine::Gpu(99).choose(0), Err(CudaError::NoDriver | CudaError::NoGpu { ordinal: 99 } | CudaError::Driver { .. })));
+        assert!(matches!(
+            Machine::Gpu(99).choose(0),
+            Err(CudaError::NoDriver | CudaError::NoGpu { ordinal: 99 } | CudaError::Driver { .. })
+        ));
         assert!(matches!(Machine::Auto.choose(99), Ok(Chosen::Processor { .. })));
     }
 }

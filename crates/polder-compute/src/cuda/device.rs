@@ -73,12 +73,18 @@ pub enum CudaError {
 impl polder_base::Advice for CudaError {
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NoDriver | Self::NoGpu { .. } => "`polder-gpu devices` lists the GPUs; without one, leave --device out to work on the processor.".to_owned(),
+            Self::NoDriver | Self::NoGpu { .. } => {
+                "`polder-gpu devices` lists the GPUs; without one, leave --device out to work on the processor.".to_owned()
+            }
             Self::TooOld { .. } => "Work on the processor, or take a GPU of the Ampere generation or later.".to_owned(),
-            Self::Memory { .. } => "Take a smaller --set micro_batch_size, or --set recompute=layers; `polder model plan` counts what fits.".to_owned(),
+            Self::Memory { .. } => {
+                "Take a smaller --set micro_batch_size, or --set recompute=layers; `polder model plan` counts what fits.".to_owned()
+            }
             Self::OldDriver { .. } => "Install NVIDIA's driver 580 or later, or work on the processor: --device cpu.".to_owned(),
             Self::Load { .. } => "The kernels need a driver of CUDA 13 (580 or later); `nvidia-smi` says which one there is.".to_owned(),
-            Self::Driver { .. } | Self::Launch { .. } => "`polder-gpu kernels check` runs every kernel against the processor's results.".to_owned(),
+            Self::Driver { .. } | Self::Launch { .. } => {
+                "`polder-gpu kernels check` runs every kernel against the processor's results.".to_owned()
+            }
         })
     }
 }
@@ -189,19 +195,25 @@ pub trait Device: Send {
     ///
     /// # Errors
     /// The device refuses.
-    fn begin_capture(&mut self) -> Result<bool, CudaError>;
+    fn begin_capture(&mut self) -> Result<bool, CudaError> {
+        Ok(false)
+    }
 
     /// Ends it, and returns the number of what was put down.
     ///
     /// # Errors
     /// Something between cannot be put down.
-    fn end_capture(&mut self) -> Result<usize, CudaError>;
+    fn end_capture(&mut self) -> Result<usize, CudaError> {
+        Err(CudaError::Driver { step: "putting calls down", reason: "this device cannot".to_owned() })
+    }
 
     /// Makes the calls that were put down.
     ///
     /// # Errors
     /// The device refuses.
-    fn launch_captured(&mut self, number: usize) -> Result<(), CudaError>;
+    fn launch_captured(&mut self, number: usize) -> Result<(), CudaError> {
+        Err(CudaError::Driver { step: "making the calls put down", reason: format!("there are none of number {number}") })
+    }
 
     /// Whether calls are measured: then each has to be made by itself.
     fn is_timing(&self) -> bool {

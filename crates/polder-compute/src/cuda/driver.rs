@@ -56,10 +56,8 @@ impl Driver {
         let name = context.name().map_err(driver("asking for the GPU's name"))?;
         let attribute = |which| context.attribute(which).map_err(driver("asking for the GPU's properties"));
         use sys::CUdevice_attribute as A;
-        let capability = (
-            attribute(A::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
-            attribute(A::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
-        );
+        let capability =
+            (attribute(A::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?, attribute(A::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?);
         if capability < (8, 0) {
             return Err(CudaError::TooOld { ordinal, name, capability });
         }
@@ -91,9 +89,11 @@ impl Driver {
             for row in table().filter(|row| row.file == file) {
                 for types in row.variants {
                     let entry = row.entry(types);
-                    let name = CString::new(entry.as_str()).map_err(|e| failed(CudaError::Driver { step: "naming", reason: e.to_string() }))?;
+                    let name =
+                        CString::new(entry.as_str()).map_err(|e| failed(CudaError::Driver { step: "naming", reason: e.to_string() }))?;
                     // SAFETY: the module is loaded.
-                    let function = unsafe { result::module::get_function(module, name) }.map_err(|e| failed(driver("finding a kernel")(e)))?;
+                    let function =
+                        unsafe { result::module::get_function(module, name) }.map_err(|e| failed(driver("finding a kernel")(e)))?;
                     self.functions.insert(entry, function);
                 }
             }

@@ -71,7 +71,8 @@ pub fn compile(sources: &Path, folder: &Path, sanitize: bool) -> Result<PathBuf,
         text.push_str(&fs::read_to_string(path).map_err(file(path))?);
     }
     let digest = digest_bytes(text.as_bytes()).to_string();
-    let name = format!("{}{}", digest.trim_start_matches("sha256:").get(..16).unwrap_or_default(), if sanitize { "-sanitized" } else { "" });
+    let name =
+        format!("{}{}", digest.trim_start_matches("sha256:").get(..16).unwrap_or_default(), if sanitize { "-sanitized" } else { "" });
     let library = folder.join(format!("emulation-{name}.so"));
     // Tests of one process ask at once; one compiles.
     static ONE: Mutex<()> = Mutex::new(());
@@ -91,7 +92,17 @@ pub fn compile(sources: &Path, folder: &Path, sanitize: bool) -> Result<PathBuf,
     let compile = |unit: &PathBuf| {
         let mut command = Command::new("c++");
         // Kernels read numbers through wider types, and sums must not be reordered.
-        command.args(["-std=c++17", "-O2", "-g1", "-fPIC", "-fno-strict-aliasing", "-ffp-contract=off", "-w", "-DPOLDER_EMULATION", "-DPOLDER_PROTOTYPES"]);
+        command.args([
+            "-std=c++17",
+            "-O2",
+            "-g1",
+            "-fPIC",
+            "-fno-strict-aliasing",
+            "-ffp-contract=off",
+            "-w",
+            "-DPOLDER_EMULATION",
+            "-DPOLDER_PROTOTYPES",
+        ]);
         if sanitize {
             command.args(["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]);
         }
@@ -159,7 +170,18 @@ impl Emulated {
             let alloc = *library.get::<Alloc>(b"polder_emulation_alloc").map_err(EmulationError::Open)?;
             let free = *library.get::<Free>(b"polder_emulation_free").map_err(EmulationError::Open)?;
             let run = *library.get::<Run>(b"polder_emulation_launch").map_err(EmulationError::Open)?;
-            Ok(Self { alloc, free, run, held: Vec::new(), seed, capability, n_launches: 0, captured: Vec::new(), capturing: None, _library: library })
+            Ok(Self {
+                alloc,
+                free,
+                run,
+                held: Vec::new(),
+                seed,
+                capability,
+                n_launches: 0,
+                captured: Vec::new(),
+                capturing: None,
+                _library: library,
+            })
         }
     }
 }

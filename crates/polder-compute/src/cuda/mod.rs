@@ -29,11 +29,11 @@ mod table;
 use cudarc::driver::{result, sys};
 
 pub use adamw::Segment;
+pub use attention::KvCache;
 pub use backend::{Cuda, GemmChoice};
 pub use choice::{Chosen, Machine, MachineError};
 pub use cublaslt::CublasLtError;
 pub use device::{CudaError, Device, Launch, TensorMap, Tiled, Timed};
-pub use attention::KvCache;
 pub use driver::Driver;
 pub use emulated::{Emulated, EmulationError, compile};
 pub use gemm_sm90::{GemmPlan, gemm_planned};

@@ -2,7 +2,10 @@
 //! roofline are made.
 
 use super::device::{Device, Launch, TensorMap};
-use super::{activation, adamw, attention, attention_sm90, bias, cross_entropy, embedding, gemm, gemm_sm90, head_norm, muon, norm, plain, pool, rope, sample};
+use super::{
+    activation, adamw, attention, attention_sm90, bias, cross_entropy, embedding, gemm, gemm_sm90, head_norm, muon, norm, plain, pool,
+    rope, sample,
+};
 use crate::Dtype;
 
 /// An address on the device.
@@ -24,8 +27,6 @@ impl Pointer {
 #[allow(missing_docs)]
 pub enum Kind {
     Out0,
-    Out1,
-    Out2,
     In0,
     In1,
     In2,
@@ -47,8 +48,6 @@ pub enum Kind {
 pub mod kinds {
     use super::{Pointer, TensorMap};
     pub type Out0 = Pointer;
-    pub type Out1 = Pointer;
-    pub type Out2 = Pointer;
     pub type In0 = Pointer;
     pub type In1 = Pointer;
     pub type In2 = Pointer;
@@ -73,8 +72,6 @@ impl Kind {
         };
         let (constant, number) = match self {
             Self::Out0 => ("", number(types[0])),
-            Self::Out1 => ("", number(types[1])),
-            Self::Out2 => ("", number(types[2])),
             Self::In0 => ("const ", number(types[0])),
             Self::In1 => ("const ", number(types[1])),
             Self::In2 => ("const ", number(types[2])),
@@ -294,4 +291,3 @@ pub const fn ceil(a: i64, b: i64) -> i64 {
 pub const fn line(blocks: i64) -> [i64; 3] {
     [blocks, 1, 1]
 }
-

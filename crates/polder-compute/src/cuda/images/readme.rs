@@ -1,4 +1,4 @@
-//! The table in `kernels/README.md`: every kernel as it is launched for the reference shape, and the least time that a GPU's memory and tensor cores
+//! The tables in `kernels/README.md`: every kernel as it is launched for the reference shape, and the least time that a GPU's memory and tensor cores
 //! allow it. Launchers say so themselves, to a device that only listens.
 
 use std::collections::{BTreeMap, HashMap};
@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
+use super::super::attention::KvCache;
 use super::super::backend::Cuda;
 use super::super::device::{CudaError, Device, Launch, TensorMap, Tiled};
-use super::super::table::{Pointer, Row, table};
+use super::super::table::{Kind, Pointer, Row, table};
 use super::tests::{kernels, manifest};
+use crate::cpu::Sampling;
 use crate::{Activation, AdamW, Attention, Backend, CrossEntropy, Dtype, Gemm, Muon, Norm, NormKind, Rope};
 
 /// An H200: bytes a second, and operations a second on bf16 in tensor cores and on f32 outside them.
@@ -42,7 +44,9 @@ struct Heard {
 impl Heard {
     /// Seconds that moving bytes takes at least, and that products take.
     fn seconds(&self) -> (f64, f64) {
-        let rate = if self.types.contains(&Dtype::Bf16) { TENSOR_FLOP_A_SECOND } else { PLAIN_FLOP_A_SECOND };
+        // What the copy engine brings is bf16, whatever type the results have.
+        let tensor = self.types.contains(&Dtype::Bf16) || self.row.args.iter().any(|(_, kind)| *kind == Kind::Map);
+        let rate = if tensor { TENSOR_FLOP_A_SECOND } else { PLAIN_FLOP_A_SECOND };
         (self.bytes / BYTES_A_SECOND, self.flop / rate)
     }
 
@@ -102,6 +106,18 @@ impl Device for Listener {
         Ok(())
     }
 
+    fn begin_capture(&mut self) -> Result<bool, CudaError> {
+        Ok(false)
+    }
+
+    fn end_capture(&mut self) -> Result<usize, CudaError> {
+        Ok(0)
+    }
+
+    fn launch_captured(&mut self, _: usize) -> Result<(), CudaError> {
+        Ok(())
+    }
+
     fn wait(&mut self) -> Result<(), CudaError> {
         Ok(())
     }
@@ -122,7 +138,7 @@ const NORM: Norm = Norm { kind: NormKind::Rms, eps: 1e-6 };
 const ATTENTION: Attention = Attention { batch: B, time: T, n_heads: H, n_kv_heads: K, head: D, causal: true, window: None };
 const QKV: usize = (H + 2 * K) * D;
 
-/// A training step's operations on the reference shape, by their source. A kernel's numbers are those of its largest launch in the first operation
+/// A training step's operations on the reference shape, and those that make B tokens behind a full cache, by their source. A kernel's numbers are those of its largest launch in the first operation
 /// that launches it.
 const OPS: &[(&str, Op)] = &[
     ("plain", |cuda| {
@@ -204,6 +220,14 @@ const OPS: &[(&str, Op)] = &[
         let (lse, qkv) = (f32s(cuda, N * H), rows(cuda, N * QKV));
         cuda.attention_backward(dqkv, dout, out, lse, qkv, None, ATTENTION);
     }),
+    ("attention", |cuda| {
+        let (out, qkv) = (rows(cuda, B * H * D), rows(cuda, B * QKV));
+        let [keys, values] = [(); 2].map(|()| rows(cuda, B * K * T * D));
+        let cache = KvCache { keys, values, n_seen: cuda.alloc_ids(B), capacity: T };
+        let one = Attention { time: 1, ..ATTENTION };
+        cuda.attention_append(&cache, qkv, one);
+        cuda.attention_decode(out, qkv, &cache, T, one);
+    }),
     ("activation", |cuda| {
         let (out, x) = (rows(cuda, N * F), rows(cuda, N * F * 2));
         cuda.activation_forward(out, x, F, Activation::SwiGlu);
@@ -215,6 +239,11 @@ const OPS: &[(&str, Op)] = &[
     ("cross_entropy", |cuda| {
         let (losses, logits, targets) = (f32s(cuda, N), rows(cuda, N * V), cuda.alloc_ids(N));
         cuda.cross_entropy(losses, logits, targets, CrossEntropy { vocab: V, scale: Some(1.0), ..CrossEntropy::default() });
+    }),
+    ("sample", |cuda| {
+        let (tokens, logits) = (cuda.alloc_ids(B), rows(cuda, B * V));
+        let (settings, places) = (cuda.alloc_ids(B * Sampling::WORDS), cuda.alloc_ids(B));
+        cuda.sample(tokens, logits, settings, places, V, V);
     }),
     ("adamw", |cuda| {
         let [params, m, v, grads] = [(); 4].map(|()| f32s(cuda, F * C));
@@ -233,22 +262,22 @@ const OPS: &[(&str, Op)] = &[
 /// Each kernel's launch, by its family.
 fn launches() -> HashMap<&'static str, Heard> {
     let mut found: HashMap<&'static str, Heard> = HashMap::new();
-    for capability in [(9, 0), (8, 0)] {
-        for (_, op) in OPS.iter().filter(|(source, _)| kernels().join(format!("{source}.cu")).exists()) {
+    for (_, op) in OPS.iter().filter(|(source, _)| kernels().join(format!("{source}.cu")).exists()) {
+        let mut largest: BTreeMap<&'static str, Heard> = BTreeMap::new();
+        for capability in [(9, 0), (8, 0)] {
             let heard = Arc::new(Mutex::new(Vec::new()));
-            // What buffers are filled with is heard too, before the operation; it is smaller than `fill`'s own.
+            // What buffers are filled with is heard too, before the operation; `fill` itself comes first.
             let device = Listener { capability, next: 256, heard: Arc::clone(&heard) };
             op(&mut Cuda::on(Box::new(device), 0).expect("a device without limits"));
-            let mut largest: BTreeMap<&'static str, Heard> = BTreeMap::new();
             for launch in heard.lock().expect("heard").drain(..) {
                 let best = largest.entry(launch.row.name).or_insert_with(|| launch.clone());
                 if launch.least() > best.least() {
                     *best = launch;
                 }
             }
-            for (name, launch) in largest {
-                found.entry(name).or_insert(launch);
-            }
+        }
+        for (name, launch) in largest {
+            found.entry(name).or_insert(launch);
         }
     }
     found
@@ -271,48 +300,59 @@ fn unit(x: f64, of: &str) -> String {
     format!("{x:.digits$} {letter}{of}")
 }
 
-fn line(row: &Row, launch: Option<&Heard>, entries: &Value) -> String {
-    let most = |arch: &str, what: &str| row.variants.iter().filter_map(|types| entries[row.entry(types)][arch][what].as_u64()).max();
-    let registers = ["sm_90a", "sm_80"].map(|arch| most(arch, "registers").map_or_else(|| "–".to_owned(), |n| n.to_string())).join(" / ");
-    let variant = |types: &&&[Dtype]| {
+/// The most that any variant takes, on both architectures.
+fn registers(row: &Row, entries: &Value) -> String {
+    let most = |arch: &str| row.variants.iter().filter_map(|types| entries[row.entry(types)][arch]["registers"].as_u64()).max();
+    ["sm_90a", "sm_80"].map(|arch| most(arch).map_or_else(|| "–".to_owned(), |n| n.to_string())).join(" / ")
+}
+
+/// The family's name and its variants, that of the launch in bold.
+fn kernel(row: &Row, launch: Option<&Heard>) -> String {
+    let name = |types: &&[Dtype]| {
         let name = type_names(types);
-        if launch.is_some_and(|l| l.types == ***types) { format!("**{name}**") } else { name }
+        if launch.is_some_and(|l| l.types == *types) { format!(" **{name}**") } else { format!(" {name}") }
     };
-    let variants: Vec<String> = row.variants.iter().filter(|v| !v.is_empty()).map(|v| variant(&v)).collect();
-    let kernel = format!("`{}` {}", row.name, variants.join(" "));
-    let fixed = most("sm_90a", "shared_bytes").unwrap_or(0);
-    let Some(l) = launch else {
-        return format!("| {} | {} | {registers} | – | – | – | – |\n", kernel.trim(), row.threads);
-    };
-    let n_dims = l.grid.iter().rposition(|n| *n != 1).map_or(1, |last| last + 1);
-    let grid = l.grid[..n_dims].iter().map(ToString::to_string).collect::<Vec<_>>().join("·");
-    let shared = match l.shared as u64 + fixed {
+    let variants: String = row.variants.iter().filter(|types| !types.is_empty()).map(name).collect();
+    format!("`{}`{variants}", row.name)
+}
+
+fn line(launch: &Heard, entries: &Value) -> String {
+    let Heard { row, types, grid, shared, bytes, flop } = launch;
+    let n_dims = grid.iter().rposition(|n| *n != 1).map_or(1, |last| last + 1);
+    let grid = grid[..n_dims].iter().map(ToString::to_string).collect::<Vec<_>>().join("·");
+    let fixed = entries[row.entry(types)]["sm_90a"]["shared_bytes"].as_u64().unwrap_or(0);
+    let shared = match *shared as u64 + fixed {
         0 => String::new(),
         bytes => format!(", {}", unit(bytes as f64, "B")),
     };
-    let (memory, compute) = l.seconds();
+    let (memory, compute) = launch.seconds();
     let bound = if memory >= compute { "memory" } else { "compute" };
-    let flop = if l.flop == 0.0 { "–".to_owned() } else { unit(l.flop, "") };
-    let least = match l.least() * 1e6 {
+    let least = match launch.least() * 1e6 {
         us if us >= 100.0 => format!("{us:.0}"),
         us if us >= 0.1 => format!("{us:.1}"),
         _ => "< 0.1".to_owned(),
     };
-    let launched = format!("{} × {grid}{shared}", row.threads);
-    format!("| {} | {launched} | {registers} | {} | {flop} | {bound} | {least} |\n", kernel.trim(), unit(l.bytes, "B"))
+    let (bytes, flop) = (unit(*bytes, "B"), if *flop == 0.0 { "–".to_owned() } else { unit(*flop, "") });
+    let (kernel, registers) = (kernel(row, Some(launch)), registers(row, entries));
+    format!("| {kernel} | {} × {grid}{shared} | {registers} | {bytes} | {flop} | {bound} | {least} |\n", row.threads)
 }
 
-/// The table as text.
+/// Both tables as text.
 fn text() -> String {
     let (launches, manifest) = (launches(), manifest());
+    let entries = &manifest["entries"];
     let mut text = format!(
-        "Reference shape: B {B}, T {T}, C {C}, F {F}, H {H}, K {K}, D {D}, V {V}; rows bf16, the residual stream and all that is learnt f32; causal, SwiGLU, no documents. Bold is the variant whose numbers stand there.\n\n\
+        "Reference shape: B {B}, T {T}, C {C}, F {F}, H {H}, K {K}, D {D}, V {V}; rows bf16, the residual stream and all that is learnt f32;\n\
+         causal, SwiGLU, no documents. Bold is the variant whose numbers stand there.\n\n\
          | kernel and its variants | threads × blocks, shared memory | registers, 9.0a / 8.0 | bytes | FLOP | bound by | µs on an H200, at least |\n\
          |---|---|---|---|---|---|---|\n"
     );
-    for row in table() {
-        text.push_str(&line(row, launches.get(row.name), &manifest["entries"]));
-    }
+    text.extend(table().filter_map(|row| launches.get(row.name)).map(|launch| line(launch, entries)));
+    text.push_str(
+        "\nFor other shapes, types and settings:\n\n| kernel and its variants | threads | registers, 9.0a / 8.0 |\n|---|---|---|\n",
+    );
+    let others = table().filter(|row| !launches.contains_key(row.name));
+    text.extend(others.map(|row| format!("| {} | {} | {} |\n", kernel(row, None), row.threads, registers(row, entries))));
     text
 }
 

@@ -5,7 +5,7 @@
 // Shapes: qkv, dqkv (B·T, (H + 2K) · D), a row's query heads, then key heads, then value heads; out, dout (B·T, H · D); lse (B, H, T) f32;
 // documents (B·T, 2), first and end within the sequence, or none. Row t sees keys `from..to` of `seen`: its document, cut by causality and
 // by the window. A row that sees nothing gives 0 and an lse of 0.
-// Requirements: D ≤ 256; numbers are finite, also in rows that nobody sees. Tensor cores: bf16, D of 16, 32, 64, 80, 96 or 128, all addresses multiples of 16 bytes; anything else goes through
+// Requirements: D ≤ 256; numbers are finite, also in rows that nobody sees. Tensor cores: bf16, D of 32, 64, 96 or 128, all addresses multiples of 16 bytes; anything else goes through
 // the `plain` kernels, which multiply in f32 and ask for nothing.
 // Launch: all blocks in x. Forward and dq: a block has 128 queries of one head (plain: 32, 16 for D over 128); dk and dv: a block has as many
 // keys of one key head, and passes over the query heads of its group in order. Shared memory at most 99 KB, so that every GPU from 8.0 on
@@ -944,29 +944,30 @@ template <class T> __device__ __forceinline__ void append(T *keys, T *values, co
 #else
 #define BEFORE_HOPPER(...) __VA_ARGS__
 #endif
-HEADS_OF(16, 2, EVERYWHERE)
 HEADS_OF(32, 2, EVERYWHERE)
 HEADS_OF(64, 2, BEFORE_HOPPER)
-HEADS_OF(80, 1, EVERYWHERE)
 HEADS_OF(96, 1, BEFORE_HOPPER)
 HEADS_OF(128, 1, BEFORE_HOPPER)
 
-#define BY_HEAD(function, ...)                                          \
-    if (head <= 64) return function<32, 8>(__VA_ARGS__, head);          \
-    if (head <= 128) return function<32, 16>(__VA_ARGS__, head);        \
+// Of bf16, only heads that tensor cores don't take come here.
+#define BY_HEAD(type, function, ...)                                                                       \
+    if constexpr (sizeof(NUMBER(type)) == 4) {                                                              \
+        if (head <= 64) return function<32, 8>(__VA_ARGS__, head);                                          \
+    }                                                                                                       \
+    if (head <= 128) return function<32, 16>(__VA_ARGS__, head);                                           \
     function<16, 16>(__VA_ARGS__, head)
 #define OF_ANY(type)                                                                                                                       \
     ENTRY(256) attention_rows_##type(float *stats, int *sight, const NUMBER(type) *dout, const NUMBER(type) *out, const float *lse, const int *documents, SIZES, int head) { \
         rows(stats, sight, dout, out, lse, documents, SHAPE, head);                                                                        \
     }                                                                                                                                      \
     ENTRY_RESIDENT(256, 1) attention_forward_plain_##type(NUMBER(type) *out, float *lse, const NUMBER(type) *qkv, const int *documents, SIZES, int head) { \
-        BY_HEAD(forward_plain, out, lse, qkv, documents, SHAPE, scale);                                                                    \
+        BY_HEAD(type, forward_plain, out, lse, qkv, documents, SHAPE, scale);                                                                    \
     }                                                                                                                                      \
     ENTRY_RESIDENT(256, 1) attention_backward_queries_plain_##type(NUMBER(type) *dqkv, const NUMBER(type) *dout, const NUMBER(type) *qkv, const float *stats, const int *documents, SIZES, int head) { \
-        BY_HEAD(queries_backward_plain, dqkv, dout, qkv, stats, documents, SHAPE, scale);                                                  \
+        BY_HEAD(type, queries_backward_plain, dqkv, dout, qkv, stats, documents, SHAPE, scale);                                                  \
     }                                                                                                                                      \
     ENTRY_RESIDENT(256, 1) attention_backward_keys_plain_##type(NUMBER(type) *dqkv, const NUMBER(type) *dout, const NUMBER(type) *qkv, const float *stats, const int *sight, SIZES, int head) { \
-        BY_HEAD(keys_backward_plain, dqkv, dout, qkv, stats, sight, SHAPE, scale);                                                         \
+        BY_HEAD(type, keys_backward_plain, dqkv, dout, qkv, stats, sight, SHAPE, scale);                                                         \
     }
 OF_ANY(f32)
 OF_ANY(bf16)

@@ -253,11 +253,16 @@ __device__ __forceinline__ void product(O *out, const bf16 *a, const bf16 *b, co
 template <int WARP, int STAGES, class O>
 __device__ __forceinline__ void any_product(O *out, const bf16 *a, const bf16 *b, const float *bias, int m, int n, int k, int terms, int flags) {
     bool accumulate = flags & ACCUMULATE;
+    // The large tile is for factors that are copied 16 bytes at a time: the launcher gives others to the small one.
+    if constexpr (WARP == 32) {
+        switch (flags & (LEFT_TOGETHER | RIGHT_TOGETHER | WIDE)) {
+        case 0: return product<false, false, false, WARP, STAGES>(out, a, b, bias, m, n, k, terms, accumulate);
+        case LEFT_TOGETHER: return product<true, false, false, WARP, STAGES>(out, a, b, bias, m, n, k, terms, accumulate);
+        case RIGHT_TOGETHER: return product<false, true, false, WARP, STAGES>(out, a, b, bias, m, n, k, terms, accumulate);
+        case LEFT_TOGETHER | RIGHT_TOGETHER: return product<true, true, false, WARP, STAGES>(out, a, b, bias, m, n, k, terms, accumulate);
+        }
+    }
     switch (flags & (LEFT_TOGETHER | RIGHT_TOGETHER | WIDE)) {
-    case 0: return product<false, false, false, WARP, STAGES>(out, a, b, bias, m, n, k, terms, accumulate);
-    case LEFT_TOGETHER: return product<true, false, false, WARP, STAGES>(out, a, b, bias, m, n, k, terms, accumulate);
-    case RIGHT_TOGETHER: return product<false, true, false, WARP, STAGES>(out, a, b, bias, m, n, k, terms, accumulate);
-    case LEFT_TOGETHER | RIGHT_TOGETHER: return product<true, true, false, WARP, STAGES>(out, a, b, bias, m, n, k, terms, accumulate);
     case WIDE: return product<false, false, true, WARP, STAGES>(out, a, b, bias, m, n, k, terms, accumulate);
     case WIDE | LEFT_TOGETHER: return product<true, false, true, WARP, STAGES>(out, a, b, bias, m, n, k, terms, accumulate);
     case WIDE | RIGHT_TOGETHER: return product<false, true, true, WARP, STAGES>(out, a, b, bias, m, n, k, terms, accumulate);

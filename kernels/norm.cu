@@ -323,12 +323,16 @@ __device__ void backward_any(G *dx, float *parts, const D *dout, const X *x, con
 
 } // namespace
 
-#define NORM_FORWARD(to, from)                                                                                                            \
+// Training meets three mixes of types; the others have the plain path alone, whose fast ones weigh more than all other kernels.
+#define EVERY_WIDTH(...) __VA_ARGS__
+#define ANY_WIDTH(...)
+#define NORM_FORWARD(to, from, FAST)                                                                                                            \
     ENTRY_RESIDENT(256, sizeof(NUMBER(from)) == 2 ? 4 : 3)                                                                                \
     norm_forward_warp_##to##_##from(NUMBER(to) *out, float *stats, const NUMBER(from) *x, const float *weight, const float *bias,         \
                                     long long n, int channels, float eps, int centred) {                                                  \
         bool whole = channels % V == 0 && fits_vectors<V>(out) && fits_vectors<V>(x) && fits_vectors<V>(weight) && fits_vectors<V>(bias); \
-        if (whole) forward_held<32, 1, 8>(out, stats, x, weight, bias, n, channels, eps, centred, nullptr);                               \
+        FAST(if (whole) return forward_held<32, 1, 8>(out, stats, x, weight, bias, n, channels, eps, centred, nullptr);)                  \
+        if (whole) forward_any<true, 32, 1>(out, stats, x, weight, bias, n, channels, eps, centred, nullptr);                             \
         else forward_any<false, 32, 1>(out, stats, x, weight, bias, n, channels, eps, centred, nullptr);                                  \
     }                                                                                                                                     \
     ENTRY_RESIDENT(256, 4)                                                                                                                \
@@ -336,34 +340,34 @@ __device__ void backward_any(G *dx, float *parts, const D *dout, const X *x, con
                                      long long n, int channels, float eps, int centred) {                                                 \
         __shared__ float room[64];                                                                                                        \
         bool whole = channels % V == 0 && fits_vectors<V>(out) && fits_vectors<V>(x) && fits_vectors<V>(weight) && fits_vectors<V>(bias); \
-        if (whole && channels <= 4096) forward_held<256, 2, 4>(out, stats, x, weight, bias, n, channels, eps, centred, room);             \
-        else if (whole) forward_any<true, 256, 2>(out, stats, x, weight, bias, n, channels, eps, centred, room);                          \
+        FAST(if (whole && channels <= 4096) return forward_held<256, 2, 4>(out, stats, x, weight, bias, n, channels, eps, centred, room);) \
+        if (whole) forward_any<true, 256, 2>(out, stats, x, weight, bias, n, channels, eps, centred, room);                          \
         else forward_any<false, 256, 2>(out, stats, x, weight, bias, n, channels, eps, centred, room);                                    \
     }
-NORM_FORWARD(f32, f32)
-NORM_FORWARD(f32, bf16)
-NORM_FORWARD(bf16, f32)
-NORM_FORWARD(bf16, bf16)
+NORM_FORWARD(f32, f32, EVERY_WIDTH)
+NORM_FORWARD(f32, bf16, ANY_WIDTH)
+NORM_FORWARD(bf16, f32, EVERY_WIDTH)
+NORM_FORWARD(bf16, bf16, EVERY_WIDTH)
 
-#define NORM_BACKWARD(to, d, from)                                                                                                             \
-    ENTRY_RESIDENT(256, 2)                                                                                                                     \
-    norm_backward_##to##_##d##_##from(NUMBER(to) *dx, float *parts, const NUMBER(d) *dout, const NUMBER(from) *x, const float *weight,         \
-                                      const float *stats, long long n, int channels, int centred, int with_bias) {                             \
-        constexpr int AHEAD = sizeof(NUMBER(to)) == 2 && sizeof(NUMBER(d)) == 2 && sizeof(NUMBER(from)) == 2 ? 8 : 4;                          \
-        SHARED_MEMORY(memory);                                                                                                                 \
-        float *floats = reinterpret_cast<float *>(memory);                                                                                     \
-        bool whole = channels % V == 0 && fits_vectors<V>(dx) && fits_vectors<V>(dout) && fits_vectors<V>(x) && fits_vectors<V>(weight);       \
-        if (!whole) backward_any<false>(dx, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats);                           \
-        else if (channels <= 256 * V) backward_held<1, AHEAD>(dx, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats);     \
-        else if (channels <= 512 * V) backward_held<2, AHEAD / 2>(dx, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats); \
-        else if (channels <= 1024 * V) backward_held<4, 1>(dx, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats);        \
-        else backward_any<true>(dx, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats);                                   \
+#define NORM_BACKWARD(to, d, from, FAST)                                                                                                           \
+    ENTRY_RESIDENT(256, 2)                                                                                                                         \
+    norm_backward_##to##_##d##_##from(NUMBER(to) *dx, float *parts, const NUMBER(d) *dout, const NUMBER(from) *x, const float *weight,             \
+                                      const float *stats, long long n, int channels, int centred, int with_bias) {                                 \
+        [[maybe_unused]] constexpr int AHEAD = sizeof(NUMBER(to)) == 2 && sizeof(NUMBER(d)) == 2 && sizeof(NUMBER(from)) == 2 ? 8 : 4;                              \
+        SHARED_MEMORY(memory);                                                                                                                     \
+        float *floats = reinterpret_cast<float *>(memory);                                                                                         \
+        bool whole = channels % V == 0 && fits_vectors<V>(dx) && fits_vectors<V>(dout) && fits_vectors<V>(x) && fits_vectors<V>(weight);           \
+        FAST(if (whole && channels <= 256 * V) return backward_held<1, AHEAD>(dx, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats); \
+             if (whole && channels <= 512 * V) return backward_held<2, AHEAD / 2>(dx, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats); \
+             if constexpr (sizeof(NUMBER(d)) == 2) if (whole && channels <= 1024 * V) return backward_held<4, 1>(dx, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats);)   \
+        if (whole) return backward_any<true>(dx, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats);                          \
+        backward_any<false>(dx, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats);                                           \
     }
-NORM_BACKWARD(f32, f32, f32)
-NORM_BACKWARD(f32, f32, bf16)
-NORM_BACKWARD(f32, bf16, f32)
-NORM_BACKWARD(f32, bf16, bf16)
-NORM_BACKWARD(bf16, f32, f32)
-NORM_BACKWARD(bf16, f32, bf16)
-NORM_BACKWARD(bf16, bf16, f32)
-NORM_BACKWARD(bf16, bf16, bf16)
+NORM_BACKWARD(f32, f32, f32, EVERY_WIDTH)
+NORM_BACKWARD(f32, f32, bf16, ANY_WIDTH)
+NORM_BACKWARD(f32, bf16, f32, EVERY_WIDTH)
+NORM_BACKWARD(f32, bf16, bf16, ANY_WIDTH)
+NORM_BACKWARD(bf16, f32, f32, ANY_WIDTH)
+NORM_BACKWARD(bf16, f32, bf16, ANY_WIDTH)
+NORM_BACKWARD(bf16, bf16, f32, ANY_WIDTH)
+NORM_BACKWARD(bf16, bf16, bf16, EVERY_WIDTH)

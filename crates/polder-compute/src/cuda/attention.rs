@@ -184,10 +184,8 @@ macro_rules! attention_kernels {
 }
 
 attention_kernels! {
-    16 attention_forward_d16 attention_backward_queries_d16 attention_backward_keys_d16 128;
     32 attention_forward_d32 attention_backward_queries_d32 attention_backward_keys_d32 128;
     64 attention_forward_d64 attention_backward_queries_d64 attention_backward_keys_d64 128;
-    80 attention_forward_d80 attention_backward_queries_d80 attention_backward_keys_d80 256;
     96 attention_forward_d96 attention_backward_queries_d96 attention_backward_keys_d96 256;
     128 attention_forward_d128 attention_backward_queries_d128 attention_backward_keys_d128 256;
 }

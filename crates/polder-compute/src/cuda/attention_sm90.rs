@@ -82,7 +82,7 @@ rows! {
 
 /// Whether these kernels do attention of that shape over these views of numbers.
 pub fn takes(cuda: &mut Cuda, views: &[View], s: Attention) -> bool {
-    cuda.device().capability().0 == 9
+    cuda.device().capability() == (9, 0)
         && matches!(s.head, 64 | 96 | 128)
         && views.iter().all(|v| v.dtype == Dtype::Bf16 && cuda.at(*v).0.is_multiple_of(16))
         && s.batch * s.n_heads * s.time.div_ceil(64) <= i32::MAX as usize

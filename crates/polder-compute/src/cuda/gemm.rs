@@ -102,7 +102,8 @@ fn own(cuda: &mut Cuda, out: View, a: View, b: View, bias: Option<View>, shape: 
     let terms = k.div_ceil(splits(shape)).next_multiple_of(32).max(32);
     let n_splits = k.div_ceil(terms).max(1);
     // The tile changes no sum, so it may depend on the device: the large one costs less, once each multiprocessor has one.
-    let large = m.div_ceil(128) * n.div_ceil(128) * n_splits >= cuda.device().n_multiprocessors();
+    // Of bf16, the large one copies 16 bytes at a time or not at all.
+    let large = (wide || a.dtype == Dtype::F32) && m.div_ceil(128) * n.div_ceil(128) * n_splits >= cuda.device().n_multiprocessors();
     let [m, n, k, terms] = [m, n, k, terms].map(|x| x as i32);
     let multiply = |cuda: &mut Cuda, to: Pointer, out: Dtype, added: Pointer, flags: i32| {
         let device = cuda.device();

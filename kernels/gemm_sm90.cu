@@ -81,19 +81,21 @@ template <> struct Pair<bf16> {
 /// Whether two neighbours that begin at an even column may be read and written as one.
 template <class T> __device__ __forceinline__ bool in_pairs(const T *out, int n) { return n % 2 == 0 && reinterpret_cast<unsigned long long>(out) % (2 * sizeof(T)) == 0; }
 
-/// Writes, or adds, two neighbours of a row, of which those outside are left.
-template <class T> __device__ __forceinline__ void put(T *out, int m, int n, int row, int column, float low, float high, bool accumulate, bool pairs) {
+/// Writes two neighbours of a row, to which those of `onto` are added where there is one; those outside are left.
+template <class T> __device__ __forceinline__ void put(T *out, const T *onto, int m, int n, int row, int column, float low, float high, bool pairs) {
     using P = Pair<T>;
     if (row >= m || column >= n) return;
-    T *at = out + static_cast<long long>(row) * n + column;
+    long long at = static_cast<long long>(row) * n + column;
     if (pairs) {
-        auto *both = reinterpret_cast<typename P::Bits *>(at);
-        if (accumulate) low += P::low(*both), high += P::high(*both);
-        *both = P::of(low, high);
+        if (onto) {
+            auto both = *reinterpret_cast<const typename P::Bits *>(onto + at);
+            low += P::low(both), high += P::high(both);
+        }
+        *reinterpret_cast<typename P::Bits *>(out + at) = P::of(low, high);
         return;
     }
-    at[0] = from_float<T>(accumulate ? to_float(at[0]) + low : low);
-    if (column + 1 < n) at[1] = from_float<T>(accumulate ? to_float(at[1]) + high : high);
+    out[at] = from_float<T>(onto ? to_float(onto[at]) + low : low);
+    if (column + 1 < n) out[at + 1] = from_float<T>(onto ? to_float(onto[at + 1]) + high : high);
 }
 
 #ifdef POLDER_HOPPER
@@ -195,20 +197,21 @@ __device__ __forceinline__ void store_boxes(const float (&d)[columns / 2], const
     }
 }
 
-/// Writes a group's 64 rows, or adds to them, by way of shared memory, so that a warp writes whole rows of 64 columns.
-template <int columns, class T> __device__ __forceinline__ void store_rows(const float (&d)[columns / 2], T *out, unsigned char *room, int group, int m, int n, int row, int column, bool accumulate) {
+/// Writes a group's 64 rows, those of `onto` added, by way of shared memory, so that a warp writes whole rows of 64 columns.
+template <int columns, class T> __device__ __forceinline__ void store_rows(const float (&d)[columns / 2], T *out, const T *onto, unsigned char *room, int group, int m, int n, int row, int column) {
     int thread = threadIdx.x % 128, lane = thread % 32;
-    bool wide = sizeof(T) == 4 && n % 4 == 0 && is_aligned_16(out), pairs = in_pairs(out, n);
+    bool wide = sizeof(T) == 4 && n % 4 == 0 && is_aligned_16(out) && is_aligned_16(onto), pairs = in_pairs(out, n) && in_pairs(onto, n);
     // Parts of 32 bytes are permuted within a row, by its last three bits: whoever writes and whoever reads meets all banks.
     auto at = [room](int r, int c) { return room + r * 256 + ((c * 4) ^ (r % 8 * 32)); };
     // Four columns of every eighth row; what is added to is asked for 64 columns ahead.
     int rows_left = m - row - thread / 16, columns_left = n - column - thread % 16 * 4;
-    T *mine = out + static_cast<long long>(row + thread / 16) * n + column + thread % 16 * 4;
+    long long mine = static_cast<long long>(row + thread / 16) * n + column + thread % 16 * 4;
     float4 old[8];
-    auto four = [&](int i, int c) { return reinterpret_cast<float4 *>(mine + static_cast<long long>(i * 8) * n + 64 * c); };
-    if (wide && accumulate) {
+    auto four = [&](int i, int c) { return mine + static_cast<long long>(i * 8) * n + 64 * c; };
+    auto asked = [&](int i, int c) { return *reinterpret_cast<const float4 *>(onto + four(i, c)); };
+    if (wide && onto) {
         UNROLL for (int i = 0; i < 8; i++)
-            if (8 * i < rows_left && 0 < columns_left) old[i] = *four(i, 0);
+            if (8 * i < rows_left && 0 < columns_left) old[i] = asked(i, 0);
     }
     UNROLL for (int c = 0; c < columns / 64; c++) {
         if (column + 64 * c >= n) break;
@@ -224,23 +227,23 @@ template <int columns, class T> __device__ __forceinline__ void store_rows(const
             UNROLL for (int i = 0; i < 8; i++) {
                 float4 x = *reinterpret_cast<const float4 *>(at(thread / 16 + 8 * i, thread % 16 * 4));
                 if (8 * i >= rows_left) continue;
-                if (accumulate) {
+                if (onto) {
                     x = float4{old[i].x + x.x, old[i].y + x.y, old[i].z + x.z, old[i].w + x.w};
-                    if (c + 1 < columns / 64 && 64 * (c + 1) < columns_left) old[i] = *four(i, c + 1);
+                    if (c + 1 < columns / 64 && 64 * (c + 1) < columns_left) old[i] = asked(i, c + 1);
                 }
-                if (64 * c < columns_left) *four(i, c) = x;
+                if (64 * c < columns_left) *reinterpret_cast<float4 *>(out + four(i, c)) = x;
             }
             continue;
         }
         ROLLED for (int i = thread; i < 64 * 32; i += 128) {
             float2 x = *reinterpret_cast<const float2 *>(at(i / 32, i % 32 * 2));
-            put(out, m, n, row + i / 32, column + 64 * c + i % 32 * 2, x.x, x.y, accumulate, pairs);
+            put(out, onto, m, n, row + i / 32, column + 64 * c + i % 32 * 2, x.x, x.y, pairs);
         }
     }
 }
 
 template <int columns, int a_rows, int b_rows, class T>
-__device__ __forceinline__ void multiply_tiles(const Deal &deal, unsigned char *shared, PhaseBarrier *full, PhaseBarrier *empty, PhaseBarrier *read, T *out, float *parts, const TensorMap *boxes, const float *bias, int m, int n, bool accumulate, bool boxed) {
+__device__ __forceinline__ void multiply_tiles(const Deal &deal, unsigned char *shared, PhaseBarrier *full, PhaseBarrier *empty, PhaseBarrier *read, T *out, const T *onto, float *parts, const TensorMap *boxes, const float *bias, int m, int n, bool boxed) {
     constexpr int A_FURTHER = a_rows ? 2048 : 32, B_FURTHER = b_rows ? 2048 : 32;
     int group = threadIdx.x / 128 - 1, thread = threadIdx.x % 128, lane = thread % 32;
     unsigned long long a = describe(shared + group * BOX_BYTES, BOX_BYTES, 1024), b = describe(shared + A_BYTES, BOX_BYTES, 1024);
@@ -299,7 +302,7 @@ __device__ __forceinline__ void multiply_tiles(const Deal &deal, unsigned char *
                 continue;
             }
         }
-        store_rows<columns>(d, out, shared + OUT_AT<columns> + group * 2 * BOX_BYTES, group, m, n, row, column, accumulate);
+        store_rows<columns>(d, out, onto, shared + OUT_AT<columns> + group * 2 * BOX_BYTES, group, m, n, row, column);
     }
     // The copy engine reads shared memory, which goes with the block.
     if (stored && thread == 0) {
@@ -309,7 +312,7 @@ __device__ __forceinline__ void multiply_tiles(const Deal &deal, unsigned char *
 }
 
 template <int columns, int a_rows, int b_rows, class T>
-__device__ __forceinline__ void product(T *out, float *parts, const TensorMap &boxes, const TensorMap &a, const TensorMap &b, const float *bias, int m, int n, int k, int direct, int processors, int least, bool accumulate, bool boxed) {
+__device__ __forceinline__ void product(T *out, const T *onto, float *parts, const TensorMap &boxes, const TensorMap &a, const TensorMap &b, const float *bias, int m, int n, int k, int direct, int processors, int least, bool boxed) {
     SHARED_MEMORY(shared);
     PhaseBarrier *full = reinterpret_cast<PhaseBarrier *>(shared + BARRIERS_AT<columns>), *empty = full + STAGES, *read = empty + STAGES;
     Deal deal = deal_out<columns>(m, n, k, direct, processors, least);
@@ -325,19 +328,19 @@ __device__ __forceinline__ void product(T *out, float *parts, const TensorMap &b
         give_registers<40>();
         const float *added_to = nullptr;
         if constexpr (sizeof(T) == 4) {
-            if (accumulate && n % 4 == 0 && is_aligned_16(out)) added_to = out;
+            if (n % 4 == 0 && is_aligned_16(onto)) added_to = onto;
         }
         if (threadIdx.x == 0) load_tiles<columns, a_rows, b_rows>(deal, shared, full, empty, &a, &b, added_to, m, n);
     } else {
         take_registers<232>();
-        multiply_tiles<columns, a_rows, b_rows>(deal, shared, full, empty, read, out, parts, &boxes, bias, m, n, accumulate, boxed);
+        multiply_tiles<columns, a_rows, b_rows>(deal, shared, full, empty, read, out, onto, parts, &boxes, bias, m, n, boxed);
     }
 }
 
 #endif
 
 /// Adds up a tile's parts in the order of k; a thread does what one thread of a product holds of 8 columns.
-template <int columns, class T> __device__ __forceinline__ void sum(T *out, const float *parts, const float *bias, int m, int n, const Deal &deal, bool accumulate) {
+template <int columns, class T> __device__ __forceinline__ void sum(T *out, const T *onto, const float *parts, const float *bias, int m, int n, const Deal &deal) {
     constexpr int PER_PART = ROWS * columns / 4;
     int index = blockIdx.x * 256 + threadIdx.x;
     int tiles = deal.tiles_m * deal.tiles_n - deal.direct, steps = deal.steps, processors = deal.processors, slot = blockIdx.y;
@@ -375,23 +378,24 @@ template <int columns, class T> __device__ __forceinline__ void sum(T *out, cons
         float low = column < n ? bias[column] : 0.0f, high = column + 1 < n ? bias[column + 1] : 0.0f;
         x[0] += low, x[1] += high, x[2] += low, x[3] += high;
     }
-    bool pairs = in_pairs(out, n);
-    put(out, m, n, row, column, x[0], x[1], accumulate, pairs);
-    put(out, m, n, row + 8, column, x[2], x[3], accumulate, pairs);
+    bool pairs = in_pairs(out, n) && in_pairs(onto, n);
+    put(out, onto, m, n, row, column, x[0], x[1], pairs);
+    put(out, onto, m, n, row + 8, column, x[2], x[3], pairs);
 }
 
 } // namespace
 
 #ifdef POLDER_HOPPER
-#define PRODUCT(...) product<__VA_ARGS__>(out, parts, boxes, a, b, bias, m, n, k, direct, processors, least, accumulate, boxed)
+#define PRODUCT(...) product<__VA_ARGS__>(out, onto, parts, boxes, a, b, bias, m, n, k, direct, processors, least, boxed)
 #else
 #define PRODUCT(...)
 #endif
 #define ENTRY_PRODUCT(layout, columns, type, a_rows, b_rows)                                                                                                     \
     ENTRY_RESIDENT(384, 1)                                                                                                                                       \
-    gemm_sm90_##layout##_##columns##_##type(NUMBER(type) *out, float *parts, const __grid_constant__ TensorMap boxes, const __grid_constant__ TensorMap a,       \
+    gemm_sm90_##layout##_##columns##_##type(NUMBER(type) *out, float *parts, const __grid_constant__ TensorMap boxes, const NUMBER(type) *onto,                  \
+                                            const __grid_constant__ TensorMap a,                                                                                 \
                                             const __grid_constant__ TensorMap b, const float *bias, int m, int n, int k, int direct, int processors, int least,  \
-                                            int accumulate, int boxed, int blocks) {                                                                             \
+                                            int boxed, int blocks) {                                                                                             \
         PRODUCT(columns, a_rows, b_rows);                                                                                                                        \
     }
 #define OF(columns, type)                                                                                                                                        \
@@ -399,9 +403,9 @@ template <int columns, class T> __device__ __forceinline__ void sum(T *out, cons
     ENTRY_PRODUCT(mk_kn, columns, type, 0, 1)                                                                                                                    \
     ENTRY_PRODUCT(km_kn, columns, type, 1, 1)                                                                                                                    \
     ENTRY_PRODUCT(km_nk, columns, type, 1, 0)                                                                                                                    \
-    ENTRY(256) gemm_sm90_sum_##columns##_##type(NUMBER(type) *out, const float *parts, const float *bias, int m, int n, int k, int direct, int processors,       \
-                                                int least, int accumulate, int split) {                                                                          \
-        sum<columns>(out, parts, bias, m, n, deal_out<columns>(m, n, k, direct, processors, least), accumulate);                                                 \
+    ENTRY(256) gemm_sm90_sum_##columns##_##type(NUMBER(type) *out, const NUMBER(type) *onto, const float *parts, const float *bias, int m, int n, int k, int direct, int processors,       \
+                                                int least, int split) {                                                                                          \
+        sum<columns>(out, onto, parts, bias, m, n, deal_out<columns>(m, n, k, direct, processors, least));                                                       \
     }
 OF(256, bf16)
 OF(256, f32)

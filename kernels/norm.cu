@@ -160,8 +160,9 @@ __device__ __forceinline__ float *part_of_block(float *parts, int channels, int 
 }
 
 /// Threads own N_HELD vectors of columns; as many as a row takes are a group, which does ROWS rows at a time.
-template <int N_HELD, int ROWS, class G, class D, class X>
-__device__ void backward_held(G *dx, float *parts, const D *dout, const X *x, const float *weight, const float *stats, long long n, int channels,
+/// With `rounds`, what `dx` becomes is also written rounded.
+template <int N_HELD, int ROWS, bool rounds, class G, class D, class X>
+__device__ void backward_held(G *dx, bf16 *rounded, float *parts, const D *dout, const X *x, const float *weight, const float *stats, long long n, int channels,
                               int centred, int with_bias, float *memory) {
     constexpr int M = 2 * ROWS;
     // Of wide rows of f32 not everything fits in registers at once.
@@ -243,6 +244,7 @@ __device__ void backward_held(G *dx, float *parts, const D *dout, const X *x, co
                     dbias[k][i] += d[r][k][i];
                 }
                 store_vector<true, V>(dx_here + r * channels + column, to, r < n_rows ? channels - column : 0);
+                if constexpr (rounds) store_vector<true, V>(rounded + (first + r) * channels + column, to, r < n_rows ? channels - column : 0);
             }
         }
     }
@@ -273,8 +275,8 @@ __device__ void backward_held(G *dx, float *parts, const D *dout, const X *x, co
 }
 
 /// A row a block, of any width; sums over rows stand in the block's part.
-template <bool whole, class G, class D, class X>
-__device__ void backward_any(G *dx, float *parts, const D *dout, const X *x, const float *weight, const float *stats, long long n, int channels,
+template <bool whole, bool rounds, class G, class D, class X>
+__device__ void backward_any(G *dx, bf16 *rounded, float *parts, const D *dout, const X *x, const float *weight, const float *stats, long long n, int channels,
                              int centred, int with_bias, float *room) {
     float *out = part_of_block(parts, channels, with_bias), *out_bias = out + channels;
     const float *factors = stats + (centred ? n : 0);
@@ -312,6 +314,7 @@ __device__ void backward_any(G *dx, float *parts, const D *dout, const X *x, con
                 total[i] = sum[i] + d[i] * y;
             }
             store_vector<whole, V>(dx + at, to, count);
+            if constexpr (rounds) store_vector<whole, V>(rounded + at, to, count);
             store_vector<whole, V>(out + column, total, count);
             if (!with_bias) continue;
             sum = load_vector<whole, V>(out_bias + column, count);
@@ -349,19 +352,22 @@ NORM_FORWARD(f32, bf16, ANY_WIDTH)
 NORM_FORWARD(bf16, f32, EVERY_WIDTH)
 NORM_FORWARD(bf16, bf16, EVERY_WIDTH)
 
-#define NORM_BACKWARD(to, d, from, FAST)                                                                                                           \
-    ENTRY_RESIDENT(256, 2)                                                                                                                         \
-    norm_backward_##to##_##d##_##from(NUMBER(to) *dx, float *parts, const NUMBER(d) *dout, const NUMBER(from) *x, const float *weight,             \
-                                      const float *stats, long long n, int channels, int centred, int with_bias) {                                 \
-        [[maybe_unused]] constexpr int AHEAD = sizeof(NUMBER(to)) == 2 && sizeof(NUMBER(d)) == 2 && sizeof(NUMBER(from)) == 2 ? 8 : 4;                              \
-        SHARED_MEMORY(memory);                                                                                                                     \
-        float *floats = reinterpret_cast<float *>(memory);                                                                                         \
-        bool whole = channels % V == 0 && fits_vectors<V>(dx) && fits_vectors<V>(dout) && fits_vectors<V>(x) && fits_vectors<V>(weight);           \
-        FAST(if (whole && channels <= 256 * V) return backward_held<1, AHEAD>(dx, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats); \
-             if (whole && channels <= 512 * V) return backward_held<2, AHEAD / 2>(dx, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats); \
-             if constexpr (sizeof(NUMBER(d)) == 2) if (whole && channels <= 1024 * V) return backward_held<4, 1>(dx, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats);)   \
-        if (whole) return backward_any<true>(dx, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats);                          \
-        backward_any<false>(dx, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats);                                           \
+#define NORM_BACKWARD_BY(to, d, from, rounds, rounded, FAST)                                                                                    \
+    [[maybe_unused]] constexpr int AHEAD = sizeof(NUMBER(to)) == 2 && sizeof(NUMBER(d)) == 2 && sizeof(NUMBER(from)) == 2 ? 8 : 4;              \
+    SHARED_MEMORY(memory);                                                                                                                      \
+    float *floats = reinterpret_cast<float *>(memory);                                                                                          \
+    bool whole = channels % V == 0 && fits_vectors<V>(dx) && fits_vectors<V>(dout) && fits_vectors<V>(x) && fits_vectors<V>(weight) &&          \
+                 fits_vectors<V>(static_cast<const bf16 *>(rounded));                                                                           \
+    FAST(if (whole && channels <= 256 * V) return backward_held<1, AHEAD, rounds>(dx, rounded, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats); \
+         if (whole && channels <= 512 * V) return backward_held<2, AHEAD / 2, rounds>(dx, rounded, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats); \
+         if constexpr (sizeof(NUMBER(d)) == 2) if (whole && channels <= 1024 * V) return backward_held<4, 1, rounds>(dx, rounded, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats);) \
+    if (whole) return backward_any<true, rounds>(dx, rounded, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats);          \
+    backward_any<false, rounds>(dx, rounded, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats);
+#define NORM_BACKWARD(to, d, from, FAST)                                                                                                        \
+    ENTRY_RESIDENT(256, 2)                                                                                                                      \
+    norm_backward_##to##_##d##_##from(NUMBER(to) *dx, float *parts, const NUMBER(d) *dout, const NUMBER(from) *x, const float *weight,          \
+                                      const float *stats, long long n, int channels, int centred, int with_bias) {                              \
+        NORM_BACKWARD_BY(to, d, from, false, nullptr, FAST)                                                                                     \
     }
 NORM_BACKWARD(f32, f32, f32, EVERY_WIDTH)
 NORM_BACKWARD(f32, f32, bf16, ANY_WIDTH)
@@ -371,3 +377,10 @@ NORM_BACKWARD(bf16, f32, f32, ANY_WIDTH)
 NORM_BACKWARD(bf16, f32, bf16, ANY_WIDTH)
 NORM_BACKWARD(bf16, bf16, f32, ANY_WIDTH)
 NORM_BACKWARD(bf16, bf16, bf16, EVERY_WIDTH)
+
+// The residual stream's gradient, which the next product reads rounded.
+ENTRY_RESIDENT(256, 2)
+norm_backward_rounded(float *dx, bf16 *rounded, float *parts, const bf16 *dout, const float *x, const float *weight, const float *stats, long long n, int channels,
+                      int centred, int with_bias) {
+    NORM_BACKWARD_BY(f32, bf16, f32, true, rounded, EVERY_WIDTH)
+}

@@ -167,3 +167,19 @@ fn larger_products_of_any_shape_and_place() {
         check_at(shape, TYPES[below(3)], below(2) == 0, before);
     }
 }
+
+#[test]
+fn products_are_added_to_another_buffer() {
+    for types in [(Dtype::F32, Dtype::F32), (Dtype::F32, Dtype::Bf16), (Dtype::Bf16, Dtype::Bf16)] {
+        let shape = Gemm { m: 37, n: 41, k: 65, transpose_a: false, transpose_b: true, accumulate: false };
+        let Gemm { m, n, k, .. } = shape;
+        let buffers = [
+            (numbers(1, m * n), types.0),
+            (numbers(2, m * n), types.0),
+            (numbers(3, m * k), types.1),
+            (numbers(4, k * n), types.1),
+            (numbers(5, n), Dtype::F32),
+        ];
+        compare(&format!("onto {types:?}"), &buffers, &[], 3e-6, &|b, v, _| b.gemm_onto(v[0], v[1], v[2], v[3], Some(v[4]), shape));
+    }
+}

@@ -11,15 +11,33 @@ fn check(shape: Gemm, out: Dtype, bias: bool, skipped: usize, plan: GemmPlan) {
     let Some(library) = emulation() else { return };
     let Gemm { m, n, k, .. } = shape;
     let bf16 = Dtype::Bf16;
-    let buffers: [Data; 4] =
-        [(numbers(1, skipped + m * n), out), (numbers(2, m * k), bf16), (numbers(3, k * n), bf16), (numbers(4, n), Dtype::F32)];
-    let what = format!("{shape:?} to {out:?} with bias {bias} by {plan:?}");
-    let truth = on_reference(&buffers, &[], &|b, v, _| b.gemm(v[0].part(skipped, m * n), v[1], v[2], bias.then_some(v[3]), shape));
+    let buffers: [Data; 5] = [
+        (numbers(1, skipped + m * n), out),
+        (numbers(2, m * k), bf16),
+        (numbers(3, k * n), bf16),
+        (numbers(4, n), Dtype::F32),
+        (numbers(5, m * n), out),
+    ];
+    // What a product is added to may be its output, or another buffer.
+    for apart in if shape.accumulate { &[false, true][..] } else { &[false] } {
+        check_onto(shape, &buffers, bias, skipped, plan, *apart, library);
+    }
+}
+
+fn check_onto(shape: Gemm, buffers: &[Data], bias: bool, skipped: usize, plan: GemmPlan, apart: bool, library: &std::path::Path) {
+    let (Gemm { m, n, .. }, out) = (shape, buffers[0].1);
+    let what = format!("{shape:?} to {out:?} with bias {bias} by {plan:?}, onto another buffer {apart}");
+    let truth = on_reference(buffers, &[], &|b, v, _| {
+        let (to, added) = (v[0].part(skipped, m * n), bias.then_some(v[3]));
+        if apart { b.gemm_onto(to, v[4], v[1], v[2], added, shape) } else { b.gemm(to, v[1], v[2], added, shape) }
+    });
     let run = |seed: u64| -> Vec<Vec<f32>> {
         let device = Emulated::open(library, (9, 0), seed).expect("emulation");
         let mut cuda = Cuda::on(Box::new(device), 0).expect("backend");
-        let (views, _) = prepare(&mut cuda, &buffers, &[]);
-        gemm_planned(&mut cuda, views[0].part(skipped, m * n), views[1], views[2], bias.then_some(views[3]), shape, plan);
+        let (views, _) = prepare(&mut cuda, buffers, &[]);
+        let to = views[0].part(skipped, m * n);
+        let onto = shape.accumulate.then_some(if apart { views[4] } else { to });
+        gemm_planned(&mut cuda, to, onto, views[1], views[2], bias.then_some(views[3]), shape, plan);
         let read = |v: &polder_compute::View| {
             let mut values = vec![0f32; v.len];
             cuda.download(*v, &mut values);
@@ -28,7 +46,7 @@ fn check(shape: Gemm, out: Dtype, bias: bool, skipped: usize, plan: GemmPlan) {
         views.iter().map(read).collect()
     };
     let ours = run(1);
-    assert_near(&what, &ours, &truth, &buffers, 3e-6);
+    assert_near(&what, &ours, &truth, buffers, 3e-6);
     assert_eq!(run(2), ours, "{what}: the order of threads shows");
 }
 

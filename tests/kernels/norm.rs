@@ -106,3 +106,18 @@ fn gradients_are_slopes() {
         );
     }
 }
+
+#[test]
+fn the_gradient_of_the_residual_stream_is_also_written_rounded() {
+    for (i, (n, channels)) in [(9, 128), (5, 1028), (3, 2052), (2, 4100), (7, 33)].into_iter().enumerate() {
+        for types in [[Dtype::Bf16, Dtype::F32, Dtype::Bf16, Dtype::F32], [Dtype::F32; 4], [Dtype::Bf16; 4]] {
+            let (norm, bias) = (KINDS[i % 2], i % 3 == 0);
+            let mut buffers = buffers_of(n, channels, norm, types);
+            buffers.push((vec![0.0; n * channels], Dtype::Bf16));
+            compare(&format!("{n} × {channels} {norm:?} {types:?} {bias} rounded"), &buffers, &[], 5e-6, &|b, v, _| {
+                b.norm_forward(v[0], v[1], v[2], v[3], bias.then_some(v[4]), norm);
+                b.norm_backward_rounded(v[6], v[9], v[7], bias.then_some(v[8]), v[5], v[2], v[3], v[1], norm);
+            });
+        }
+    }
+}

@@ -356,11 +356,16 @@ impl<B: Backend> Network<B> {
         self.grads_view().part(place.offset, place.len)
     }
 
-    /// `out (n, out) = x (n, in) · wᵀ + bias`, or `+=`.
-    fn linear(&mut self, out: View, x: View, l: Linear, accumulate: bool) {
-        let shape = Gemm { m: x.len / l.n_in, n: l.n_out, k: l.n_in, transpose_a: false, transpose_b: true, accumulate };
+    /// `out (n, out) = x (n, in) · wᵀ + bias`.
+    fn linear(&mut self, out: View, x: View, l: Linear) {
         let (weight, bias) = (self.matrix(l.weight), l.bias.map(|b| self.vector(b)));
-        self.backend.gemm(out, x, weight, bias, shape);
+        self.backend.gemm(out, x, weight, bias, forward(x, l));
+    }
+
+    /// `out (n, out) = onto + x (n, in) · wᵀ + bias`.
+    fn linear_onto(&mut self, out: View, onto: View, x: View, l: Linear) {
+        let (weight, bias) = (self.matrix(l.weight), l.bias.map(|b| self.vector(b)));
+        self.backend.gemm_onto(out, onto, x, weight, bias, forward(x, l));
     }
 
     /// `dx (n, in) = dy (n, out) · w`, or `+=`; and dw += dyᵀ · x, dbias += Σ dy.
@@ -390,6 +395,11 @@ impl<B: Backend> Network<B> {
     fn cross_entropy(&self, scale: Option<f32>) -> CrossEntropy {
         CrossEntropy { vocab: self.config.n_outputs(), scale, z_loss: self.options.z_loss, ..CrossEntropy::default() }
     }
+}
+
+/// The sizes of rows that pass a linear layer.
+fn forward(x: View, l: Linear) -> Gemm {
+    Gemm { m: x.len / l.n_in, n: l.n_out, k: l.n_in, transpose_a: false, transpose_b: true, accumulate: false }
 }
 
 impl Loss {

@@ -62,6 +62,10 @@ impl Backend for Box<dyn Backend> {
         (**self).gemm(out, a, b, bias, shape);
     }
 
+    fn gemm_onto(&mut self, out: View, onto: View, a: View, b: View, bias: Option<View>, shape: Gemm) {
+        (**self).gemm_onto(out, onto, a, b, bias, shape);
+    }
+
     fn bias_backward(&mut self, dbias: View, dout: View) {
         (**self).bias_backward(dbias, dout);
     }
@@ -88,6 +92,21 @@ impl Backend for Box<dyn Backend> {
 
     fn norm_backward(&mut self, dx: View, dweight: View, dbias: Option<View>, dout: View, x: View, weight: View, stats: View, norm: Norm) {
         (**self).norm_backward(dx, dweight, dbias, dout, x, weight, stats, norm);
+    }
+
+    fn norm_backward_rounded(
+        &mut self,
+        dx: View,
+        rounded: View,
+        dweight: View,
+        dbias: Option<View>,
+        dout: View,
+        x: View,
+        weight: View,
+        stats: View,
+        norm: Norm,
+    ) {
+        (**self).norm_backward_rounded(dx, rounded, dweight, dbias, dout, x, weight, stats, norm);
     }
 
     fn head_norm_forward(&mut self, out: View, rstd: View, x: View, weight: View, row: usize, first: usize, n_heads: usize, eps: f32) {

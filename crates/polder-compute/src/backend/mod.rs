@@ -68,6 +68,12 @@ pub trait Backend: Send {
     /// `out (m, n) = a · b [+ bias (n)]`, or `+=`; a and b of one type, out of that type or f32.
     fn gemm(&mut self, out: View, a: View, b: View, bias: Option<View>, shape: Gemm);
 
+    /// `out = onto + a · b [+ bias (n)]`, onto of out's size; `shape.accumulate` is not looked at.
+    fn gemm_onto(&mut self, out: View, onto: View, a: View, b: View, bias: Option<View>, shape: Gemm) {
+        self.copy(out, onto);
+        self.gemm(out, a, b, bias, Gemm { accumulate: true, ..shape });
+    }
+
     /// `dbias (C) += Σ dout (N, C)` over rows.
     fn bias_backward(&mut self, dbias: View, dout: View);
 
@@ -90,6 +96,24 @@ pub trait Backend: Send {
     /// `dx += …`, `dweight += …`, `dbias += …` for [`Backend::norm_forward`].
     #[allow(clippy::too_many_arguments)]
     fn norm_backward(&mut self, dx: View, dweight: View, dbias: Option<View>, dout: View, x: View, weight: View, stats: View, norm: Norm);
+
+    /// [`Backend::norm_backward`], and then `rounded = dx`.
+    #[allow(clippy::too_many_arguments)]
+    fn norm_backward_rounded(
+        &mut self,
+        dx: View,
+        rounded: View,
+        dweight: View,
+        dbias: Option<View>,
+        dout: View,
+        x: View,
+        weight: View,
+        stats: View,
+        norm: Norm,
+    ) {
+        self.norm_backward(dx, dweight, dbias, dout, x, weight, stats, norm);
+        self.copy(rounded, dx);
+    }
 
     /// Normalises heads by their root mean square: of each packed row the `n_heads` heads of D numbers from head `first`
     /// on, D the length of `weight`. `out` has x's layout and only those heads are written; saves `rstd (N, n_heads)`.

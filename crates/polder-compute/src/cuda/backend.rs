@@ -269,6 +269,10 @@ impl Backend for Cuda {
         gemm::gemm(self, out, a, b, bias, shape);
     }
 
+    fn gemm_onto(&mut self, out: View, onto: View, a: View, b: View, bias: Option<View>, shape: Gemm) {
+        gemm::gemm_onto(self, out, onto, a, b, bias, shape);
+    }
+
     fn bias_backward(&mut self, dbias: View, dout: View) {
         bias::bias_backward(self, dbias, dout);
     }
@@ -294,7 +298,22 @@ impl Backend for Cuda {
     }
 
     fn norm_backward(&mut self, dx: View, dweight: View, dbias: Option<View>, dout: View, x: View, weight: View, stats: View, norm: Norm) {
-        norm::norm_backward(self, dx, dweight, dbias, dout, x, weight, stats, norm);
+        norm::norm_backward(self, dx, None, dweight, dbias, dout, x, weight, stats, norm);
+    }
+
+    fn norm_backward_rounded(
+        &mut self,
+        dx: View,
+        rounded: View,
+        dweight: View,
+        dbias: Option<View>,
+        dout: View,
+        x: View,
+        weight: View,
+        stats: View,
+        norm: Norm,
+    ) {
+        norm::norm_backward(self, dx, Some(rounded), dweight, dbias, dout, x, weight, stats, norm);
     }
 
     fn head_norm_forward(&mut self, out: View, rstd: View, x: View, weight: View, row: usize, first: usize, n_heads: usize, eps: f32) {

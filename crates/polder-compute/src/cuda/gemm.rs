@@ -1,7 +1,7 @@
 //! Matrix products of any shape. Which kernel, and into how many sums, is decided here.
 
 use super::table::{Pointer, kernels};
-use super::{Cuda, cublaslt};
+use super::{Cuda, cublaslt, gemm_sm90};
 use crate::{Dtype, Gemm, View};
 
 kernels! {
@@ -82,10 +82,20 @@ pub fn gemm(cuda: &mut Cuda, out: View, a: View, b: View, bias: Option<View>, sh
     if k > 0 && cublaslt::gemm(cuda, out, a, b, bias, shape) {
         return;
     }
-    if super::gemm_sm90::takes(cuda, out, a, b, bias, shape) {
-        return super::gemm_sm90::gemm(cuda, out, a, b, bias, shape);
+    if gemm_sm90::takes(cuda, out, a, b, bias, shape) {
+        return gemm_sm90::gemm(cuda, out, a, b, bias, shape);
     }
     own(cuda, out, a, b, bias, shape);
+}
+
+/// `out = onto + a · b [+ bias]`.
+pub fn gemm_onto(cuda: &mut Cuda, out: View, onto: View, a: View, b: View, bias: Option<View>, shape: Gemm) {
+    let has_another = cuda.cublaslt().is_some();
+    if !has_another && out.dtype == onto.dtype && gemm_sm90::takes(cuda, out, a, b, bias, shape) {
+        return gemm_sm90::gemm_planned(cuda, out, Some(onto), a, b, bias, shape, gemm_sm90::GemmPlan::of(shape));
+    }
+    super::plain::copy(cuda, out, onto);
+    gemm(cuda, out, a, b, bias, Gemm { accumulate: true, ..shape });
 }
 
 /// By this file's kernels.

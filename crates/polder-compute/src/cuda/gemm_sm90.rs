@@ -13,18 +13,18 @@ macro_rules! products {
             $(
                 $(#[$doc])*
                 $name [Bf16] [F32] (
-                    out: Out0, parts: OutF32, boxes: Map, a: Map, b: Map, bias: InF32, m: Int, n: Int, k: Int,
-                    direct: Int, processors: Int, least: Int, accumulate: Int, boxed: Int, blocks: Int,
+                    out: Out0, parts: OutF32, boxes: Map, onto: In0, a: Map, b: Map, bias: InF32, m: Int, n: Int, k: Int,
+                    direct: Int, processors: Int, least: Int, boxed: Int, blocks: Int,
                 ) threads 384; grid line(i64::from(blocks)); shared shared_bytes($columns);
-                    bytes bytes(m, n, k, t0, accumulate); flop flop(m, n, k);
+                    bytes bytes(m, n, k, t0, onto); flop flop(m, n, k);
             )*
             $(
                 $(#[$sum_doc])*
                 $sum [Bf16] [F32] (
-                    out: Out0, parts: InF32, bias: InF32, m: Int, n: Int, k: Int,
-                    direct: Int, processors: Int, least: Int, accumulate: Int, split: Int,
+                    out: Out0, onto: In0, parts: InF32, bias: InF32, m: Int, n: Int, k: Int,
+                    direct: Int, processors: Int, least: Int, split: Int,
                 ) threads 256; grid [TILE_M * $sum_columns / 1024, i64::from(split), 1]; shared 0;
-                    bytes i64::from(split) * TILE_M * $sum_columns * (4 + t0 * (1 + i64::from(accumulate))); flop 0;
+                    bytes i64::from(split) * TILE_M * $sum_columns * (4 + t0 * (1 + i64::from(onto != Pointer::NONE))); flop 0;
             )*
         }
     };
@@ -65,9 +65,9 @@ fn shared_bytes(columns: i64) -> i64 {
     4 * (TILE_M + columns) * TILE_K as i64 * 2 + 4 * 64 * 128 + (2 * 4 + 1) * 8
 }
 
-fn bytes(m: i32, n: i32, k: i32, out: i64, accumulate: i32) -> f64 {
+fn bytes(m: i32, n: i32, k: i32, out: i64, onto: Pointer) -> f64 {
     let [m, n, k] = [m, n, k].map(f64::from);
-    2.0 * k * (m + n) + m * n * (out * (1 + i64::from(accumulate))) as f64
+    2.0 * k * (m + n) + m * n * (out * (1 + i64::from(onto != Pointer::NONE))) as f64
 }
 
 fn flop(m: i32, n: i32, k: i32) -> f64 {
@@ -139,24 +139,26 @@ fn can(cuda: &mut Cuda, out: View, a: View, b: View, bias: Option<View>, shape: 
 
 /// `out = a · b [+ bias]`, or `+=`, of what `takes` has taken.
 pub(in crate::cuda) fn gemm(cuda: &mut Cuda, out: View, a: View, b: View, bias: Option<View>, shape: Gemm) {
-    gemm_planned(cuda, out, a, b, bias, shape, GemmPlan::of(shape));
+    gemm_planned(cuda, out, shape.accumulate.then_some(out), a, b, bias, shape, GemmPlan::of(shape));
 }
 
-/// The same by any plan.
+/// `out = onto + a · b [+ bias]`, or without `onto`, by any plan.
 ///
 /// # Panics
-/// When the copy engine cannot load the factors.
-pub fn gemm_planned(cuda: &mut Cuda, out: View, a: View, b: View, bias: Option<View>, shape: Gemm, plan: GemmPlan) {
+/// When the copy engine cannot load the factors, or `onto` is not like `out`.
+#[allow(clippy::too_many_arguments)]
+pub fn gemm_planned(cuda: &mut Cuda, out: View, onto: Option<View>, a: View, b: View, bias: Option<View>, shape: Gemm, plan: GemmPlan) {
+    assert!(onto.is_none_or(|o| (o.dtype, o.len) == (out.dtype, out.len)), "what a product is added to is like its output");
     assert!(can(cuda, out, a, b, bias, shape), "a product that the copy engine cannot load");
-    let Gemm { m, n, k, transpose_a, transpose_b, accumulate } = shape;
+    let Gemm { m, n, k, transpose_a, transpose_b, .. } = shape;
     let GemmPlan { columns, direct, processors, least } = plan;
     let split = GemmPlan::tiles(shape, columns) - direct;
     // Each processor and each tile begins a part at most, beside those that are dealt out in whole rounds.
     let parts = if split > 0 { cuda.scratch((split + processors) * TILE_M as usize * columns * 4) } else { Pointer::NONE };
-    let (to, bias) = (cuda.at(out), cuda.at_maybe(bias));
+    let (to, onto_at, bias) = (cuda.at(out), cuda.at_maybe(onto), cuda.at_maybe(bias));
     let a_map = tiled(cuda, a, [m, k], transpose_a, TILE_M as usize);
     let b_map = tiled(cuda, b, [n, k], !transpose_b, columns);
-    let boxed = out.dtype == Dtype::Bf16 && !accumulate && direct > 0 && n.is_multiple_of(8) && to.0.is_multiple_of(16);
+    let boxed = out.dtype == Dtype::Bf16 && onto.is_none() && direct > 0 && n.is_multiple_of(8) && to.0.is_multiple_of(16);
     let out_map = if boxed { map(cuda, to, [n, m], 64) } else { a_map };
     let blocks = cuda.device().n_multiprocessors().min(direct.max(if split > 0 { processors } else { 0 }));
     let [m, n, k, direct, processors, least, split, blocks] = [m, n, k, direct, processors, least, split, blocks].map(|x| x as i32);
@@ -171,9 +173,9 @@ pub fn gemm_planned(cuda: &mut Cuda, out: View, a: View, b: View, bias: Option<V
         (_, true, true) => launch::gemm_sm90_km_nk_256,
     };
     let sum = if columns == 192 { launch::gemm_sm90_sum_192 } else { launch::gemm_sm90_sum_256 };
-    let (types, accumulate, boxed) = ([out.dtype], i32::from(accumulate), i32::from(boxed));
-    launch(cuda.device(), &types, to, parts, out_map, a_map, b_map, bias, m, n, k, direct, processors, least, accumulate, boxed, blocks);
-    sum(cuda.device(), &types, to, parts, bias, m, n, k, direct, processors, least, accumulate, split);
+    let (types, boxed) = ([out.dtype], i32::from(boxed));
+    launch(cuda.device(), &types, to, parts, out_map, onto_at, a_map, b_map, bias, m, n, k, direct, processors, least, boxed, blocks);
+    sum(cuda.device(), &types, to, onto_at, parts, bias, m, n, k, direct, processors, least, split);
 }
 
 /// A factor of `rows` (m or n) and k, its rows of 64 along k or, `along_rows`, along m or n; a box of the latter is as deep as a step.

@@ -51,6 +51,11 @@ macro_rules! watched {
                 self.watch(Facts::gemm(out, a, b, shape), &mut |backend| backend.gemm(out, a, b, bias, shape));
             }
 
+            fn gemm_onto(&mut self, out: View, onto: View, a: View, b: View, bias: Option<View>, shape: Gemm) {
+                let facts = Facts::gemm(out, a, b, Gemm { accumulate: true, ..shape });
+                self.watch(facts, &mut |backend| backend.gemm_onto(out, onto, a, b, bias, shape));
+            }
+
             fn bias_backward(&mut self, dbias: View, dout: View) {
                 let sizes = format!("({}, {})", dout.len / dbias.len.max(1), dbias.len);
                 let facts = Facts::plain("bias_backward", sizes, dout.dtype, &[], &[dbias], &[dout]);
@@ -96,6 +101,13 @@ macro_rules! watched {
                 let updated: Vec<View> = [Some(dx), Some(dweight), dbias].into_iter().flatten().collect();
                 let facts = Facts::plain("norm_backward", sizes, dout.dtype, &[], &updated, &[dout, x]);
                 self.watch(facts, &mut |b| b.norm_backward(dx, dweight, dbias, dout, x, weight, stats, norm));
+            }
+
+            fn norm_backward_rounded(&mut self, dx: View, rounded: View, dweight: View, dbias: Option<View>, dout: View, x: View, weight: View, stats: View, norm: Norm) {
+                let sizes = format!("{:?} ({}, {})", norm.kind, x.len / weight.len.max(1), weight.len);
+                let updated: Vec<View> = [Some(dx), Some(dweight), dbias].into_iter().flatten().collect();
+                let facts = Facts::plain("norm_backward", sizes, dout.dtype, &[rounded], &updated, &[dout, x]);
+                self.watch(facts, &mut |b| b.norm_backward_rounded(dx, rounded, dweight, dbias, dout, x, weight, stats, norm));
             }
 
             fn head_norm_forward(&mut self, out: View, rstd: View, x: View, weight: View, row: usize, first: usize, n_heads: usize, eps: f32) {

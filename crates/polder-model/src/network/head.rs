@@ -45,7 +45,7 @@ impl<B: Backend> Network<B> {
         let mut rows = chosen;
         if let (Some(at), Some(dense), Some(act)) = (places.dense, dense, act) {
             let (dense, act) = (dense.part(0, len), act.part(0, len));
-            self.linear(dense, rows, at, false);
+            self.linear(dense, rows, at);
             self.backend.activation_forward(act, dense, c, activation(&self.config));
             rows = act;
         }
@@ -94,7 +94,7 @@ impl<B: Backend> Network<B> {
         for first in (0..m).step_by(block) {
             let n = block.min(m - first);
             let logits = space.part(0, n * v);
-            self.linear(logits, rows.part(first * c, n * c), output, false);
+            self.linear(logits, rows.part(first * c, n * c), output);
             receive(self, logits, first, n);
         }
     }

@@ -51,6 +51,19 @@ impl<B: Backend> Network<B> {
         self.backend.norm_backward(dx, dweight, dbias, dout, x, weight, stats, self.parts.norm);
     }
 
+    /// The same, and returns dx as rows are stored.
+    fn norm_backward_rounded(&mut self, dx: View, dout: View, x: View, stats: View, at: NormPlaces) -> View {
+        if dx.dtype == self.options.dtype {
+            self.norm_backward(dx, dout, x, stats, at);
+            return dx;
+        }
+        let rounded = self.a.rounded.part(0, dx.len);
+        let (weight, dweight, dbias) = (self.vector(at.weight), self.grad(at.weight), at.bias.map(|b| self.grad(b)));
+        let stats = self.stats(stats, x.len / self.config.hidden_size);
+        self.backend.norm_backward_rounded(dx, rounded, dweight, dbias, dout, x, weight, stats, self.parts.norm);
+        rounded
+    }
+
     /// The tables that are added up for each row, with the ids that choose from them.
     fn embeddings_used(&self, n: usize) -> Vec<(Place, IdView)> {
         let places = self.table.places();
@@ -89,8 +102,7 @@ impl<B: Backend> Network<B> {
         let (middle, ffn_in, ffn_stats, end) = (rows(l.middle), rows(l.ffn_in), l.ffn_stats, l.end.map(rows));
         let out = rows(self.a.layers.get(i + 1).map_or(self.a.x, |next| next.x));
         let sum = end.unwrap_or(out);
-        self.backend.copy(sum, if end.is_some() { ffn_in } else { middle });
-        self.feed_forward(step, i, &at, Some(sum));
+        self.feed_forward(step, i, &at, Some((sum, if end.is_some() { ffn_in } else { middle })));
         if end.is_some() {
             self.norm(out, ffn_stats, sum, at.ffn_norm);
         }
@@ -102,8 +114,7 @@ impl<B: Backend> Network<B> {
         let l = &self.a.layers[i];
         let (x, middle) = (l.x.part(0, n_hidden), l.middle.part(0, n_hidden));
         self.attention_input(step, i, at);
-        self.backend.copy(middle, x);
-        self.attention_forward(step, i, at, middle);
+        self.attention_forward(step, i, at, middle, x);
         self.feed_forward_input(step, i, at);
     }
 
@@ -151,8 +162,8 @@ impl<B: Backend> Network<B> {
         }
     }
 
-    /// `residual += attention(input)`.
-    fn attention_forward(&mut self, step: Step, i: usize, at: &LayerPlaces, residual: View) {
+    /// `sum = residual + attention(input)`.
+    fn attention_forward(&mut self, step: Step, i: usize, at: &LayerPlaces, sum: View, residual: View) {
         let (heads, kv_heads, row) = (self.config.num_attention_heads, self.config.num_key_value_heads, self.config.qkv_row());
         let (n, eps) = (step.n, self.parts.norm.eps);
         let l = &self.a.layers[i];
@@ -160,7 +171,7 @@ impl<B: Backend> Network<B> {
         let (qkv, raw) = (l.qkv.part(0, n * row), l.raw.map(|r| r.part(0, n * row)));
         let (mixed, lse) = (l.mixed.part(0, n * heads * self.config.head_dim), l.lse.part(0, n * heads));
         let (q_rstd, k_rstd) = (l.q_rstd, l.k_rstd);
-        self.linear(raw.unwrap_or(qkv), input, at.qkv, false);
+        self.linear(raw.unwrap_or(qkv), input, at.qkv);
         if let (Some(raw), Some(q_rstd), Some(k_rstd), Some(q_norm), Some(k_norm)) = (raw, q_rstd, k_rstd, at.q_norm, at.k_norm) {
             self.backend.copy(qkv, raw);
             let (q_norm, k_norm) = (self.vector(q_norm), self.vector(k_norm));
@@ -170,7 +181,7 @@ impl<B: Backend> Network<B> {
         self.rope(qkv, step, i, false);
         let (documents, shape) = (self.documents(step), self.attention_shape(step, i));
         self.backend.attention_forward(mixed, lse, qkv, documents, shape);
-        self.linear(residual, mixed, at.o, true);
+        self.linear_onto(sum, residual, mixed, at.o);
     }
 
     /// The gradient of attention's input from that of its output: `dinput = …`, or `+=`.
@@ -195,16 +206,16 @@ impl<B: Backend> Network<B> {
         self.linear_backward(dinput, dqkv, input, at.qkv, accumulate);
     }
 
-    /// `residual += feed-forward(input)`, where there is one.
-    fn feed_forward(&mut self, step: Step, i: usize, at: &LayerPlaces, residual: Option<View>) {
+    /// `sum = residual + feed-forward(input)`, where sum and residual are asked for.
+    fn feed_forward(&mut self, step: Step, i: usize, at: &LayerPlaces, onto: Option<(View, View)>) {
         let (f, n_inputs) = (self.config.intermediate_size, self.parts.activation.n_inputs());
         let l = &self.a.layers[i];
         let (input, up) = (l.ffn_in.part(0, step.n * self.config.hidden_size), l.up.part(0, step.n * f * n_inputs));
         let act = l.act.part(0, step.n * f);
-        self.linear(up, input, at.up, false);
+        self.linear(up, input, at.up);
         self.activate(step, i);
-        if let Some(residual) = residual {
-            self.linear(residual, act, at.down, true);
+        if let Some((sum, residual)) = onto {
+            self.linear_onto(sum, residual, act, at.down);
         }
     }
 
@@ -228,8 +239,9 @@ impl<B: Backend> Network<B> {
 
     /// Runs the layers backwards from the gradient of what leaves the last one, in `self.a.dx`.
     pub(super) fn backward(&mut self, step: Step) {
+        let mut rounded = None;
         for i in (0..self.a.layers.len()).rev() {
-            self.layer_backward(step, i);
+            rounded = self.layer_backward(step, i, rounded);
         }
         let c = self.config.hidden_size;
         let rows = |view: View| view.part(0, step.n * c);
@@ -246,8 +258,8 @@ impl<B: Backend> Network<B> {
         }
     }
 
-    /// `self.a.dx`: the gradient of the layer's output becomes that of its input.
-    fn layer_backward(&mut self, step: Step, i: usize) {
+    /// `self.a.dx`: the gradient of the layer's output becomes that of its input. Takes, and returns, that gradient as rows are stored where it is known.
+    fn layer_backward(&mut self, step: Step, i: usize, rounded: Option<View>) -> Option<View> {
         let n_hidden = step.n * self.config.hidden_size;
         let rows = |view: View| view.part(0, n_hidden);
         let at = self.table.places().layers[i];
@@ -260,8 +272,7 @@ impl<B: Backend> Network<B> {
             (NormPlace::Behind, Some(end)) => {
                 let dout = self.rounded(dx);
                 self.backend.fill(ds, 0.0);
-                self.norm_backward(ds, dout, end, ffn_stats, at.ffn_norm);
-                let dout = self.rounded(ds);
+                let dout = self.norm_backward_rounded(ds, dout, end, ffn_stats, at.ffn_norm);
                 self.feed_forward_backward(step, i, &at, ds, dout, true);
                 if let (Some(norm), Some(stats)) = (at.attention_norm, attention_stats) {
                     let dout = self.rounded(ds);
@@ -270,18 +281,21 @@ impl<B: Backend> Network<B> {
                 }
                 let dout = self.rounded(dx);
                 self.attention_backward(step, i, &at, dx, dout, true);
+                None
             }
             _ => {
-                let dout = self.rounded(dx);
+                let dout = rounded.unwrap_or_else(|| self.rounded(dx));
                 self.feed_forward_backward(step, i, &at, drow, dout, false);
-                self.norm_backward(dx, drow, middle, ffn_stats, at.ffn_norm);
-                let dout = self.rounded(dx);
+                let dout = self.norm_backward_rounded(dx, drow, middle, ffn_stats, at.ffn_norm);
                 match (at.attention_norm, attention_stats) {
                     (Some(norm), Some(stats)) => {
                         self.attention_backward(step, i, &at, drow, dout, false);
-                        self.norm_backward(dx, drow, x, stats, norm);
+                        Some(self.norm_backward_rounded(dx, drow, x, stats, norm))
                     }
-                    _ => self.attention_backward(step, i, &at, dx, dout, true),
+                    _ => {
+                        self.attention_backward(step, i, &at, dx, dout, true);
+                        None
+                    }
                 }
             }
         }

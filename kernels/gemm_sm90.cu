@@ -206,15 +206,27 @@ template <int columns, class T> __device__ __forceinline__ void store_rows(const
     // Four columns of every eighth row; what is added to is asked for 64 columns ahead.
     int rows_left = m - row - thread / 16, columns_left = n - column - thread % 16 * 4;
     long long mine = static_cast<long long>(row + thread / 16) * n + column + thread % 16 * 4;
+    T *to = out + mine;
+    // One set of addresses serves both: two would not fit in registers.
+    using Address = unsigned long long;
+    Address further = reinterpret_cast<Address>(onto) - reinterpret_cast<Address>(out);
     float4 old[8];
-    auto four = [&](int i, int c) { return mine + static_cast<long long>(i * 8) * n + 64 * c; };
-    auto asked = [&](int i, int c) { return *reinterpret_cast<const float4 *>(onto + four(i, c)); };
+    int width = n;
+    auto four = [&](int i, int c) { return static_cast<long long>(i * 8) * width + 64 * c; };
+    auto asked = [&](int i, int c) {
+        load_no_earlier();
+        return *reinterpret_cast<const float4 *>(reinterpret_cast<Address>(to + four(i, c)) + further);
+    };
     if (wide && onto) {
         UNROLL for (int i = 0; i < 8; i++)
             if (8 * i < rows_left && 0 < columns_left) old[i] = asked(i, 0);
     }
     UNROLL for (int c = 0; c < columns / 64; c++) {
         if (column + 64 * c >= n) break;
+#ifndef POLDER_EMULATION
+        // Addresses of all rows at once would not fit in registers.
+        asm volatile("" : "+r"(width));
+#endif
         meet_at(1 + group, 128);
         UNROLL for (int i = 0; i < 8; i++) {
             const float *x = d + 32 * c + 4 * i;
@@ -231,7 +243,7 @@ template <int columns, class T> __device__ __forceinline__ void store_rows(const
                     x = float4{old[i].x + x.x, old[i].y + x.y, old[i].z + x.z, old[i].w + x.w};
                     if (c + 1 < columns / 64 && 64 * (c + 1) < columns_left) old[i] = asked(i, c + 1);
                 }
-                if (64 * c < columns_left) *reinterpret_cast<float4 *>(out + four(i, c)) = x;
+                if (64 * c < columns_left) *reinterpret_cast<float4 *>(to + four(i, c)) = x;
             }
             continue;
         }

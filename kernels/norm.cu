@@ -244,7 +244,7 @@ __device__ void backward_held(G *dx, bf16 *rounded, float *parts, const D *dout,
                     dbias[k][i] += d[r][k][i];
                 }
                 store_vector<true, V>(dx_here + r * channels + column, to, r < n_rows ? channels - column : 0);
-                if constexpr (rounds) store_vector<true, V>(rounded + (first + r) * channels + column, to, r < n_rows ? channels - column : 0);
+                if (rounds && rounded) store_vector<true, V>(rounded + (first + r) * channels + column, to, r < n_rows ? channels - column : 0);
             }
         }
     }
@@ -314,7 +314,7 @@ __device__ void backward_any(G *dx, bf16 *rounded, float *parts, const D *dout, 
                 total[i] = sum[i] + d[i] * y;
             }
             store_vector<whole, V>(dx + at, to, count);
-            if constexpr (rounds) store_vector<whole, V>(rounded + at, to, count);
+            if (rounds && rounded) store_vector<whole, V>(rounded + at, to, count);
             store_vector<whole, V>(out + column, total, count);
             if (!with_bias) continue;
             sum = load_vector<whole, V>(out_bias + column, count);
@@ -360,7 +360,7 @@ NORM_FORWARD(bf16, bf16, EVERY_WIDTH)
                  fits_vectors<V>(static_cast<const bf16 *>(rounded));                                                                           \
     FAST(if (whole && channels <= 256 * V) return backward_held<1, AHEAD, rounds>(dx, rounded, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats); \
          if (whole && channels <= 512 * V) return backward_held<2, AHEAD / 2, rounds>(dx, rounded, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats); \
-         if constexpr (sizeof(NUMBER(d)) == 2) if (whole && channels <= 1024 * V) return backward_held<4, 1, rounds>(dx, rounded, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats);) \
+         if constexpr (sizeof(NUMBER(to)) == 2) if (whole && channels <= 1024 * V) return backward_held<4, 1, rounds>(dx, rounded, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats);) \
     if (whole) return backward_any<true, rounds>(dx, rounded, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats);          \
     backward_any<false, rounds>(dx, rounded, parts, dout, x, weight, stats, n, channels, centred, with_bias, floats);
 #define NORM_BACKWARD(to, d, from, FAST)                                                                                                        \
@@ -371,14 +371,13 @@ NORM_FORWARD(bf16, bf16, EVERY_WIDTH)
     }
 NORM_BACKWARD(f32, f32, f32, EVERY_WIDTH)
 NORM_BACKWARD(f32, f32, bf16, ANY_WIDTH)
-NORM_BACKWARD(f32, bf16, f32, EVERY_WIDTH)
 NORM_BACKWARD(f32, bf16, bf16, ANY_WIDTH)
 NORM_BACKWARD(bf16, f32, f32, ANY_WIDTH)
 NORM_BACKWARD(bf16, f32, bf16, ANY_WIDTH)
 NORM_BACKWARD(bf16, bf16, f32, ANY_WIDTH)
 NORM_BACKWARD(bf16, bf16, bf16, EVERY_WIDTH)
 
-// The residual stream's gradient, which the next product reads rounded.
+// The residual stream's gradient beside rows of bf16. The next product reads it rounded, where `rounded` is given.
 ENTRY_RESIDENT(256, 2)
 norm_backward_rounded(float *dx, bf16 *rounded, float *parts, const bf16 *dout, const float *x, const float *weight, const float *stats, long long n, int channels,
                       int centred, int with_bias) {

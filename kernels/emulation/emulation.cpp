@@ -188,14 +188,41 @@ const char *run(dim3 grid, dim3 threads, size_t shared_bytes, uint64_t seed, con
 
 } // namespace emulation
 
-/// Device memory: every byte 0xff, which no kernel may take for a result.
-extern "C" void *polder_emulation_alloc(size_t bytes) {
-    void *p = emulation::allocate(256, bytes);
-    if (p) memset(p, 0xff, bytes);
-    return p;
+// Around memory stands what no kernel may change, and whose numbers are none as f32 and as bf16. It differs from place to place and from buffer to
+// buffer: what a kernel copies from behind one buffer to behind another shows too. The address sanitizer has its own.
+#ifdef EMULATION_ASAN
+constexpr size_t FENCE_BYTES = 0;
+#else
+constexpr size_t FENCE_BYTES = 256;
+#endif
+
+/// The fences of memory of so many bytes at `p`; tells whether they were as they are left.
+static bool set_fences(unsigned char *p, size_t bytes) {
+    bool same = true;
+    for (size_t i = 0; i < 2 * FENCE_BYTES; i++) {
+        unsigned char *at = i < FENCE_BYTES ? p - FENCE_BYTES + i : p + bytes + (i - FENCE_BYTES);
+        // The upper halves are 0xff.
+        uint64_t word = (reinterpret_cast<uintptr_t>(at) / 2 + bytes) * 0x9e3779b97f4a7c15ull;
+        unsigned char value = reinterpret_cast<uintptr_t>(at) % 2 ? 0xff : 0x81 + (word >> 32) % 126;
+        same = same && *at == value;
+        *at = value;
+    }
+    return same;
 }
 
-extern "C" void polder_emulation_free(void *p) { free(p); }
+/// Device memory, which ends where it was asked to end: every byte 0xff, which no kernel may take for a result.
+extern "C" void *polder_emulation_alloc(size_t bytes) {
+    unsigned char *p = static_cast<unsigned char *>(emulation::allocate(256, bytes + 2 * FENCE_BYTES));
+    if (!p) return nullptr;
+    memset(p, 0xff, bytes + 2 * FENCE_BYTES);
+    set_fences(p + FENCE_BYTES, bytes);
+    return p + FENCE_BYTES;
+}
+
+extern "C" void polder_emulation_free(void *p) { free(static_cast<unsigned char *>(p) - FENCE_BYTES); }
+
+/// Tells whether nobody has written around memory.
+extern "C" bool polder_emulation_is_whole(void *p, size_t bytes) { return set_fences(static_cast<unsigned char *>(p), bytes); }
 
 struct Entry {
     const char *name;

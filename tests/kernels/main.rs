@@ -25,7 +25,7 @@ mod trace;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use polder_compute::cuda::{self, Cuda, Emulated, EmulationError};
+use polder_compute::cuda::{self, Cuda, Emulated, EmulationError, Watch};
 use polder_compute::{Backend, Cpu, Dtype, IdView, Reference, View};
 
 /// Numbers in (−1, 1) that depend on the seed and the place alone.
@@ -96,6 +96,9 @@ fn on_cpu(buffers: &[Data], ids: &[Vec<i32>], threads: usize, op: Op) -> Vec<Vec
 /// Names the instructions that the processor's half may use.
 const SWITCH: &str = "POLDER_SIMD";
 
+/// Asks for kernels that are watched for addresses out of bounds and undefined behaviour.
+const SANITIZE: &str = "POLDER_SANITIZE";
+
 /// Where the kernels are compiled for the processor.
 fn emulation() -> Option<&'static Path> {
     static LIBRARY: OnceLock<Option<PathBuf>> = OnceLock::new();
@@ -106,7 +109,13 @@ fn emulation() -> Option<&'static Path> {
     let compiled = LIBRARY.get_or_init(|| {
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kernels");
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        match cuda::compile(&sources, folder, std::env::var_os("POLDER_SANITIZE").is_some()) {
+        let set = |name: &str| std::env::var_os(name).is_some();
+        let watch = match (set(SANITIZE), set("POLDER_COVERAGE")) {
+            (true, _) => Watch::Faults,
+            (false, true) => Watch::Coverage,
+            (false, false) => Watch::Nothing,
+        };
+        match cuda::compile(&sources, folder, watch) {
             Ok(library) => Some(library),
             Err(EmulationError::NoCompiler) if std::env::var_os("POLDER_REQUIRE_EMULATION").is_none() => {
                 println!("skipped: kernels are not emulated, for there is no C++ compiler");

@@ -144,14 +144,18 @@ impl Cuda {
 
     /// Memory for the operation under way, of any content. The next operation gets the same: work is in order.
     pub(super) fn scratch(&mut self, bytes: usize) -> Pointer {
-        if self.scratch.1 < bytes {
-            let bytes = bytes.next_power_of_two();
+        let exact = self.device.is_exact();
+        if self.scratch.1 < bytes || exact && self.scratch.1 != bytes {
+            let bytes = if exact { bytes } else { bytes.next_power_of_two() };
             self.scratch = (self.take(bytes), bytes);
         }
         self.scratch.0
     }
 
     fn take(&mut self, bytes: usize) -> Pointer {
+        if self.room.0 == Pointer::NONE && self.device.is_exact() {
+            return must(self.device.alloc(bytes));
+        }
         let bytes = bytes.next_multiple_of(ALIGNMENT).max(ALIGNMENT);
         if bytes <= self.room.1 {
             let at = self.room.0;

@@ -161,6 +161,11 @@ pub trait Device: Send {
     /// Bytes of memory that are free.
     fn free_bytes(&self) -> u64;
 
+    /// Whether memory should be asked for in the sizes that are needed, for whoever reads or writes behind it to be caught.
+    fn is_exact(&self) -> bool {
+        false
+    }
+
     /// Takes memory, aligned to 256 bytes; it is held until the device is dropped.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use crate::Dtype;
 
 type Alloc = unsafe extern "C" fn(usize) -> *mut c_void;
 type Free = unsafe extern "C" fn(*mut c_void);
+type IsWhole = unsafe extern "C" fn(*mut c_void, usize) -> bool;
 type Run = unsafe extern "C" fn(*const c_char, *const u32, u32, usize, u64, *mut *mut c_void) -> *const c_char;
 
 /// Why there is no emulation.
@@ -46,17 +47,42 @@ pub enum EmulationError {
     Open(#[source] libloading::Error),
 }
 
-/// Compiles the kernels below `sources` for the processor, once for each state of them, and returns the library in `folder`. `sanitize` looks
-/// for addresses out of bounds and undefined behaviour; the program that opens such a library must have the sanitizer's library loaded.
+/// What an emulation looks for beside results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// Nothing.
+    Nothing,
+    /// Addresses out of bounds and undefined behaviour. The program that opens such a library must have those of the sanitizers loaded.
+    Faults,
+    /// Which lines and branches run. The folder of objects stays, for it is what `gcov` reads.
+    Coverage,
+}
+
+impl Watch {
+    /// The end of the library's name, and what the compiler is asked for.
+    fn told(self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            Self::Nothing => ("", &["-O2"]),
+            // Unoptimised: what takes longer to run was compiled in a fifth of the time.
+            Self::Faults => {
+                ("-faults", &["-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"])
+            }
+            Self::Coverage => ("-coverage", &["-O0", "--coverage"]),
+        }
+    }
+}
+
+/// Compiles the kernels below `sources` for the processor, once for each state of them, and returns the library in `folder`.
 ///
 /// # Errors
 /// No compiler; sources that do not compile, also because they differ from the launchers' table; files.
-pub fn compile(sources: &Path, folder: &Path, sanitize: bool) -> Result<PathBuf, EmulationError> {
+pub fn compile(sources: &Path, folder: &Path, watch: Watch) -> Result<PathBuf, EmulationError> {
     let file = |path: &Path| {
         let path = path.to_owned();
         move |source| EmulationError::File { path, source }
     };
-    let mut text = prototypes() + &emulation_entries();
+    let (suffix, flags) = watch.told();
+    let mut text = prototypes() + &emulation_entries() + &flags.join(" ");
     let mut files = Vec::new();
     for place in [sources.to_owned(), sources.join("emulation")] {
         for entry in fs::read_dir(&place).map_err(file(&place))? {
@@ -71,8 +97,7 @@ pub fn compile(sources: &Path, folder: &Path, sanitize: bool) -> Result<PathBuf,
         text.push_str(&fs::read_to_string(path).map_err(file(path))?);
     }
     let digest = digest_bytes(text.as_bytes()).to_string();
-    let name =
-        format!("{}{}", digest.trim_start_matches("sha256:").get(..16).unwrap_or_default(), if sanitize { "-sanitized" } else { "" });
+    let name = format!("{}{suffix}", digest.trim_start_matches("sha256:").get(..16).unwrap_or_default());
     let library = folder.join(format!("emulation-{name}.so"));
     // Tests of one process ask at once; one compiles.
     static ONE: Mutex<()> = Mutex::new(());
@@ -94,7 +119,6 @@ pub fn compile(sources: &Path, folder: &Path, sanitize: bool) -> Result<PathBuf,
         // Kernels read numbers through wider types, and sums must not be reordered.
         command.args([
             "-std=c++17",
-            "-O2",
             "-g1",
             "-fPIC",
             "-fno-strict-aliasing",
@@ -103,24 +127,20 @@ pub fn compile(sources: &Path, folder: &Path, sanitize: bool) -> Result<PathBuf,
             "-DPOLDER_EMULATION",
             "-DPOLDER_PROTOTYPES",
         ]);
-        if sanitize {
-            command.args(["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]);
-        }
-        command.arg("-I").arg(sources).arg("-I").arg(&room).args(["-x", "c++", "-c", "-o"]).arg(object(unit)).arg(unit);
+        command.args(flags).arg("-I").arg(sources).arg("-I").arg(&room).args(["-x", "c++", "-c", "-o"]).arg(object(unit)).arg(unit);
         run(&mut command, unit)
     };
     use rayon::prelude::*;
     units.par_iter().map(compile).collect::<Result<Vec<()>, _>>()?;
     let mut link = Command::new("c++");
-    link.arg("-shared");
-    if sanitize {
-        link.arg("-fsanitize=address,undefined");
-    }
+    link.arg("-shared").args(flags);
     let part = room.join("emulation.so");
     link.args(units.iter().map(|unit| object(unit))).arg("-o").arg(&part);
     run(&mut link, &part)?;
     fs::rename(&part, &library).map_err(file(&library))?;
-    fs::remove_dir_all(&room).map_err(file(&room))?;
+    if watch != Watch::Coverage {
+        fs::remove_dir_all(&room).map_err(file(&room))?;
+    }
     Ok(library)
 }
 
@@ -147,8 +167,9 @@ struct Call {
 pub struct Emulated {
     alloc: Alloc,
     free: Free,
+    is_whole: IsWhole,
     run: Run,
-    held: Vec<Pointer>,
+    held: Vec<(Pointer, usize)>,
     seed: u64,
     capability: (i32, i32),
     n_launches: u64,
@@ -164,31 +185,22 @@ impl Emulated {
     /// # Errors
     /// A library that does not open.
     pub fn open(library: &Path, capability: (i32, i32), seed: u64) -> Result<Self, EmulationError> {
-        // SAFETY: the library is the one that `compile` made: loading it runs no code of its own, and the three functions have these types.
+        // SAFETY: the library is the one that `compile` made: loading it runs no code of its own, and the functions have these types.
         unsafe {
             let library = Library::new(library).map_err(EmulationError::Open)?;
             let alloc = *library.get::<Alloc>(b"polder_emulation_alloc").map_err(EmulationError::Open)?;
             let free = *library.get::<Free>(b"polder_emulation_free").map_err(EmulationError::Open)?;
+            let is_whole = *library.get::<IsWhole>(b"polder_emulation_is_whole").map_err(EmulationError::Open)?;
             let run = *library.get::<Run>(b"polder_emulation_launch").map_err(EmulationError::Open)?;
-            Ok(Self {
-                alloc,
-                free,
-                run,
-                held: Vec::new(),
-                seed,
-                capability,
-                n_launches: 0,
-                captured: Vec::new(),
-                capturing: None,
-                _library: library,
-            })
+            let (held, captured) = (Vec::new(), Vec::new());
+            Ok(Self { alloc, free, is_whole, run, held, seed, capability, n_launches: 0, captured, capturing: None, _library: library })
         }
     }
 }
 
 impl Drop for Emulated {
     fn drop(&mut self) {
-        for pointer in &self.held {
+        for (pointer, _) in &self.held {
             // SAFETY: it came from the same library's `alloc` and is given back once.
             unsafe { (self.free)(pointer.0 as *mut c_void) };
         }
@@ -216,13 +228,17 @@ impl Device for Emulated {
         }
     }
 
+    fn is_exact(&self) -> bool {
+        true
+    }
+
     fn alloc(&mut self, bytes: usize) -> Result<Pointer, CudaError> {
         // SAFETY: `alloc` asks for nothing.
         let pointer = Pointer(unsafe { (self.alloc)(bytes) } as u64);
         if pointer == Pointer::NONE {
             return Err(CudaError::Memory { needed: bytes as u64, free: self.free_bytes() });
         }
-        self.held.push(pointer);
+        self.held.push((pointer, bytes));
         Ok(pointer)
     }
 
@@ -283,11 +299,15 @@ impl Device for Emulated {
         let seed = self.seed.wrapping_add(self.n_launches);
         // SAFETY: the table that this call was made from is the one that the library's entry points were compiled against.
         let reason = unsafe { (self.run)(name.as_ptr(), grid.as_ptr(), launch.row.threads, launch.shared, seed, arguments.as_mut_ptr()) };
-        if reason.is_null() {
-            return Ok(());
+        if !reason.is_null() {
+            // SAFETY: a reason is a text of the library, which is open.
+            return Err(failed(unsafe { CStr::from_ptr(reason) }.to_string_lossy().into_owned()));
         }
-        // SAFETY: a reason is a text of the library, which is open.
-        Err(failed(unsafe { CStr::from_ptr(reason) }.to_string_lossy().into_owned()))
+        // SAFETY: all of these are of the library's `alloc`, with so many bytes.
+        match self.held.iter().find(|(at, bytes)| !unsafe { (self.is_whole)(at.0 as *mut c_void, *bytes) }) {
+            Some((_, bytes)) => Err(failed(format!("it wrote before or behind a buffer of {bytes} bytes"))),
+            None => Ok(()),
+        }
     }
 
     fn begin_capture(&mut self) -> Result<bool, CudaError> {

@@ -35,7 +35,7 @@ pub use choice::{Chosen, Machine, MachineError};
 pub use cublaslt::CublasLtError;
 pub use device::{CudaError, Device, Launch, TensorMap, Tiled, Timed};
 pub use driver::Driver;
-pub use emulated::{Emulated, EmulationError, compile};
+pub use emulated::{Emulated, EmulationError, Watch, compile};
 pub use gemm_sm90::{GemmPlan, gemm_planned};
 pub use table::{Argument, Kind, Pointer, Row, table};
 

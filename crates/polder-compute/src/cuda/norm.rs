@@ -2,7 +2,7 @@
 
 use super::Cuda;
 use super::bias::add_parts;
-use super::table::kernels;
+use super::table::{Pointer, kernels};
 use crate::{Dtype, Norm, NormKind, View};
 
 /// Rows up to this width are a warp's.
@@ -24,17 +24,17 @@ kernels! {
         threads 256; grid line(ceil(n, 2)); shared 0; bytes n * i64::from(channels) * (t0 + t1); flop 0;
 
     /// `dx (N, C) += …`; `parts` gets a block's sums over rows for the gradients of weight and bias.
-    norm_backward [F32, F32, F32] [F32, F32, Bf16] [F32, Bf16, F32] [F32, Bf16, Bf16]
+    norm_backward [F32, F32, F32] [F32, F32, Bf16] [F32, Bf16, Bf16]
         [Bf16, F32, F32] [Bf16, F32, Bf16] [Bf16, Bf16, F32] [Bf16, Bf16, Bf16]
         (dx: Out0, parts: OutF32, dout: In1, x: In2, weight: InF32, stats: InF32, n: Long, channels: Int, centred: Int, with_bias: Int)
         threads 256; grid line(n_parts(n as usize) as i64); shared (2 * 8 * 16 + 256 * 4) * 4;
         bytes n * i64::from(channels) * (2 * t0 + t1 + t2); flop 0;
 
-    /// The same of f32 beside rows of bf16; `rounded` gets what `dx` becomes.
+    /// The same of f32 beside rows of bf16; `rounded`, where it is given, gets what `dx` becomes.
     norm_backward_rounded []
         (dx: OutF32, rounded: OutBf16, parts: OutF32, dout: InBf16, x: InF32, weight: InF32, stats: InF32, n: Long, channels: Int, centred: Int, with_bias: Int)
         threads 256; grid line(n_parts(n as usize) as i64); shared (2 * 8 * 16 + 256 * 4) * 4;
-        bytes n * i64::from(channels) * (2 * 4 + 2 + 4 + 2); flop 0;
+        bytes n * i64::from(channels) * (2 * 4 + 2 + 4 + if rounded == Pointer::NONE { 0 } else { 2 }); flop 0;
 }
 
 fn n_parts(n: usize) -> usize {
@@ -74,18 +74,17 @@ pub fn norm_backward(
     let (centred, with_bias) = (i32::from(norm.kind == NormKind::Layer), i32::from(dbias.is_some()));
     let types = [dx.dtype, dout.dtype, x.dtype];
     let (rows, width) = (n as i64, channels as i32);
-    let fused = rounded.filter(|r| r.dtype == Dtype::Bf16 && types == [Dtype::F32, Dtype::Bf16, Dtype::F32]);
-    match fused {
-        Some(rounded) => {
-            assert_eq!(rounded.len, dx.len, "sizes of a normalisation's gradient");
-            let copy = cuda.at(rounded);
-            launch::norm_backward_rounded(cuda.device(), &[], to, copy, parts, slope, from, by, saved, rows, width, centred, with_bias);
-        }
-        None => launch::norm_backward(cuda.device(), &types, to, parts, slope, from, by, saved, rows, width, centred, with_bias),
+    let fused = types == [Dtype::F32, Dtype::Bf16, Dtype::F32] && rounded.is_none_or(|r| r.dtype == Dtype::Bf16);
+    assert!(rounded.is_none_or(|r| r.len == dx.len), "sizes of a normalisation's gradient");
+    if fused {
+        let copy = cuda.at_maybe(rounded);
+        launch::norm_backward_rounded(cuda.device(), &[], to, copy, parts, slope, from, by, saved, rows, width, centred, with_bias);
+    } else {
+        launch::norm_backward(cuda.device(), &types, to, parts, slope, from, by, saved, rows, width, centred, with_bias);
     }
     let (of_weight, of_bias) = (cuda.at(dweight), cuda.at_maybe(dbias));
     add_parts(cuda, of_weight, of_bias, parts, n_parts as i64, channels);
-    if let (Some(rounded), None) = (rounded, fused) {
+    if let (Some(rounded), false) = (rounded, fused) {
         super::plain::copy(cuda, rounded, dx);
     }
 }

@@ -52,6 +52,14 @@ fn every_layout_agrees_with_the_reference_at_edges_of_tiles() {
 }
 
 #[test]
+fn long_sums_and_narrow_parts_agree_with_the_reference() {
+    // More steps than a tile that is added to is asked for ahead of, and parts of the narrow tile that become f32.
+    let shape = Gemm { m: 8, n: 8, k: 1160, transpose_a: false, transpose_b: true, accumulate: true };
+    check(shape, Dtype::F32, false, 0, whole(shape, 192));
+    check(Gemm { k: 200, ..shape }, Dtype::F32, true, 0, GemmPlan { columns: 192, direct: 0, processors: 2, least: 1 });
+}
+
+#[test]
 fn outputs_whose_rows_are_not_aligned_are_written_too() {
     for out in [Dtype::Bf16, Dtype::F32] {
         let shape = Gemm { m: 131, n: 67, k: 72, transpose_a: false, transpose_b: true, accumulate: false };
@@ -73,6 +81,7 @@ fn tiles_that_are_split_along_k_add_up() {
         (2, 2, 7, GemmPlan { columns: 192, ..plan(3, 3, 1) }),
         (3, 1, 4, plan(0, 2, 1)),
         (2, 1, 9, plan(0, 132, 4)),
+        (1, 2, 10, plan(0, 5, 3)),
     ]
     .into_iter()
     .enumerate()

@@ -116,7 +116,11 @@ fn emulation() -> Option<&'static Path> {
             (false, false) => Watch::Nothing,
         };
         match cuda::compile(&sources, folder, watch) {
-            Ok(library) => Some(library),
+            Ok(library) => {
+                // Stays open to the end, which is when it writes down what it was asked to watch.
+                std::mem::forget(Emulated::open(&library, CAPABILITIES[0], 0));
+                Some(library)
+            }
             Err(EmulationError::NoCompiler) if std::env::var_os("POLDER_REQUIRE_EMULATION").is_none() => {
                 println!("skipped: kernels are not emulated, for there is no C++ compiler");
                 None
@@ -172,6 +176,18 @@ pub fn compare(what: &str, buffers: &[Data], ids: &[Vec<i32>], tolerance: f64, o
         let ours = on_emulation(library, capability, 1, buffers, ids, op);
         assert_near(&what, &ours, &truth, buffers, emulated_tolerance(tolerance));
         assert_eq!(bits(on_emulation(library, capability, 2, buffers, ids, op)), bits(ours), "{what}: the order of threads shows");
+    }
+}
+
+/// The same with each buffer in turn one number further than an aligned address: what moves many numbers at once must look at every address.
+pub fn compare_at_odd_addresses(what: &str, buffers: &[Data], ids: &[Vec<i32>], tolerance: f64, op: Op) {
+    for odd in 0..buffers.len() {
+        let mut shifted = buffers.to_vec();
+        shifted[odd].0.insert(0, 0.5);
+        compare(&format!("{what}, buffer {odd} at an odd address"), &shifted, ids, tolerance, &|b, v, ids| {
+            let views: Vec<View> = v.iter().enumerate().map(|(i, v)| if i == odd { v.part(1, v.len - 1) } else { *v }).collect();
+            op(b, &views, ids);
+        });
     }
 }
 

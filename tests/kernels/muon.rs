@@ -3,7 +3,7 @@
 use polder_compute::cuda::{Cuda, Emulated};
 use polder_compute::{Backend, Dtype, Muon, Reference};
 
-use super::{compare, emulation, f32s, numbers};
+use super::{compare, compare_at_odd_addresses, emulation, f32s, numbers};
 
 fn step(rows: usize, columns: usize, clip: f32) -> Muon {
     Muon { rows, columns, lr: 0.02, momentum: 0.95, weight_decay: 0.1, clip }
@@ -25,6 +25,19 @@ fn several_updates_agree_with_the_reference() {
             });
         }
     }
+}
+
+#[test]
+fn any_view_may_begin_at_an_odd_address() {
+    let (n, s) = (8 * 12, step(8, 12, 1.0));
+    let mut buffers = f32s([numbers(1, n), vec![0.0; n], numbers(2, n), vec![n as f32 / 3.0]]).to_vec();
+    buffers.push((vec![0.0; n], Dtype::Bf16));
+    compare_at_odd_addresses("muon", &buffers, &[], 2e-5, &|b, v, _| {
+        // What stands in the scratch is left there, and is not the reference's.
+        let scratch = b.alloc(s.scratch_len() + 1, Dtype::F32);
+        b.muon(v[0], Some(v[4]), v[1], v[2], scratch.part(0, s.scratch_len()), v[3], s);
+        b.muon(v[0], Some(v[4]), v[1], v[2], scratch.part(1, s.scratch_len()), v[3], s);
+    });
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use polder_compute::{Dtype, Norm, NormKind};
 
-use super::{Data, TYPES, check_slopes, compare, numbers};
+use super::{Data, TYPES, check_slopes, compare, compare_at_odd_addresses, numbers};
 
 const KINDS: [Norm; 2] = [Norm { kind: NormKind::Rms, eps: 1e-5 }, Norm { kind: NormKind::Layer, eps: 1e-5 }];
 
@@ -79,6 +79,36 @@ fn all_types_may_meet_also_where_rows_begin_at_odd_addresses() {
                 b.norm_backward(v[6], v[7], Some(v[8]), v[5], v[2], v[3], v[1], norm);
             });
         }
+    }
+}
+
+#[test]
+fn rows_of_every_width_may_be_of_mixed_types() {
+    let mixed = (0..16).map(|types| [0, 1, 2, 3].map(|i| TYPES[types >> i & 1]));
+    for (i, types) in mixed.enumerate() {
+        // Held by a thread in one, two and four vectors, in none, and one by one.
+        for channels in [1028, 2052, 4100, 1025] {
+            // Each input type and each of the output's, with each of the gradient's: the others are another test's.
+            if channels != 1028 && types[0] != types[2] {
+                continue;
+            }
+            let norm = KINDS[i % 2];
+            compare(&format!("2 × {channels} {types:?}"), &buffers_of(2, channels, norm, types), &[], 5e-6, &|b, v, _| {
+                b.norm_forward(v[0], v[1], v[2], v[3], Some(v[4]), norm);
+                b.norm_backward(v[6], v[7], Some(v[8]), v[5], v[2], v[3], v[1], norm);
+            });
+        }
+    }
+}
+
+#[test]
+fn any_view_may_begin_at_an_odd_address() {
+    for (dtype, channels) in TYPES.into_iter().flat_map(|d| [40, 1032].map(|channels| (d, channels))) {
+        let norm = KINDS[1];
+        compare_at_odd_addresses("norm", &buffers_of(3, channels, norm, [dtype; 4]), &[], 5e-6, &|b, v, _| {
+            b.norm_forward(v[0], v[1], v[2], v[3], Some(v[4]), norm);
+            b.norm_backward(v[6], v[7], Some(v[8]), v[5], v[2], v[3], v[1], norm);
+        });
     }
 }
 

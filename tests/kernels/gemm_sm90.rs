@@ -72,7 +72,7 @@ fn outputs_whose_rows_are_not_aligned_are_written_too() {
 #[test]
 fn tiles_that_are_split_along_k_add_up() {
     // (tiles down and across, steps, plan): equal groups; groups and a rest that one processor does in rounds; a rest that is cut again; whole tiles
-    // first; more tiles than processors; parts that may not be shorter.
+    // first; more tiles than processors; parts that may not be shorter, a rest that is too short for a part, and fewer parts than blocks.
     let plan = |direct, processors, least| GemmPlan { columns: 256, direct, processors, least };
     for (i, (down, across, steps, plan)) in [
         (1, 1, 3, plan(0, 2, 1)),
@@ -82,6 +82,7 @@ fn tiles_that_are_split_along_k_add_up() {
         (3, 1, 4, plan(0, 2, 1)),
         (2, 1, 9, plan(0, 132, 4)),
         (1, 2, 10, plan(0, 5, 3)),
+        (1, 1, 3, plan(0, 132, 16)),
     ]
     .into_iter()
     .enumerate()

@@ -51,8 +51,9 @@ fn both_passes_agree_with_the_reference() {
 
 #[test]
 fn rows_of_every_width_agree_with_the_reference() {
-    // On both sides of what a warp and a block hold, and of what a thread holds of a row; rows of several steps of a block.
-    let sizes = [(70, 128), (35, 512), (9, 768), (2, 1024), (3, 1025), (17, 1028), (26, 2052), (2, 4096), (3, 4097), (3, 4100)];
+    // On both sides of what a warp and a block hold, and of what a thread holds of a row; rows of several steps of a block, and a block of whose
+    // threads some are left over.
+    let sizes = [(9, 300), (70, 128), (35, 512), (9, 768), (2, 1024), (3, 1025), (17, 1028), (26, 2052), (2, 4096), (3, 4097), (3, 4100)];
     for (i, (n, channels)) in sizes.into_iter().enumerate() {
         for (j, types) in [[Dtype::Bf16; 4], [Dtype::Bf16, Dtype::F32, Dtype::Bf16, Dtype::F32], [Dtype::F32; 4]].into_iter().enumerate() {
             let norm = KINDS[(i + j) % 2];
@@ -109,6 +110,21 @@ fn any_view_may_begin_at_an_odd_address() {
             b.norm_forward(v[0], v[1], v[2], v[3], Some(v[4]), norm);
             b.norm_backward(v[6], v[7], Some(v[8]), v[5], v[2], v[3], v[1], norm);
         });
+    }
+}
+
+#[test]
+fn any_view_of_any_type_may_begin_at_an_odd_address() {
+    let norm = KINDS[0];
+    for types in (0..16).map(|types| [0, 1, 2, 3].map(|i| TYPES[types >> i & 1])) {
+        let op: super::Op = &|b, v, _| {
+            b.norm_forward(v[0], v[1], v[2], v[3], Some(v[4]), norm);
+            b.norm_backward(v[6], v[7], Some(v[8]), v[5], v[2], v[3], v[1], norm);
+        };
+        compare_at_odd_addresses(&format!("{types:?}"), &buffers_of(3, 40, norm, types), &[], 5e-6, op);
+        if types[0] != types[1] && types[2] == types[3] {
+            compare_at_odd_addresses(&format!("wide {types:?}"), &buffers_of(2, 1032, norm, types), &[], 5e-6, op);
+        }
     }
 }
 

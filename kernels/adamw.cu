@@ -41,17 +41,14 @@ struct Nearest {
     template <class W> __device__ __forceinline__ void run(W *to, const float (&x)[RUN], long long) const { store_run(to, x); }
 };
 
-/// Rounds by chance: the numbers at 2i and 2i + 1 by the halves of random word i.
+/// Rounds by chance: the numbers at 2i and 2i + 1 by the halves of random word i. Runs begin at even places: where a buffer begins, and at each
+/// multiple of 16 bytes of its f32.
 struct ByChance {
     unsigned long long key;
     __device__ __forceinline__ void one(bf16 *to, float x, long long place) const {
         *to = round_stochastically(x, random_word(key, place / 2) >> place % 2 * 16);
     }
     __device__ __forceinline__ void run(bf16 *to, const float (&x)[RUN], long long place) const {
-        if (place % 2) {
-            UNROLL for (int i = 0; i < RUN; i++) one(to + i, x[i], place + i);
-            return;
-        }
         unsigned out[2];
         UNROLL for (int i = 0; i < 2; i++) {
             unsigned word = random_word(key, place / 2 + i);
@@ -93,7 +90,7 @@ struct Segments {
     }
 };
 
-/// `first` is where the parameters begin in the buffer that places are counted in.
+/// `first` is where the parameters begin in the buffer that places are counted in for rounding; segments are counted from the parameters on.
 template <bool segmented, class W, class Rounding>
 __device__ void step(float *params, W *working, float *m, float *v, const float *grads, const float *norm_squared, const Segments &segments,
                      long long n, long long first, float clip, float lr, float decay, Step s, const Rounding &rounding) {
@@ -101,9 +98,9 @@ __device__ void step(float *params, W *working, float *m, float *v, const float 
     bool wide = begin >= 0 && begin + RUN <= n && is_aligned_16(m + begin) && is_aligned_16(v + begin) && is_aligned_16(grads + begin) &&
                 (!working || is_aligned_run(working + begin));
     if (segmented) {
-        int segment = segments.find(first + begin + RUN - 1);
-        if (segment < 0 || segments.at(segment, 2) <= first + begin) return;
-        wide = wide && segments.at(segment, 0) <= first + begin && first + begin + RUN <= segments.at(segment, 2);
+        int segment = segments.find(begin + RUN - 1);
+        if (segment < 0 || segments.at(segment, 2) <= begin) return;
+        wide = wide && segments.at(segment, 0) <= begin && begin + RUN <= segments.at(segment, 2);
         if (wide) s = segments.step(segment, s, lr, decay);
     }
     if (wide) {
@@ -120,8 +117,8 @@ __device__ void step(float *params, W *working, float *m, float *v, const float 
     for (long long at = max(begin, 0ll); at < begin + RUN && at < n; at++) {
         Step mine = s;
         if (segmented) {
-            int segment = segments.find(first + at);
-            if (segment < 0 || first + at >= segments.at(segment, 2)) continue;
+            int segment = segments.find(at);
+            if (segment < 0 || at >= segments.at(segment, 2)) continue;
             mine = segments.step(segment, s, lr, decay);
         }
         float p = params[at], a = m[at], b = v[at];
@@ -172,9 +169,9 @@ adamw_stochastic_bf16(float *params, bf16 *working, float *m, float *v, const fl
 
 ENTRY(256)
 adamw_segments_stochastic_bf16(float *params, bf16 *working, float *m, float *v, const float *grads, const float *norm_squared, const int *segments,
-                               long long n, int n_segments, long long key, float beta1, float beta2, float eps, float root, float lr, float rate,
+                               long long n, int n_segments, long long first, long long key, float beta1, float beta2, float eps, float root, float lr, float rate,
                                float decay, float clip) {
-    step<true>(params, working, m, v, grads, norm_squared, Segments{segments, n_segments}, n, 0, clip, lr, decay,
+    step<true>(params, working, m, v, grads, norm_squared, Segments{segments, n_segments}, n, first, clip, lr, decay,
                {beta1, beta2, eps, root, 1.0f, rate}, ByChance{static_cast<unsigned long long>(key)});
 }
 

@@ -2,7 +2,7 @@
 
 use polder_compute::{Activation, Dtype};
 
-use super::{TYPES, check_slopes, compare, f32s, numbers, stored};
+use super::{TYPES, check_slopes, compare, compare_at_odd_addresses, f32s, numbers, stored};
 
 const ALL: [Activation; 6] =
     [Activation::SwiGlu, Activation::GeGlu, Activation::Gelu, Activation::GeluTanh, Activation::ReluSquared, Activation::Tanh];
@@ -20,6 +20,17 @@ fn both_passes_agree_with_the_reference() {
                 compare(&what, &buffers, &[], 3e-6, &|b, v, _| b.activation_backward(v[3], v[2], v[1], width, activation));
             }
         }
+    }
+}
+
+#[test]
+fn any_view_may_begin_at_an_odd_address() {
+    for dtype in TYPES {
+        let buffers = stored(dtype, [vec![0.0; 48], numbers(1, 96), numbers(2, 48), vec![0.0; 96]]);
+        compare_at_odd_addresses("swiglu", &buffers, &[], 3e-6, &|b, v, _| {
+            b.activation_forward(v[0], v[1], 16, Activation::SwiGlu);
+            b.activation_backward(v[3], v[2], v[1], 16, Activation::SwiGlu);
+        });
     }
 }
 

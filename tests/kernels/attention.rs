@@ -3,7 +3,9 @@
 use polder_compute::cuda::{Cuda, Emulated, KvCache};
 use polder_compute::{Attention, Backend, Dtype, IdView, View, cpu};
 
-use super::{Data, Op, TYPES, assert_near, check_slopes, compare, emulation, numbers, on_cpu, on_reference, stored};
+use super::{
+    Data, Op, TYPES, assert_near, check_slopes, compare, compare_at_odd_addresses, emulation, numbers, on_cpu, on_reference, stored,
+};
 
 fn shape(batch: usize, time: usize, n_heads: usize, n_kv_heads: usize, head: usize) -> Attention {
     Attention { batch, time, n_heads, n_kv_heads, head, causal: true, window: None }
@@ -149,6 +151,17 @@ fn addresses_may_be_odd() {
 }
 
 #[test]
+fn any_view_may_begin_at_an_odd_address() {
+    for (dtype, head) in TYPES.into_iter().flat_map(|d| [16, 64, 72].map(|head| (d, head))) {
+        let s = shape(1, 9, 2, 1, head);
+        compare_at_odd_addresses("attention", &buffers(&s, dtype), &[], 1e-5, &|b, v, d| both_passes(s, b, v, d));
+        for odd in 0..4 {
+            check_decoding_at(shape(1, 2, 2, 1, head), &[3], 8, dtype, Some(odd));
+        }
+    }
+}
+
+#[test]
 fn gradients_are_slopes() {
     for (causal, window, documents) in [(true, None, false), (false, Some(1), false), (false, None, true), (true, Some(2), true)] {
         let s = Attention { causal, window, ..shape(2, 6, 2, 1, 2) };
@@ -203,20 +216,26 @@ fn packed_documents_give_what_they_give_alone() {
 
 /// Decodes `n` rows of each sequence behind those that it has seen, in two calls, and compares each head with one row over the cache.
 fn check_decoding(s: Attention, n_seen: &[i32], capacity: usize, dtype: Dtype) {
+    check_decoding_at(s, n_seen, capacity, dtype, None);
+}
+
+/// The same with one of packed rows, keys, values and output at an odd address.
+fn check_decoding_at(s: Attention, n_seen: &[i32], capacity: usize, dtype: Dtype, odd: Option<usize>) {
     let Some(library) = emulation() else { return };
     let (n, width, row) = (s.time, s.n_kv_heads * s.head, s.row());
     let [(qkv, _), (old_keys, _), (old_values, _)] = stored(dtype, [3, 4, 5].map(|seed| numbers(seed, s.batch * capacity.max(n) * row)));
     let qkv: Vec<f32> = qkv[..s.batch * n * row].iter().map(|x| x * 3.0).collect();
     let device = Emulated::open(library, (8, 0), 1).expect("emulation");
     let mut cuda = Cuda::on(Box::new(device), 0).expect("backend");
-    let mut upload = |values: &[f32]| {
-        let view = cuda.alloc(values.len(), dtype);
+    let mut upload = |values: &[f32], place: usize| {
+        let shift = usize::from(odd == Some(place));
+        let view = cuda.alloc(values.len() + shift, dtype).part(shift, values.len());
         cuda.upload(view, values);
         view
     };
     let (packed, keys, values) =
-        (upload(&qkv), upload(&old_keys[..s.batch * capacity * width]), upload(&old_values[..s.batch * capacity * width]));
-    let out = upload(&vec![f32::NAN; s.batch * n * s.n_heads * s.head]);
+        (upload(&qkv, 0), upload(&old_keys[..s.batch * capacity * width], 1), upload(&old_values[..s.batch * capacity * width], 2));
+    let out = upload(&vec![f32::NAN; s.batch * n * s.n_heads * s.head], 3);
     let ids = cuda.alloc_ids(s.batch);
     cuda.upload_ids(ids, n_seen);
     let cache = KvCache { keys, values, capacity, n_seen: ids };
@@ -238,7 +257,7 @@ fn check_decoding(s: Attention, n_seen: &[i32], capacity: usize, dtype: Dtype) {
             assert_eq!((&packed[q..q + k], &packed[q + k..]), (&keys[cached..][..k], &values[cached..][..k]), "row {r} in the cache");
         }
         let from = s.window.map_or(0, |w| place.saturating_sub(w));
-        let n_keys = if seen < 0 { 0 } else { (place + 1).min(capacity) - from };
+        let n_keys = if seen < 0 { 0 } else { (place + 1).min(capacity).saturating_sub(from) };
         for h in 0..s.n_heads {
             let query = &packed[h * s.head..][..s.head];
             let mut truth = vec![0f32; s.head];
@@ -262,5 +281,9 @@ fn a_row_over_the_cache_equals_the_processors() {
         check_decoding(Attention { window: Some(50), ..shape(2, 1, 6, 1, 128) }, &[70, 270], 300, dtype);
         check_decoding(shape(2, 3, 2, 2, 80), &[0, 256], 300, dtype);
         check_decoding(shape(1, 1, 2, 1, 200), &[40], 64, dtype);
+        check_decoding(shape(1, 1, 2, 2, 200), &[40], 64, dtype);
+        // Behind the cache's end: nothing is put there, and a window that lies there is empty.
+        check_decoding(shape(2, 3, 2, 1, 16), &[62, 70], 64, dtype);
+        check_decoding(Attention { window: Some(1), ..shape(2, 1, 2, 1, 16) }, &[64, 70], 64, dtype);
     }
 }

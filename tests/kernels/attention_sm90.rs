@@ -32,17 +32,20 @@ fn buffers(s: &Attention) -> Vec<Data> {
 }
 
 fn check(s: Attention, with_documents: bool) {
+    check_with(s, &if with_documents { vec![documents(&s)] } else { Vec::new() });
+}
+
+fn check_with(s: Attention, ids: &[Vec<i32>]) {
     let Some(library) = emulation() else { return };
-    let ids = if with_documents { vec![documents(&s)] } else { Vec::new() };
     let (what, buffers) = (format!("{s:?}, {} documents", ids.len()), buffers(&s));
     let op = |b: &mut dyn polder_compute::Backend, v: &[polder_compute::View], d: &[polder_compute::IdView]| {
         b.attention_forward(v[0], v[1], v[2], d.first().copied(), s);
         b.attention_backward(v[3], v[4], v[0], v[1], v[2], d.first().copied(), s);
     };
-    let ours = on_emulation(library, (9, 0), 1, &buffers, &ids, &op);
-    assert_near(&what, &ours, &on_reference(&buffers, &ids, &op), &buffers, 1e-5);
+    let ours = on_emulation(library, (9, 0), 1, &buffers, ids, &op);
+    assert_near(&what, &ours, &on_reference(&buffers, ids, &op), &buffers, 1e-5);
     let bits = |results: Vec<Vec<f32>>| results.iter().flatten().map(|x| x.to_bits()).collect::<Vec<_>>();
-    assert_eq!(bits(on_emulation(library, (9, 0), 2, &buffers, &ids, &op)), bits(ours), "{what}: the order of threads shows");
+    assert_eq!(bits(on_emulation(library, (9, 0), 2, &buffers, ids, &op)), bits(ours), "{what}: the order of threads shows");
 }
 
 #[test]
@@ -66,6 +69,17 @@ fn windows_and_documents_bound_the_tiles() {
             [(true, Some(0), false), (true, Some(70), false), (false, Some(3), true), (true, None, true), (false, None, true)]
         {
             check(Attention { batch: 1, time, n_heads: 1, n_kv_heads: 1, head, causal, window }, with_documents);
+        }
+    }
+}
+
+#[test]
+fn tiles_of_padding_see_nothing() {
+    for head in [64, 96, 128] {
+        for causal in [true, false] {
+            let s = Attention { batch: 1, time: 400, n_heads: 1, n_kv_heads: 1, head, causal, window: None };
+            let ids: Vec<i32> = (0..s.time).flat_map(|t| if t < 50 { [0, 50] } else { [0, 0] }).collect();
+            check_with(s, &[ids]);
         }
     }
 }

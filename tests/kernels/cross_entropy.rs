@@ -1,9 +1,10 @@
 //! Losses and their gradients: ignored targets, padded vocabularies, capped logits, and logits that would overflow a
 //! careless sum.
 
+use polder_compute::cuda::{Cuda, Emulated};
 use polder_compute::{Backend, CrossEntropy, Dtype, Reference, cpu};
 
-use super::{TYPES, check_slopes, compare, f32s, numbers};
+use super::{TYPES, check_slopes, compare, compare_at_odd_addresses, emulation, f32s, numbers};
 
 fn all(vocab: usize, size: f32) -> Vec<CrossEntropy> {
     let plain = CrossEntropy { vocab, ..CrossEntropy::default() };
@@ -45,6 +46,40 @@ fn long_rows_that_begin_anywhere_agree_with_the_reference() {
             compare(&format!("{settings:?} at {first}"), &buffers, &targets, 6e-6, &|b, v, t| {
                 b.cross_entropy(v[0], v[1].part(first, rows * vocab), t[0], settings);
             });
+        }
+    }
+}
+
+#[test]
+fn any_view_may_begin_at_an_odd_address() {
+    let settings = CrossEntropy { vocab: 40, scale: Some(0.5), ..CrossEntropy::default() };
+    for dtype in TYPES {
+        let buffers = [(numbers(2, 3), Dtype::F32), (numbers(1, 120), dtype)];
+        compare_at_odd_addresses("loss", &buffers, &[vec![0, 39, -1]], 6e-6, &|b, v, t| b.cross_entropy(v[0], v[1], t[0], settings));
+    }
+}
+
+#[test]
+fn on_a_gpu_a_target_outside_the_classes_makes_the_loss_no_number() {
+    let Some(library) = emulation() else { return };
+    for dtype in TYPES {
+        // Short rows have a warp each, long ones a block.
+        for vocab in [10, 3000] {
+            let mut cuda = Cuda::on(Box::new(Emulated::open(library, (9, 0), 1).expect("emulation")), 0).expect("backend");
+            let (losses, logits, targets) = (cuda.alloc(2, Dtype::F32), cuda.alloc(2 * vocab, dtype), cuda.alloc_ids(2));
+            cuda.upload(logits, &numbers(1, 2 * vocab));
+            cuda.upload_ids(targets, &[vocab as i32 - 1, 3]);
+            cuda.cross_entropy(
+                losses,
+                logits,
+                targets,
+                CrossEntropy { vocab, n_classes: vocab - 1, scale: Some(1.0), ..CrossEntropy::default() },
+            );
+            let (mut found, mut gradient) = (vec![0.0; 2], vec![0.0; 2 * vocab]);
+            cuda.download(losses, &mut found);
+            cuda.download(logits, &mut gradient);
+            assert!(found[0].is_nan() && found[1] > 0.0, "{found:?}");
+            assert!(gradient[..vocab].iter().all(|x| *x == 0.0) && gradient[vocab..].iter().any(|x| *x != 0.0));
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Rows by id, and gradients of rows that occur many times or stand for none.
 
-use polder_compute::{Dtype, View};
+use polder_compute::cuda::{Cuda, Emulated};
+use polder_compute::{Backend, Dtype, View};
 
-use super::{TYPES, check_slopes, compare, f32s, numbers};
+use super::{TYPES, assert_near, check_slopes, compare, compare_at_odd_addresses, emulation, f32s, numbers, on_emulation, on_reference};
 
 fn ids(n: usize, vocab: i32) -> Vec<i32> {
     numbers(9, n).iter().map(|x| if *x < -0.9 { -1 } else { (x.abs() * vocab as f32) as i32 % vocab }).collect()
@@ -70,6 +71,61 @@ fn gradients_of_ids_that_occur_hardly_ever_or_all_the_time_agree_with_the_refere
             compare(what, &buffers, std::slice::from_ref(&ids), 1e-5, &|b, v, ids| b.embedding_backward(v[1], v[0], ids[0], channels));
         }
     }
+}
+
+#[test]
+fn an_id_of_more_runs_than_a_block_counts_at_once_agrees_with_the_reference() {
+    let ids = [(0..9000).map(|i| i32::from(i < 40)).collect()];
+    let buffers = f32s([numbers(2, 9000), numbers(1, 2)]);
+    compare("300 runs", &buffers, &ids, 5e-5, &|b, v, ids| b.embedding_backward(v[1], v[0], ids[0], 1));
+}
+
+#[test]
+fn any_view_may_begin_at_an_odd_address() {
+    let ids = [ids(70, 5)];
+    for (rows, table) in TYPES.into_iter().flat_map(|r| TYPES.map(|t| (r, t))) {
+        let buffers = [(numbers(2, 70 * 16), rows), (numbers(1, 5 * 16), table)];
+        compare_at_odd_addresses("forward", &buffers, &ids, 1e-7, &|b, v, ids| b.embedding_forward(v[0], v[1], ids[0], 16, true));
+        compare_at_odd_addresses("backward", &buffers, &ids, 1e-6, &|b, v, ids| b.embedding_backward(v[1], v[0], ids[0], 16));
+    }
+}
+
+#[test]
+fn on_a_gpu_gradients_of_bf16_tables_are_rounded_once() {
+    let Some(library) = emulation() else { return };
+    // Ids that reach over many runs of rows, and such as do not.
+    for (vocab, channels, ids) in [(1, 8, vec![0; 300]), (3, 12, (0..200).map(|i| i % 3).collect()), (9, 5, ids(100, 9))] {
+        for rows in TYPES {
+            let buffers = [(numbers(2, ids.len() * channels), rows), (numbers(1, vocab * channels), Dtype::Bf16)];
+            let (ids, op): (_, super::Op) = (std::slice::from_ref(&ids), &|b, v, ids| b.embedding_backward(v[1], v[0], ids[0], channels));
+            // The processor rounds with every row.
+            let truth = on_reference(&buffers, ids, op);
+            for seed in [1, 2] {
+                assert_near("bf16 table", &on_emulation(library, (8, 0), seed, &buffers, ids, op), &truth, &buffers, 0.0);
+            }
+        }
+    }
+}
+
+#[test]
+fn on_a_gpu_ids_outside_the_table_stand_for_none() {
+    let Some(library) = emulation() else { return };
+    let (channels, vocab) = (8, 4);
+    let run = |ids: &[i32]| {
+        let mut cuda = Cuda::on(Box::new(Emulated::open(library, (9, 0), 1).expect("emulation")), 0).expect("backend");
+        let [out, table, gradient] = [ids.len(), vocab, vocab].map(|n| cuda.alloc(n * channels, Dtype::F32));
+        let at = cuda.alloc_ids(ids.len());
+        cuda.upload(table, &numbers(1, vocab * channels));
+        cuda.upload_ids(at, ids);
+        cuda.embedding_forward(out, table, at, channels, false);
+        cuda.embedding_backward(gradient, table.part(0, ids.len() * channels), at, channels);
+        [out, gradient].map(|view| {
+            let mut values = vec![0.0; view.len];
+            cuda.download(view, &mut values);
+            values
+        })
+    };
+    assert_eq!(run(&[1, vocab as i32, 3, i32::MAX]), run(&[1, -1, 3, -1]));
 }
 
 #[test]

@@ -70,6 +70,14 @@ fn every_layout_agrees_with_the_reference_at_edges_of_tiles() {
 }
 
 #[test]
+fn long_sums_and_narrow_parts_agree_with_the_reference() {
+    // More steps than a tile that is added to is asked for ahead of, and parts of the narrow tile that become f32.
+    let shape = Gemm { m: 8, n: 8, k: 1160, transpose_a: false, transpose_b: true, accumulate: true };
+    check(shape, Dtype::F32, false, 0, whole(shape, 192));
+    check(Gemm { k: 200, ..shape }, Dtype::F32, true, 0, GemmPlan { columns: 192, direct: 0, processors: 2, least: 1 });
+}
+
+#[test]
 fn outputs_whose_rows_are_not_aligned_are_written_too() {
     for out in [Dtype::Bf16, Dtype::F32] {
         let shape = Gemm { m: 131, n: 67, k: 72, transpose_a: false, transpose_b: true, accumulate: false };
@@ -82,7 +90,7 @@ fn outputs_whose_rows_are_not_aligned_are_written_too() {
 #[test]
 fn tiles_that_are_split_along_k_add_up() {
     // (tiles down and across, steps, plan): equal groups; groups and a rest that one processor does in rounds; a rest that is cut again; whole tiles
-    // first; more tiles than processors; parts that may not be shorter.
+    // first; more tiles than processors; parts that may not be shorter, a rest that is too short for a part, and fewer parts than blocks.
     let plan = |direct, processors, least| GemmPlan { columns: 256, direct, processors, least };
     for (i, (down, across, steps, plan)) in [
         (1, 1, 3, plan(0, 2, 1)),
@@ -91,6 +99,8 @@ fn tiles_that_are_split_along_k_add_up() {
         (2, 2, 7, GemmPlan { columns: 192, ..plan(3, 3, 1) }),
         (3, 1, 4, plan(0, 2, 1)),
         (2, 1, 9, plan(0, 132, 4)),
+        (1, 2, 10, plan(0, 5, 3)),
+        (1, 1, 3, plan(0, 132, 16)),
     ]
     .into_iter()
     .enumerate()

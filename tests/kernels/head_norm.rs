@@ -2,7 +2,7 @@
 
 use polder_compute::{Backend, Cpu, Dtype};
 
-use super::{Data, TYPES, check_slopes, compare, numbers, stored};
+use super::{Data, TYPES, check_slopes, compare, compare_at_odd_addresses, numbers, stored};
 
 /// (rows, numbers a row, first head, heads, size of a head)
 const SHAPES: [(usize, usize, usize, usize, usize); 8] = [
@@ -49,6 +49,19 @@ fn heads_that_begin_at_odd_addresses_agree_with_the_reference() {
             b.head_norm_forward(v[0], v[1], v[2], v[3], 64, 1, 2, 1e-5);
             b.head_norm_backward(v[4], v[5], v[2], v[3], v[1], 64, 1, 2);
         });
+    }
+}
+
+#[test]
+fn any_view_may_begin_at_an_odd_address_and_rows_may_be_of_any_length() {
+    for (dtype, row) in TYPES.into_iter().flat_map(|d| [64, 67].map(|row| (d, row))) {
+        let buffers = buffers(dtype, (7, row, 1, 2, 16));
+        let op: super::Op = &|b, v, _| {
+            b.head_norm_forward(v[0], v[1], v[2], v[3], row, 1, 2, 1e-5);
+            b.head_norm_backward(v[4], v[5], v[2], v[3], v[1], row, 1, 2);
+        };
+        compare("heads", &buffers, &[], 3e-6, op);
+        compare_at_odd_addresses("heads", &buffers, &[], 3e-6, op);
     }
 }
 

@@ -22,6 +22,7 @@ mod rope;
 mod sample;
 mod trace;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -116,7 +117,11 @@ fn emulation() -> Option<&'static Path> {
             (false, false) => Watch::Nothing,
         };
         match cuda::compile(&sources, folder, watch) {
-            Ok(library) => Some(library),
+            Ok(library) => {
+                // Stays open to the end, which is when it writes down what it was asked to watch.
+                std::mem::forget(Emulated::open(&library, CAPABILITIES[0], 0));
+                Some(library)
+            }
             Err(EmulationError::NoCompiler) if std::env::var_os("POLDER_REQUIRE_EMULATION").is_none() => {
                 println!("skipped: kernels are not emulated, for there is no C++ compiler");
                 None
@@ -175,6 +180,18 @@ pub fn compare(what: &str, buffers: &[Data], ids: &[Vec<i32>], tolerance: f64, o
     }
 }
 
+/// The same with each buffer in turn one number further than an aligned address: what moves many numbers at once must look at every address.
+pub fn compare_at_odd_addresses(what: &str, buffers: &[Data], ids: &[Vec<i32>], tolerance: f64, op: Op) {
+    for odd in 0..buffers.len() {
+        let mut shifted = buffers.to_vec();
+        shifted[odd].0.insert(0, 0.5);
+        compare(&format!("{what}, buffer {odd} at an odd address"), &shifted, ids, tolerance, &|b, v, ids| {
+            let views: Vec<View> = v.iter().enumerate().map(|(i, v)| if i == odd { v.part(1, v.len - 1) } else { *v }).collect();
+            op(b, &views, ids);
+        });
+    }
+}
+
 /// Compares every buffer: ‖difference‖ ≤ tolerance · ‖reference‖, the tolerance for what is stored as bf16 being that of its rounding.
 fn assert_near(what: &str, ours: &[Vec<f32>], truth: &[Vec<f64>], buffers: &[Data], tolerance: f64) {
     for (i, ((ours, truth), (_, dtype))) in ours.iter().zip(truth).zip(buffers).enumerate() {
@@ -228,6 +245,45 @@ fn every_operation_agrees_with_the_reference_also_where_the_processor_has_less()
         let output = std::process::Command::new(program).env(SWITCH, level).output().expect("a run of the same tests");
         assert!(output.status.success(), "{SWITCH}={level}:\n{}", String::from_utf8_lossy(&output.stdout));
     }
+}
+
+/// Where the compiler keeps a sanitizer's library, if it has it.
+fn sanitizer(name: &str) -> Option<PathBuf> {
+    let output = std::process::Command::new("c++").arg(format!("-print-file-name={name}")).output().ok()?;
+    // Without it, the answer is the name.
+    let path = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    path.is_absolute().then_some(path)
+}
+
+/// Tests whose kernels are watched in the short form: of each file those that cost little and reach much of it.
+const WATCHED: [&str; 1] = ["any_view_may_begin_at_an_odd_address"];
+
+#[test]
+fn kernels_touch_only_what_is_theirs_and_do_nothing_undefined() {
+    if std::env::var_os(SWITCH).is_some() || std::env::var_os(SANITIZE).is_some() {
+        return;
+    }
+    let (Some(addresses), Some(undefined)) = (sanitizer("libasan.so"), sanitizer("libubsan.so")) else {
+        // Past the harness, which keeps what tests print.
+        writeln!(
+            std::io::stderr(),
+            "SKIPPED: kernels are not watched, for the C++ compiler has no address and undefined-behaviour sanitizers"
+        )
+        .expect("standard error");
+        return;
+    };
+    let mut command = std::process::Command::new(std::env::current_exe().expect("this program"));
+    if std::env::var_os("POLDER_SOAK").is_some() {
+        command.args(["--skip", "every_operation_agrees"]);
+    } else {
+        command.args(WATCHED);
+    }
+    command.env_remove("POLDER_SOAK").env(SANITIZE, "1").env("LD_PRELOAD", format!("{} {}", addresses.display(), undefined.display()));
+    // Stacks that fibers change between are told to the sanitizer, but not where on a fake one a variable stands.
+    command.env("ASAN_OPTIONS", "detect_leaks=0:detect_stack_use_after_return=0").env("UBSAN_OPTIONS", "print_stacktrace=1");
+    let output = command.output().expect("a run of the same tests");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "watched kernels:\n{}\n{}", text(&output.stdout), text(&output.stderr));
 }
 
 #[test]

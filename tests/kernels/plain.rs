@@ -1,6 +1,6 @@
 //! Copies, sums and fills of whole buffers, of any types.
 
-use super::{TYPES, compare, numbers};
+use super::{TYPES, compare, compare_at_odd_addresses, numbers};
 
 #[test]
 fn sums_copies_and_fills_agree_with_the_reference() {
@@ -11,5 +11,15 @@ fn sums_copies_and_fills_agree_with_the_reference() {
             compare("copy", &buffers, &[], 1e-7, &|b, v, _| b.copy(v[0], v[1]));
             compare("fill", &buffers, &[], 0.0, &|b, v, _| b.fill(v[0], 0.75));
         }
+    }
+}
+
+#[test]
+fn any_view_may_begin_at_an_odd_address() {
+    for (out, x) in TYPES.into_iter().flat_map(|o| TYPES.map(|x| (o, x))) {
+        let buffers = [(numbers(1, 35), out), (numbers(2, 35), x)];
+        compare_at_odd_addresses("add", &buffers, &[], 1e-7, &|b, v, _| b.add(v[0], v[1]));
+        compare_at_odd_addresses("copy", &buffers, &[], 1e-7, &|b, v, _| b.copy(v[0], v[1]));
+        compare_at_odd_addresses("fill", &buffers, &[], 0.0, &|b, v, _| b.fill(v[0], 0.75));
     }
 }

@@ -2,7 +2,7 @@
 
 use polder_compute::{Dtype, View};
 
-use super::{TYPES, check_slopes, compare, f32s, numbers};
+use super::{TYPES, check_slopes, compare, compare_at_odd_addresses, f32s, numbers};
 
 #[test]
 fn both_passes_agree_with_the_reference() {
@@ -33,6 +33,16 @@ fn wide_rows_many_ranges_and_odd_addresses_agree_with_the_reference() {
             compare("pool forward", &buffers, ranges, 2e-6, &|b, v, r| b.pool_forward(part(v[0]), part(v[1]), r[0], channels));
             compare("pool backward", &buffers, ranges, 2e-6, &|b, v, r| b.pool_backward(part(v[1]), part(v[0]), r[0], channels));
         }
+    }
+}
+
+#[test]
+fn any_view_may_begin_at_an_odd_address() {
+    let ranges = [vec![0, 3, 3, 20]];
+    for (rows, pooled) in TYPES.into_iter().flat_map(|r| TYPES.map(|p| (r, p))) {
+        let buffers = [(numbers(1, 2 * 16), pooled), (numbers(2, 20 * 16), rows)];
+        compare_at_odd_addresses("pool forward", &buffers, &ranges, 2e-6, &|b, v, r| b.pool_forward(v[0], v[1], r[0], 16));
+        compare_at_odd_addresses("pool backward", &buffers, &ranges, 2e-6, &|b, v, r| b.pool_backward(v[1], v[0], r[0], 16));
     }
 }
 

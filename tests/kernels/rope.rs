@@ -2,7 +2,7 @@
 
 use polder_compute::{Dtype, Rope, RopeScaling, cpu};
 
-use super::{TYPES, check_slopes, compare, f32s, numbers};
+use super::{TYPES, check_slopes, compare, compare_at_odd_addresses, f32s, numbers};
 
 fn positions(rows: usize, time: usize) -> Vec<i32> {
     (0..rows).map(|r| (r * 7 % time) as i32).collect()
@@ -40,6 +40,16 @@ fn any_number_of_heads_at_any_address_agrees() {
                 b.rope(v[0].part(shift, v[0].len - shift), v[1].part(shift, v[1].len - shift), p[0], shape);
             });
         }
+    }
+}
+
+#[test]
+fn any_view_may_begin_at_an_odd_address_and_rows_may_be_of_any_length() {
+    for (dtype, row) in TYPES.into_iter().flat_map(|d| [48, 51].map(|row| (d, row))) {
+        let shape = Rope { n_rotated: 3, head: 16, row, inverse: false };
+        let buffers = [(numbers(1, 5 * row), dtype), (Rope::table(7, 16, 10_000.0, None), Dtype::F32)];
+        compare_at_odd_addresses("rope", &buffers, &[positions(5, 7)], 1e-6, &|b, v, p| b.rope(v[0], v[1], p[0], shape));
+        compare("rope", &buffers, &[positions(5, 7)], 1e-6, &|b, v, p| b.rope(v[0], v[1], p[0], shape));
     }
 }
 

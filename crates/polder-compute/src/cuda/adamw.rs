@@ -31,7 +31,7 @@ kernels! {
     /// The same with a working copy that is rounded by chance.
     adamw_segments_stochastic [Bf16] (
         params: OutF32, working: OutBf16, m: OutF32, v: OutF32, grads: InF32, norm_squared: InF32, segments: InIds, n: Long, n_segments: Int,
-        key: Long, beta1: Float, beta2: Float, eps: Float, root: Float, lr: Float, rate: Float, decay: Float, clip: Float,
+        first: Long, key: Long, beta1: Float, beta2: Float, eps: Float, root: Float, lr: Float, rate: Float, decay: Float, clip: Float,
     )
         threads 256; grid line(ceil(n + 3, 256 * 4)); shared 0; bytes n * 30; flop 0;
 
@@ -78,7 +78,7 @@ pub fn adamw(cuda: &mut Cuda, params: View, working: Option<View>, m: View, v: V
 /// A run of parameters that are updated alike.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Segment {
-    /// Its first number in the buffer.
+    /// Its first number.
     pub begin: usize,
     /// Where it ends.
     pub end: usize,
@@ -108,8 +108,8 @@ impl Segment {
 }
 
 impl Cuda {
-    /// [`Backend::adamw`](crate::Backend::adamw) of a whole buffer in one launch: `segments` is a [`Segment::table`] of places in `params`; what
-    /// belongs to no segment stays as it is. With a seed, the bf16 working copy is rounded by chance.
+    /// [`Backend::adamw`](crate::Backend::adamw) of many segments in one launch: `segments` is a [`Segment::table`] of places in `params`; what
+    /// belongs to no segment stays as it is. With a seed, the bf16 working copy is rounded by chance, as [`Cuda::adamw_stochastic`] does it.
     ///
     /// # Panics
     /// When a view does not have its size.
@@ -137,7 +137,7 @@ impl Cuda {
         let device = self.device();
         match seed.filter(|_| working.is_some()) {
             Some(seed) => {
-                let key = key(seed, step.step);
+                let (first, key) = (params.offset as i64, key(seed, step.step));
                 launch::adamw_segments_stochastic(
                     device,
                     &types,
@@ -150,6 +150,7 @@ impl Cuda {
                     table,
                     n,
                     n_segments,
+                    first,
                     key,
                     beta1,
                     beta2,

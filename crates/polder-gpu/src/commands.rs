@@ -19,6 +19,8 @@ const EXAMPLES: &str = "Examples:
   polder-gpu train tokens/base --run runs/r1 --model tiny --steps 1000 --tokenizer tokenizers/base/tokenizer.json --out models/base/1
   polder-gpu train tokens/base --run runs/r2 --from models/base/1 --steps 200 --set lr=1e-4 --tokenizer … --out models/base/2
   polder-gpu train tokens/base --run runs/r3 --model small --steps 1000 --gpus 2 --tokenizer … --out models/small/1
+  polder-gpu train --bench --model gpt2-124m --set context=1024 --set precision=bf16
+  polder-gpu kernels check
   polder-gpu eval models/base/1 requests/bits_per_byte --out runs/e1";
 
 /// The model side alone: files in, files out, no lake.

@@ -9,7 +9,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use polder_base::{Clearance, Manifest, ManifestFile, Reference, Timestamp, Verdict, digest_bytes};
-use polder_compute::cuda::{Cuda, Emulated, EmulationError, compile};
+use polder_compute::cuda::{Cuda, Emulated, EmulationError, Watch, compile};
 use polder_shard::{Document, Dtype, Offer, SetOptions, ShardDetails, ShardOptions, TokenSetDetails, TokenSetWriter};
 use polder_tokenizer::{END_OF_TEXT, Tokenizer, TrainOptions, WordCounts, train};
 
@@ -27,7 +27,7 @@ pub fn emulated_gpu(capability: (i32, i32), seed: u64) -> Option<Cuda> {
     let program = std::env::current_exe().expect("this program");
     let room = program.ancestors().nth(3).expect("a target folder").join("tmp");
     fs::create_dir_all(&room).expect("folder");
-    match compile(&kernels, &room, false) {
+    match compile(&kernels, &room, Watch::Nothing) {
         Ok(library) => {
             let device = Emulated::open(&library, capability, seed).expect("emulation");
             Some(Cuda::on(Box::new(device), 0).expect("backend"))

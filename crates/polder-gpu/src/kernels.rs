@@ -355,12 +355,7 @@ fn distance(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// Checks every case twice (the bits must be the same) against the processor; returns how many failed, and the entry points that ran.
-fn check_cases(
-    cuda: &mut dyn FnMut() -> anyhow::Result<Cuda>,
-    seed: u64,
-    asked: &Asked,
-    ran: &mut BTreeMap<String, f64>,
-) -> anyhow::Result<usize> {
+fn check_cases(gpu: &mut Cuda, seed: u64, asked: &Asked, ran: &mut BTreeMap<String, f64>) -> anyhow::Result<usize> {
     let mut failed = 0;
     let all_sizes: &[Sizes] = if asked.small { &[AWKWARD, SMALL] } else { &[AWKWARD, EVEN, WIDE_HEADS] };
     for dtype in [Dtype::Bf16, Dtype::F32] {
@@ -376,14 +371,14 @@ fn check_cases(
                 let expected = results(&mut cpu, &views);
                 let mut outcomes = Vec::new();
                 for _ in 0..if asked.small { 1 } else { 2 } {
-                    let mut gpu = cuda()?;
-                    let (views, ids) = prepare(case, seed, &mut gpu);
+                    gpu.clear().or_advise()?;
+                    let (views, ids) = prepare(case, seed, gpu);
                     gpu.device().begin_timing();
-                    (case.run)(&mut gpu, &views, &ids);
+                    (case.run)(gpu, &views, &ids);
                     for call in gpu.device().end_timing().or_advise()? {
                         ran.entry(call.entry).or_insert(0.0);
                     }
-                    outcomes.push(results(&mut gpu, &views));
+                    outcomes.push(results(gpu, &views));
                 }
                 let mut worst = (0.0f64, 0);
                 for (i, ((ours, theirs), (_, kept, begin))) in outcomes[0].iter().zip(&expected).zip(&case.buffers).enumerate() {
@@ -417,27 +412,14 @@ fn check_cases(
 pub fn check(ordinal: usize, asked: &Asked) -> anyhow::Result<()> {
     let only = asked.only.as_str();
     let seed = asked.seed.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |d| d.as_millis() as u64));
-    let mut opened = Some(Cuda::open(ordinal, 0).or_advise()?);
-    if let Some(gpu) = &mut opened {
-        let device = gpu.device();
-        let memory = units::bytes(device.free_bytes());
-        note(&format!(
-            "{}, {} multiprocessors, {memory} free; inputs of seed {seed}",
-            device.name().to_owned(),
-            device.n_multiprocessors()
-        ));
-    }
+    let mut gpu = Cuda::open(ordinal, 0).or_advise()?;
+    let device = gpu.device();
+    let (name, memory) = (device.name().to_owned(), units::bytes(device.free_bytes()));
+    note(&format!("{name}, {} multiprocessors, {memory} free; inputs of seed {seed}", device.n_multiprocessors()));
     let mut ran = BTreeMap::new();
-    let mut again = || {
-        // One device for all: what a case took is given back with it.
-        match opened.take() {
-            Some(gpu) => Ok(gpu),
-            None => Cuda::open(ordinal, 0).or_advise(),
-        }
-    };
-    let failed = check_cases(&mut again, seed, asked, &mut ran)?;
+    let failed = check_cases(&mut gpu, seed, asked, &mut ran)?;
     if asked.timed {
-        time_cases(ordinal, seed, only, &mut ran)?;
+        time_cases(&mut gpu, seed, only, &mut ran)?;
     }
     let missed: Vec<String> =
         table().flat_map(|row| row.variants.iter().map(move |types| row.entry(types))).filter(|entry| !ran.contains_key(entry)).collect();
@@ -454,10 +436,9 @@ pub fn check(ordinal: usize, asked: &Asked) -> anyhow::Result<()> {
 }
 
 /// Measures the cases of a model's size, and prints a line a kernel and case.
-fn time_cases(ordinal: usize, seed: u64, only: &str, ran: &mut BTreeMap<String, f64>) -> anyhow::Result<()> {
-    let mut gpu = Cuda::open(ordinal, 0).or_advise()?;
-    let roofline = Roofline::measure(&mut gpu);
-    drop(gpu);
+fn time_cases(gpu: &mut Cuda, seed: u64, only: &str, ran: &mut BTreeMap<String, f64>) -> anyhow::Result<()> {
+    gpu.clear().or_advise()?;
+    let roofline = Roofline::measure(gpu);
     let tera = |x: f64| x / 1e12;
     note(&format!(
         "roofline: {:.0} TFLOP/s in bf16, {:.1} in f32, {:.2} TB/s copied",
@@ -472,14 +453,14 @@ fn time_cases(ordinal: usize, seed: u64, only: &str, ran: &mut BTreeMap<String, 
             all.retain(|c| c.what.starts_with("attention"));
         }
         for case in all.iter().filter(|c| c.what.contains(only)) {
-            let mut gpu = Cuda::open(ordinal, 0).or_advise()?;
-            let (views, ids) = prepare(case, seed, &mut gpu);
+            gpu.clear().or_advise()?;
+            let (views, ids) = prepare(case, seed, gpu);
             for _ in 0..2 {
-                (case.run)(&mut gpu, &views, &ids);
+                (case.run)(gpu, &views, &ids);
             }
             gpu.device().begin_timing();
             for _ in 0..5 {
-                (case.run)(&mut gpu, &views, &ids);
+                (case.run)(gpu, &views, &ids);
             }
             for line in sums(gpu.device().end_timing().or_advise()?) {
                 let seconds = line.seconds / line.n_calls as f64;

@@ -117,6 +117,21 @@ impl Cuda {
         self.cublaslt.as_mut().filter(|_| self.gemm == GemmChoice::CublasLt)
     }
 
+    /// Forgets all buffers and gives their memory back; the kernels stay loaded. Views from before stand for nothing.
+    ///
+    /// # Errors
+    /// Something called before has failed.
+    pub fn clear(&mut self) -> Result<(), CudaError> {
+        self.device.free_all()?;
+        self.buffers.clear();
+        self.ids.clear();
+        (self.room, self.scratch) = ((Pointer::NONE, 0), (Pointer::NONE, 0));
+        (self.recorded, self.recording) = (BTreeMap::new(), None);
+        // Its workspace was among the memory.
+        (self.cublaslt, self.gemm) = (None, GemmChoice::Own);
+        Ok(())
+    }
+
     /// Where a view stands.
     pub(super) fn at(&self, view: View) -> Pointer {
         self.buffers[view.buffer.0].offset(view.offset, view.dtype)

@@ -172,6 +172,12 @@ pub trait Device: Send {
     /// There is not enough.
     fn alloc(&mut self, bytes: usize) -> Result<Pointer, CudaError>;
 
+    /// Gives all memory back.
+    ///
+    /// # Errors
+    /// Something called before has failed.
+    fn free_all(&mut self) -> Result<(), CudaError>;
+
     /// Copies bytes in.
     ///
     /// # Errors

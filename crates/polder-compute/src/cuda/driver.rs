@@ -173,6 +173,15 @@ impl Device for Driver {
         Ok(Pointer(pointer))
     }
 
+    fn free_all(&mut self) -> Result<(), CudaError> {
+        self.wait()?;
+        for pointer in self.held.drain(..) {
+            // SAFETY: it was taken by this device, is given back once, and nothing is under way that uses it.
+            unsafe { result::free_sync(pointer) }.map_err(driver("giving memory back"))?;
+        }
+        Ok(())
+    }
+
     fn copy_in(&mut self, to: Pointer, bytes: &[u8]) -> Result<(), CudaError> {
         self.bind()?;
         // SAFETY: callers name memory of this device of at least so many bytes; the copy is waited for while `bytes` is borrowed.

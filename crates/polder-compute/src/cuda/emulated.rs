@@ -243,6 +243,14 @@ impl Device for Emulated {
         Ok(pointer)
     }
 
+    fn free_all(&mut self) -> Result<(), CudaError> {
+        for (pointer, _) in self.held.drain(..) {
+            // SAFETY: it came from the same library's `alloc` and is given back once.
+            unsafe { (self.free)(pointer.0 as *mut c_void) };
+        }
+        Ok(())
+    }
+
     fn copy_in(&mut self, to: Pointer, bytes: &[u8]) -> Result<(), CudaError> {
         // SAFETY: callers name memory of this device, which is the host's, of at least so many bytes.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to.0 as *mut u8, bytes.len()) };

@@ -80,6 +80,17 @@ pub fn wait_for_steps(dir: &Path, run: &str, steps: usize) {
     }
 }
 
+/// Waits until a run has a whole checkpoint, which stands behind its steps: a thread writes it.
+pub fn wait_for_checkpoint(dir: &Path, run: &str) {
+    let path = dir.join(run).join("checkpoints");
+    let started = Instant::now();
+    let is_whole = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("step-");
+    while !std::fs::read_dir(&path).is_ok_and(|mut entries| entries.any(|e| e.is_ok_and(|e| is_whole(&e.file_name())))) {
+        assert!(started.elapsed() < Duration::from_secs(300), "{} has no checkpoint", path.display());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// Sends a signal to a running program.
 pub fn signal(child: &Child, name: &str) {
     let status = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().expect("kill");

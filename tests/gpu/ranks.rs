@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::program::{end, polder_gpu, said, signal, start, train, wait_for_steps, weights};
+use crate::program::{end, polder_gpu, said, signal, start, train, wait_for_checkpoint, wait_for_steps, weights};
 
 /// A port that was free a moment ago.
 fn port() -> u16 {
@@ -59,6 +59,7 @@ fn a_rank_that_is_killed_ends_the_other_which_says_so_and_the_run_goes_on_from_i
         let run = format!("killed-{killed}");
         let mut processes = [0, 1].map(|r| Some(start(rank(dir.path(), &run, steps, r, port).args(every))));
         wait_for_steps(dir.path(), &run, 3);
+        wait_for_checkpoint(dir.path(), &run);
         let mut victim = processes[killed].take().expect("a process");
         victim.kill().expect("SIGKILL");
         victim.wait().expect("ends");

@@ -97,8 +97,7 @@ __device__ __forceinline__ void wait(PhaseBarrier *b, unsigned parity) {
     while (b->phase == parity) {
         if (emulation::deliver(b)) continue;
         if (++emulation::block->idle > 4000000) emulation::block->failure = "a phase that never completes is waited for";
-        emulation::block->ready.push_back(emulation::block->current);
-        emulation::leave();
+        emulation::ask_again();
     }
 #else
     asm volatile("{\n"

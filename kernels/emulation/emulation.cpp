@@ -119,81 +119,12 @@ static void *allocate(size_t alignment, size_t bytes) {
     return posix_memalign(&p, alignment, std::max<size_t>(bytes, 1)) == 0 ? p : nullptr;
 }
 
-static const char *run_block(const std::function<void()> &body, size_t shared_bytes) {
-    unsigned n = n_threads();
-    block->body = body;
-    block->live = n;
-    block->all = {};
-    for (auto &b : block->named) b = {};
-    block->warps.assign((n + 31) / 32, {});
-    block->groups.assign((n + 127) / 128, {});
-    block->tensor_copies.clear();
-    block->fibers.assign(n, {});
-    block->ready.clear();
-    // 0xff in every byte is NaN as f32 and as bf16. The room ends where the kernel's does, for the address sanitizer to see.
-    std::unique_ptr<void, void (*)(void *)> room(allocate(1024, shared_bytes), free);
-    block->shared = static_cast<unsigned char *>(room.get());
-    block->shared_bytes = shared_bytes;
-    memset(block->shared, 0xff, shared_bytes);
-    for (unsigned i = 0; i < n; i++) {
-        Fiber &f = block->fibers[i];
-        f.index = i;
-        f.thread = {i % block->block.x, i / block->block.x % block->block.y, i / (block->block.x * block->block.y)};
-        f.stack = stacks.get(i);
-        start(f);
-        block->ready.push_back(&f);
-    }
-    unsigned left = n;
-    while (left) {
-        if (block->ready.empty()) {
-            if (block->tensor_copies.empty()) return "a block's threads all wait: a barrier that not all of them reach";
-            return "a block's threads all wait while copies are under way";
-        }
-        unsigned i = block->next_random(static_cast<unsigned>(block->ready.size()));
-        Fiber *f = block->ready[i];
-        block->ready[i] = block->ready.back();
-        block->ready.pop_back();
-        go_on(f);
-        if (block->failure) return block->failure;
-        if (f->done) {
-            left--;
-            // Those that have ended count as arrived.
-            if (--block->live && block->all.arrived >= block->live) wake(block->all);
-        }
-    }
-    for (auto &w : block->warps) {
-        if (w.barrier.arrived) return "a warp's lanes wait for one that has ended";
-    }
-    return nullptr;
-}
-
-const char *run(dim3 grid, dim3 threads, size_t shared_bytes, uint64_t seed, const std::function<void()> &body) {
-    static thread_local Block room;
-    block = &room;
-    block->grid = grid;
-    block->block = threads;
-    block->random = seed * 0x9e3779b97f4a7c15ull | 1;
-    block->failure = nullptr;
-    size_t n_blocks = static_cast<size_t>(grid.x) * grid.y * grid.z;
-    // Blocks run in an order of the seed too: none may depend on another.
-    std::vector<size_t> order(n_blocks);
-    for (size_t i = 0; i < n_blocks; i++) order[i] = i;
-    for (size_t i = n_blocks; i > 1; i--) std::swap(order[i - 1], order[block->next_random(static_cast<unsigned>(i))]);
-    for (size_t i : order) {
-        block->place = {static_cast<unsigned>(i % grid.x), static_cast<unsigned>(i / grid.x % grid.y), static_cast<unsigned>(i / grid.x / grid.y)};
-        if (const char *failure = run_block(body, shared_bytes)) return failure;
-    }
-    return nullptr;
-}
-
-} // namespace emulation
-
 // Around memory stands what no kernel may change, and whose numbers are none as f32 and as bf16. It differs from place to place and from buffer to
 // buffer: what a kernel copies from behind one buffer to behind another shows too. The address sanitizer has its own.
 #ifdef EMULATION_ASAN
-constexpr size_t FENCE_BYTES = 0;
+constexpr size_t FENCE_BYTES = 0, FENCE_BYTES_ALIGNED = 0;
 #else
-constexpr size_t FENCE_BYTES = 256;
+constexpr size_t FENCE_BYTES = 256, FENCE_BYTES_ALIGNED = 1024;
 #endif
 
 /// The fences of memory of so many bytes at `p`; tells whether they were as they are left.
@@ -210,19 +141,102 @@ static bool set_fences(unsigned char *p, size_t bytes) {
     return same;
 }
 
-/// Device memory, which ends where it was asked to end: every byte 0xff, which no kernel may take for a result.
-extern "C" void *polder_emulation_alloc(size_t bytes) {
-    unsigned char *p = static_cast<unsigned char *>(emulation::allocate(256, bytes + 2 * FENCE_BYTES));
-    if (!p) return nullptr;
-    memset(p, 0xff, bytes + 2 * FENCE_BYTES);
-    set_fences(p + FENCE_BYTES, bytes);
-    return p + FENCE_BYTES;
+static const char *run_block(const std::function<void()> &body, size_t shared_bytes) {
+    unsigned n = n_threads();
+    block->body = body;
+    block->live = n;
+    block->all = {};
+    for (auto &b : block->named) b = {};
+    block->warps.assign((n + 31) / 32, {});
+    block->groups.assign((n + 127) / 128, {});
+    block->tensor_copies.clear();
+    block->fibers.assign(n, {});
+    block->ready.clear();
+    block->asking.clear();
+    // 0xff in every byte is NaN as f32 and as bf16. The room ends where the kernel's does.
+    std::unique_ptr<void, void (*)(void *)> room(allocate(1024, FENCE_BYTES_ALIGNED + shared_bytes + FENCE_BYTES), free);
+    block->shared = static_cast<unsigned char *>(room.get()) + FENCE_BYTES_ALIGNED;
+    block->shared_bytes = shared_bytes;
+    memset(block->shared, 0xff, shared_bytes);
+    set_fences(block->shared, shared_bytes);
+    for (unsigned i = 0; i < n; i++) {
+        Fiber &f = block->fibers[i];
+        f.index = i;
+        f.thread = {i % block->block.x, i / block->block.x % block->block.y, i / (block->block.x * block->block.y)};
+        f.stack = stacks.get(i);
+        start(f);
+    }
+    // Warps come in any order.
+    std::vector<unsigned> warps(block->warps.size());
+    for (unsigned w = 0; w < warps.size(); w++) {
+        warps[w] = w;
+        std::swap(warps[w], warps[block->next_random(w + 1)]);
+    }
+    for (unsigned w : warps) {
+        for (unsigned i = 32 * w; i < std::min(n, 32 * w + 32); i++) block->ready.push_back(&block->fibers[i]);
+    }
+    unsigned left = n;
+    while (left) {
+        if (block->ready.empty()) block->ready.swap(block->asking);
+        if (block->ready.empty()) {
+            if (block->tensor_copies.empty()) return "a block's threads all wait: a barrier that not all of them reach";
+            return "a block's threads all wait while copies are under way";
+        }
+        unsigned n_ready = static_cast<unsigned>(block->ready.size());
+        unsigned i = block->ahead && block->next_random(32) ? n_ready - 1 : block->next_random(n_ready);
+        Fiber *f = block->ready[i];
+        block->ready[i] = block->ready.back();
+        block->ready.pop_back();
+        go_on(f);
+        if (block->failure) return block->failure;
+        if (f->done) {
+            left--;
+            // Those that have ended count as arrived.
+            if (--block->live && block->all.arrived >= block->live) wake(block->all);
+        }
+    }
+    for (auto &w : block->warps) {
+        if (w.barrier.arrived) return "a warp's lanes wait for one that has ended";
+    }
+    if (!set_fences(block->shared, shared_bytes)) return "it wrote before or behind its shared memory";
+    return nullptr;
 }
 
-extern "C" void polder_emulation_free(void *p) { free(static_cast<unsigned char *>(p) - FENCE_BYTES); }
+const char *run(dim3 grid, dim3 threads, size_t shared_bytes, uint64_t seed, const std::function<void()> &body) {
+    static thread_local Block room;
+    block = &room;
+    block->grid = grid;
+    block->block = threads;
+    block->random = seed * 0x9e3779b97f4a7c15ull | 1;
+    block->failure = nullptr;
+    block->ahead = seed % 2 == 0;
+    size_t n_blocks = static_cast<size_t>(grid.x) * grid.y * grid.z;
+    // Blocks run in an order of the seed too: none may depend on another.
+    std::vector<size_t> order(n_blocks);
+    for (size_t i = 0; i < n_blocks; i++) order[i] = i;
+    for (size_t i = n_blocks; i > 1; i--) std::swap(order[i - 1], order[block->next_random(static_cast<unsigned>(i))]);
+    for (size_t i : order) {
+        block->place = {static_cast<unsigned>(i % grid.x), static_cast<unsigned>(i / grid.x % grid.y), static_cast<unsigned>(i / grid.x / grid.y)};
+        if (const char *failure = run_block(body, shared_bytes)) return failure;
+    }
+    return nullptr;
+}
+
+} // namespace emulation
+
+/// Device memory, which ends where it was asked to end: every byte 0xff, which no kernel may take for a result.
+extern "C" void *polder_emulation_alloc(size_t bytes) {
+    unsigned char *p = static_cast<unsigned char *>(emulation::allocate(256, bytes + 2 * emulation::FENCE_BYTES));
+    if (!p) return nullptr;
+    memset(p, 0xff, bytes + 2 * emulation::FENCE_BYTES);
+    emulation::set_fences(p + emulation::FENCE_BYTES, bytes);
+    return p + emulation::FENCE_BYTES;
+}
+
+extern "C" void polder_emulation_free(void *p) { free(static_cast<unsigned char *>(p) - emulation::FENCE_BYTES); }
 
 /// Tells whether nobody has written around memory.
-extern "C" bool polder_emulation_is_whole(void *p, size_t bytes) { return set_fences(static_cast<unsigned char *>(p), bytes); }
+extern "C" bool polder_emulation_is_whole(void *p, size_t bytes) { return emulation::set_fences(static_cast<unsigned char *>(p), bytes); }
 
 struct Entry {
     const char *name;

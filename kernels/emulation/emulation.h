@@ -1,6 +1,7 @@
 // Runs kernels on the CPU: a block at a time, each CUDA thread a fiber, in an order that a seed decides.
 //
-// What makes mistakes show: threads run in a shuffled order, so that a missing barrier changes results with the seed;
+// What makes mistakes show: threads run in a shuffled order, so that a missing barrier changes results with the seed. An odd seed takes any thread that
+// can go on; with an even one those that went on last go on again, so that a warp runs as far ahead of the others as barriers let it;
 // shared memory begins as NaNs in every block; asynchronous copies arrive when somebody waits for them and not before;
 // a block whose threads all wait for each other is an error that says so. Collective operations (shuffles, matrix products)
 // are computed by the last lane that arrives, which reads and writes the others' variables where they stand.
@@ -94,6 +95,9 @@ struct Block {
     dim3 grid, block, place;
     std::vector<Fiber> fibers;
     std::vector<Fiber *> ready;
+    /// With `ahead`, the last to become ready goes on first; those that ask whether something has come to pass wait here until nobody else can.
+    std::vector<Fiber *> asking;
+    bool ahead = false;
     Barrier all, named[16];
     std::vector<Meeting> warps, groups;
     unsigned char *shared = nullptr;
@@ -136,6 +140,12 @@ void leave();
 
 /// Lets others run until somebody makes this thread ready.
 inline void sleep() { leave(); }
+
+/// Lets others run before this thread looks again.
+inline void ask_again() {
+    (block->ahead ? block->asking : block->ready).push_back(block->current);
+    leave();
+}
 
 inline void wake(Barrier &barrier) {
     barrier.arrived = 0;

@@ -65,7 +65,7 @@ fn more_cases() -> Vec<(Attention, bool)> {
 }
 
 /// Bounds of each row's document: lengths of all kinds, and some rows of padding that see nothing.
-fn documents(s: &Attention) -> Vec<i32> {
+pub fn documents(s: &Attention) -> Vec<i32> {
     let mut bounds = Vec::new();
     for b in 0..s.batch {
         let mut first = 0;
@@ -82,7 +82,7 @@ fn documents(s: &Attention) -> Vec<i32> {
     bounds
 }
 
-fn buffers(s: &Attention, dtype: Dtype) -> Vec<Data> {
+pub fn buffers(s: &Attention, dtype: Dtype) -> Vec<Data> {
     let (n, rows) = (s.batch * s.time * s.n_heads * s.head, s.batch * s.time * s.row());
     // Larger queries, so that some probabilities come close to one.
     let qkv: Vec<f32> = numbers(1, rows).iter().map(|x| x * 3.0).collect();
@@ -91,7 +91,7 @@ fn buffers(s: &Attention, dtype: Dtype) -> Vec<Data> {
     buffers.to_vec()
 }
 
-fn both_passes(s: Attention, b: &mut dyn Backend, v: &[View], d: &[IdView]) {
+pub fn both_passes(s: Attention, b: &mut dyn Backend, v: &[View], d: &[IdView]) {
     b.attention_forward(v[0], v[1], v[2], d.first().copied(), s);
     b.attention_backward(v[3], v[4], v[0], v[1], v[2], d.first().copied(), s);
 }
@@ -220,7 +220,7 @@ fn check_decoding(s: Attention, n_seen: &[i32], capacity: usize, dtype: Dtype) {
 }
 
 /// The same with one of packed rows, keys, values and output at an odd address.
-fn check_decoding_at(s: Attention, n_seen: &[i32], capacity: usize, dtype: Dtype, odd: Option<usize>) {
+pub fn check_decoding_at(s: Attention, n_seen: &[i32], capacity: usize, dtype: Dtype, odd: Option<usize>) {
     let Some(library) = emulation() else { return };
     let (n, width, row) = (s.time, s.n_kv_heads * s.head, s.row());
     let [(qkv, _), (old_keys, _), (old_values, _)] = stored(dtype, [3, 4, 5].map(|seed| numbers(seed, s.batch * capacity.max(n) * row)));

@@ -90,8 +90,8 @@ fn rows_of_every_width_may_be_of_mixed_types() {
     for (i, types) in mixed.enumerate() {
         // Held by a thread in one, two and four vectors, in none, and one by one.
         for channels in [1028, 2052, 4100, 1025] {
-            // Each input type and each of the output's, with each of the gradient's: the others are another test's.
-            if channels != 1028 && types[0] != types[2] {
+            // The types that a pass knows meet each other; those of the two passes need not.
+            if types[0] != types[2] {
                 continue;
             }
             let norm = KINDS[i % 2];
@@ -105,9 +105,9 @@ fn rows_of_every_width_may_be_of_mixed_types() {
 
 #[test]
 fn any_view_may_begin_at_an_odd_address() {
-    for (dtype, channels) in TYPES.into_iter().flat_map(|d| [40, 1032].map(|channels| (d, channels))) {
+    for dtype in TYPES {
         let norm = KINDS[1];
-        compare_at_odd_addresses("norm", &buffers_of(3, channels, norm, [dtype; 4]), &[], 5e-6, &|b, v, _| {
+        compare_at_odd_addresses("norm", &buffers_of(3, 40, norm, [dtype; 4]), &[], 5e-6, &|b, v, _| {
             b.norm_forward(v[0], v[1], v[2], v[3], Some(v[4]), norm);
             b.norm_backward(v[6], v[7], Some(v[8]), v[5], v[2], v[3], v[1], norm);
         });
@@ -123,7 +123,7 @@ fn any_view_of_any_type_may_begin_at_an_odd_address() {
             b.norm_backward(v[6], v[7], Some(v[8]), v[5], v[2], v[3], v[1], norm);
         };
         compare_at_odd_addresses(&format!("{types:?}"), &buffers_of(3, 40, norm, types), &[], 5e-6, op);
-        if types[0] != types[1] && types[2] == types[3] {
+        if types[0] == types[2] && types[1] == types[3] {
             compare_at_odd_addresses(&format!("wide {types:?}"), &buffers_of(2, 1032, norm, types), &[], 5e-6, op);
         }
     }

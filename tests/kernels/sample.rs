@@ -84,7 +84,7 @@ fn frequencies_follow_the_probabilities() {
 }
 
 /// Draws on the emulated kernels and on the processor, a row a setting, and compares the tokens.
-fn agree(what: &str, logits: &[f32], dtype: Dtype, vocab: usize, n_classes: usize, settings: &[Sampling]) {
+pub fn agree(what: &str, logits: &[f32], dtype: Dtype, vocab: usize, n_classes: usize, settings: &[Sampling]) {
     let n = settings.len();
     let places: Vec<i32> = (0..n as i32).map(|i| i * 77 + 1).collect();
     let mut truth = vec![0; n];
@@ -125,6 +125,15 @@ fn kernels_draw_the_same_tokens_as_the_processor() {
     let logits: Vec<f32> = numbers(9, vocab * few.len()).iter().map(|x| x * x * x * 12.0).collect();
     agree("long rows", &logits, Dtype::Bf16, vocab, vocab - 1, &few);
     agree("long rows", &logits, Dtype::F32, vocab, vocab, &few);
+}
+
+#[test]
+fn rows_that_begin_anywhere_are_drawn_by_the_same_rule() {
+    let settings = &all()[4..8];
+    for (vocab, dtype) in [(2053, Dtype::F32), (1031, Dtype::Bf16)] {
+        let logits: Vec<f32> = numbers(vocab as u64, vocab * settings.len()).iter().map(|x| x * 9.0).collect();
+        agree("spread", &logits, dtype, vocab, vocab - 2, settings);
+    }
 }
 
 #[test]

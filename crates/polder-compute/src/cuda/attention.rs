@@ -333,8 +333,8 @@ impl Cuda {
         let (to, from, n_seen) = (self.at(out), self.at(qkv), self.ids_at(cache.n_seen));
         let (keys, values, capacity) = (self.at(cache.keys), self.at(cache.values), cache.capacity as i32);
         let Sizes { batch, time, n_heads, n_kv_heads, window, scale, head, .. } = Sizes::of(&shape);
-        // A window is cut to the shape's length elsewhere, which is not that of the cache.
-        let window = shape.window.map_or(window, |w| w.min(cache.capacity) as i32);
+        // A window is cut to the shape's length elsewhere, which is not that of the cache; what a sequence has seen may be more than either.
+        let window = shape.window.map_or(window, |w| i32::try_from(w).unwrap_or(i32::MAX));
         let n_splits = keys_max.min(cache.capacity).div_ceil(SPLIT as usize).max(1);
         let parts = self.scratch(4 * shape.batch * shape.time * shape.n_heads * n_splits * (shape.head + 2));
         let (device, types, n_splits) = (self.device(), &[qkv.dtype], n_splits as i32);

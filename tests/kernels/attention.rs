@@ -140,6 +140,15 @@ fn scores_may_grow_along_a_row() {
 }
 
 #[test]
+fn tiles_of_padding_see_nothing() {
+    for (head, dtype) in [(16, Dtype::Bf16), (64, Dtype::Bf16), (64, Dtype::F32)] {
+        let s = shape(1, 200, 1, 1, head);
+        let ids = [(0..200).flat_map(|t| if t < 50 { [0, 50] } else { [0, 0] }).collect()];
+        compare("padding", &buffers(&s, dtype), &ids, 1e-5, &|b, v, d| both_passes(s, b, v, d));
+    }
+}
+
+#[test]
 fn addresses_may_be_odd() {
     let s = shape(1, 33, 2, 1, 16);
     // A number before each view.

@@ -16,27 +16,30 @@ fn check(shape: Gemm, out: Dtype, bias: bool, skipped: usize, plan: GemmPlan) {
         (numbers(2, m * k), bf16),
         (numbers(3, k * n), bf16),
         (numbers(4, n), Dtype::F32),
-        (numbers(5, m * n), out),
+        (numbers(5, m * n + 1), out),
     ];
-    // What a product is added to may be its output, or another buffer.
-    for apart in if shape.accumulate { &[false, true][..] } else { &[false] } {
+    // What a product is added to may be its output, or another buffer, from its beginning or not.
+    for apart in if shape.accumulate { &[None, Some(0), Some(1)][..] } else { &[None] } {
         check_onto(shape, &buffers, bias, skipped, plan, *apart, library);
     }
 }
 
-fn check_onto(shape: Gemm, buffers: &[Data], bias: bool, skipped: usize, plan: GemmPlan, apart: bool, library: &std::path::Path) {
+fn check_onto(shape: Gemm, buffers: &[Data], bias: bool, skipped: usize, plan: GemmPlan, apart: Option<usize>, library: &std::path::Path) {
     let (Gemm { m, n, .. }, out) = (shape, buffers[0].1);
-    let what = format!("{shape:?} to {out:?} with bias {bias} by {plan:?}, onto another buffer {apart}");
+    let what = format!("{shape:?} to {out:?} with bias {bias} by {plan:?}, onto another buffer {apart:?}");
     let truth = on_reference(buffers, &[], &|b, v, _| {
         let (to, added) = (v[0].part(skipped, m * n), bias.then_some(v[3]));
-        if apart { b.gemm_onto(to, v[4], v[1], v[2], added, shape) } else { b.gemm(to, v[1], v[2], added, shape) }
+        match apart {
+            Some(from) => b.gemm_onto(to, v[4].part(from, m * n), v[1], v[2], added, shape),
+            None => b.gemm(to, v[1], v[2], added, shape),
+        }
     });
     let run = |seed: u64| -> Vec<Vec<f32>> {
         let device = Emulated::open(library, (9, 0), seed).expect("emulation");
         let mut cuda = Cuda::on(Box::new(device), 0).expect("backend");
         let (views, _) = prepare(&mut cuda, buffers, &[]);
         let to = views[0].part(skipped, m * n);
-        let onto = shape.accumulate.then_some(if apart { views[4] } else { to });
+        let onto = shape.accumulate.then_some(apart.map_or(to, |from| views[4].part(from, m * n)));
         gemm_planned(&mut cuda, to, onto, views[1], views[2], bias.then_some(views[3]), shape, plan);
         let read = |v: &polder_compute::View| {
             let mut values = vec![0f32; v.len];

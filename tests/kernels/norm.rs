@@ -115,6 +115,17 @@ fn any_view_may_begin_at_an_odd_address() {
 }
 
 #[test]
+fn any_view_may_begin_at_an_odd_address_where_the_gradient_is_rounded_too() {
+    let norm = KINDS[0];
+    let mut buffers = buffers_of(3, 40, norm, [Dtype::Bf16, Dtype::F32, Dtype::Bf16, Dtype::F32]);
+    buffers.push((numbers(9, 3 * 40), Dtype::Bf16));
+    compare_at_odd_addresses("rounded", &buffers, &[], 5e-6, &|b, v, _| {
+        b.norm_forward(v[0], v[1], v[2], v[3], None, norm);
+        b.norm_backward_rounded(v[6], v[9], v[7], None, v[5], v[2], v[3], v[1], norm);
+    });
+}
+
+#[test]
 fn any_view_of_any_type_may_begin_at_an_odd_address() {
     let norm = KINDS[0];
     for types in (0..16).map(|types| [0, 1, 2, 3].map(|i| TYPES[types >> i & 1])) {

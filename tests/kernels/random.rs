@@ -239,7 +239,8 @@ fn updates() {
         let (n, working) = (d.size(3000), d.of(&[None, Some(Dtype::F32), Some(Dtype::Bf16)]));
         let clip = d.of(&[0.0, 0.1, 1e6]);
         let f32 = Dtype::F32;
-        let mut buffers = vec![d.data(n, 1.0, f32), d.data(n, 0.1, f32), d.data(n, 0.1, f32), d.data(n, 1.0, f32), (vec![n as f32 / 3.0], f32)];
+        let mut buffers =
+            vec![d.data(n, 1.0, f32), d.data(n, 0.1, f32), d.data(n, 0.1, f32), d.data(n, 1.0, f32), (vec![n as f32 / 3.0], f32)];
         buffers[2].0.iter_mut().for_each(|v| *v = v.abs());
         buffers.extend(working.map(|dtype| (vec![0.0; n], dtype)));
         let settings = AdamW { lr: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, step: 1 + d.below(50) as u64, clip };
@@ -296,7 +297,9 @@ fn attentions() {
         };
         let (dtype, ids) = (d.dtype(), if d.one_in(2) { vec![attention::documents(&s)] } else { Vec::new() });
         let buffers = attention::buffers(&s, dtype);
-        d.compare(&format!("{s:?} {dtype:?}, {} documents", ids.len()), &buffers, &ids, 2e-5, &|b, v, ids| attention::both_passes(s, b, v, ids));
+        d.compare(&format!("{s:?} {dtype:?}, {} documents", ids.len()), &buffers, &ids, 2e-5, &|b, v, ids| {
+            attention::both_passes(s, b, v, ids)
+        });
     });
 }
 

@@ -97,7 +97,8 @@ __device__ __forceinline__ void wait(PhaseBarrier *b, unsigned parity) {
     while (b->phase == parity) {
         if (emulation::deliver(b)) continue;
         if (++emulation::block->idle > 4000000) emulation::block->failure = "a phase that never completes is waited for";
-        emulation::ask_again();
+        emulation::block->ready.push_back(emulation::block->current);
+        emulation::leave();
     }
 #else
     asm volatile("{\n"

@@ -188,6 +188,11 @@ static const char *run_block(const std::function<void()> &body, size_t shared_by
         block->ready[i] = block->ready.back();
         block->ready.pop_back();
         go_on(f);
+        // Who made itself ready only asks again.
+        if (block->ahead && !block->ready.empty() && block->ready.back() == f) {
+            block->ready.pop_back();
+            block->asking.push_back(f);
+        }
         if (block->failure) return block->failure;
         if (f->done) {
             left--;

@@ -141,12 +141,6 @@ void leave();
 /// Lets others run until somebody makes this thread ready.
 inline void sleep() { leave(); }
 
-/// Lets others run before this thread looks again.
-inline void ask_again() {
-    (block->ahead ? block->asking : block->ready).push_back(block->current);
-    leave();
-}
-
 inline void wake(Barrier &barrier) {
     barrier.arrived = 0;
     block->ready.insert(block->ready.end(), barrier.waiting.begin(), barrier.waiting.end());

@@ -7,6 +7,7 @@
 mod dependencies;
 mod kernels;
 mod rust_text;
+mod score;
 mod spdx;
 mod tidy;
 
@@ -46,6 +47,8 @@ cargo xtask check                       everything, as CI does
 cargo xtask check --only format,tidy    single steps: format, tidy, dependencies, kernels, clippy, test, docs
 cargo xtask kernels                     compiles kernels/*.cu into kernels/prebuilt/
 cargo xtask kernels --write-budgets     the same; the registers they take become what they may take
+cargo xtask score FOLDER [TOPIC…]       accuracy on the labelled sets in a folder; the rows of benches/README.md are written anew
+cargo xtask models FOLDER [NAME…]       trains the models that polder-text embeds from the sets in a folder
 cargo xtask soak                        the tests with POLDER_SOAK=1: hundreds of kills, long trials
 ";
 
@@ -69,6 +72,8 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         ["check", "--only", names] => check(&root, &selected(names)?),
         ["kernels"] => kernels::build(&root, false),
         ["kernels", "--write-budgets"] => kernels::build(&root, true),
+        ["score", data, topics @ ..] => score::score(&root, data, topics),
+        ["models", data, names @ ..] => score::models(&root, data, names),
         ["soak"] => soak(&root),
         [] | ["help" | "--help" | "-h"] => {
             say(HELP.trim_end());

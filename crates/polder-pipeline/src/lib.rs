@@ -9,6 +9,7 @@ mod error;
 mod export;
 mod front_matter;
 mod graph;
+mod query_inputs;
 mod removed;
 mod sql_files;
 mod token_report;

@@ -8,7 +8,6 @@
 mod heldout;
 mod texts;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,15 +16,14 @@ use arrow::array::AsArray;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::ScalarValue;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{DataFrame, col, lit};
 use futures::StreamExt;
-use polder_base::{At, Digest, Input, Manifest, Reference, Timestamp, digest_json, publish_dir};
-use polder_lake::{Lake, Snapshot};
+use polder_base::{Digest, Manifest, Reference, Timestamp, digest_json, publish_dir};
+use polder_lake::Lake;
 use polder_tokenizer::{Tokenizer, TrainOptions, WordCounts};
 
 use crate::PipelineError;
+use crate::query_inputs::{input, planned};
 use crate::sql_files::query;
 use crate::word_stream::{self, Read};
 pub use heldout::{Compression, HeldOut};
@@ -64,9 +62,10 @@ pub enum TextSource {
 #[derive(Debug)]
 pub struct TrainTokenizerPlan {
     request: TrainTokenizer,
-    /// The text to read: a query, or a table at its version.
-    query: Option<String>,
-    table: String,
+    /// The rows to read, at the versions they were planned with.
+    frame: DataFrame,
+    /// The table at its version; `None` for a query.
+    table: Option<String>,
     manifest: Manifest,
 }
 
@@ -74,22 +73,20 @@ pub struct TrainTokenizerPlan {
 pub type TokenizerProgress<'a> = dyn FnMut(&str, u64, u64) + Send + 'a;
 
 impl TrainTokenizer {
-    /// Fixes the table's version. A query's tables are named as they stand; it reads them when it runs.
+    /// Fixes the versions of the tables it reads.
     ///
     /// # Errors
     /// A table that is not there, a query that cannot be planned.
     pub async fn plan(self, lake: &Lake, at: Timestamp) -> Result<TrainTokenizerPlan, PipelineError> {
-        let (query, table, inputs) = match &self.source {
+        let (query, table, frame, inputs) = match &self.source {
             TextSource::Table(reference) => {
                 let snapshot = lake.snapshot(reference).await?;
-                (None, format!("{}@{}", snapshot.table, snapshot.version), vec![input(snapshot)])
+                let table = format!("{}@{}", snapshot.table, snapshot.version);
+                (None, Some(table.clone()), lake.table(&table).await?, vec![input(snapshot)])
             }
             TextSource::Query(query) => {
-                let mut inputs = Vec::new();
-                for reference in tables(&lake.sql(query).await?)? {
-                    inputs.push(input(lake.snapshot(&reference).await?));
-                }
-                (Some(query.clone()), String::new(), inputs)
+                let (frame, inputs) = planned(lake, query).await?;
+                (Some(query), None, frame, inputs)
             }
         };
         let o = &self.options;
@@ -100,31 +97,8 @@ impl TrainTokenizer {
         );
         let manifest =
             Manifest::new(Reference::artefact("tokenizers", &self.name), at, inputs, digest_json(&settings), serde_json::Value::Null);
-        Ok(TrainTokenizerPlan { request: self, query, table, manifest })
+        Ok(TrainTokenizerPlan { request: self, frame, table, manifest })
     }
-}
-
-fn input(snapshot: Snapshot) -> Input {
-    Input { reference: Reference::Table(snapshot.table, At::Version(snapshot.version)), digest: snapshot.files_digest }
-}
-
-/// The tables of the lake that a frame reads, in order of their names.
-fn tables(frame: &DataFrame) -> Result<Vec<Reference>, PipelineError> {
-    let mut found: BTreeMap<String, Reference> = BTreeMap::new();
-    frame.logical_plan().apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node
-            && let Some(schema) = scan.table_name.schema()
-        {
-            let name = format!("{schema}.{}", scan.table_name.table());
-            // A state by time has no reference; the table then stands for it.
-            let stem = || name.split('@').next().and_then(|stem| stem.parse().ok());
-            if let Some(reference) = name.parse().ok().or_else(stem) {
-                found.insert(name, reference);
-            }
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(found.into_values().collect())
 }
 
 /// The rows to learn from and those to measure on.
@@ -147,17 +121,13 @@ impl TrainTokenizerPlan {
 
     /// What is read, for errors.
     fn what(&self) -> String {
-        if self.query.is_some() { "the tokenizer's query".into() } else { self.table.clone() }
+        self.table.clone().unwrap_or_else(|| "the tokenizer's query".into())
     }
 
     async fn rows(&self, lake: &Lake) -> Result<Rows, PipelineError> {
         let (bytes_max, share) = (self.request.bytes_max, self.request.held_out_share);
-        let frame = match &self.query {
-            Some(query) => lake.sql(query).await?,
-            None => lake.table(&self.table).await?,
-        };
-        let what = self.what();
-        if self.query.is_none() && frame.schema().has_column_with_unqualified_name("split") {
+        let (frame, what) = (self.frame.clone(), self.what());
+        if self.table.is_some() && frame.schema().has_column_with_unqualified_name("split") {
             let split = |name: &str| -> Result<DataFrame, PipelineError> { Ok(frame.clone().filter(col("split").eq(lit(name)))?) };
             let learn = Texts::of(lake, split("train")?, &what).await?.share(0.0..1.0, bytes_max)?;
             let held_out = match share > 0.0 {

@@ -6,6 +6,7 @@
 //! empty one. Start with [`words()`], which says what a word is for all the others.
 
 mod code_quality;
+mod contamination;
 mod copyright;
 mod digest;
 mod gopher_quality;
@@ -20,6 +21,7 @@ mod secrets;
 mod words;
 
 pub use code_quality::{CodeQuality, code_quality};
+pub use contamination::{BenchmarkIndex, CONTAMINATION_NGRAM, Overlap, without_spans};
 pub use copyright::{CopyrightNotice, copyright_notices};
 pub use digest::{exact_digest, hash_share, normalized, text_digest};
 pub use gopher_quality::{GopherQuality, gopher_quality};

@@ -7,7 +7,10 @@ use std::path::Path;
 
 use polder_base::{Digest, Hasher, TableName};
 use polder_lake::LakeDialect;
-use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, Statement, TableAlias, TableFactor, VisitMut, VisitorMut};
+use sqlparser::ast::{
+    Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, Statement, TableAlias, TableFactor, Value, ValueWithSpan,
+    VisitMut, VisitorMut,
+};
 use sqlparser::parser::Parser;
 
 use crate::{FILES, FrontMatter, PipelineError};
@@ -88,6 +91,33 @@ impl VisitorMut for Reads {
         self.tables.extend(table_name(relation));
         ControlFlow::Continue(())
     }
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        self.tables.extend(named_in_arguments(factor).into_iter().map(|(table, _)| table));
+        ControlFlow::Continue(())
+    }
+}
+
+/// The tables that a table function is given by name, each with the text that names it; one at a fixed state is no input that changes.
+fn named_in_arguments(factor: &mut TableFactor) -> Vec<(TableName, &mut String)> {
+    let TableFactor::Table { args: Some(arguments), .. } = factor else { return Vec::new() };
+    arguments
+        .args
+        .iter_mut()
+        .filter_map(expression)
+        .filter_map(|e| {
+            let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) = e else { return None };
+            Some((text.parse().ok()?, text))
+        })
+        .collect()
+}
+
+fn expression(argument: &mut FunctionArg) -> Option<&mut Expr> {
+    match argument {
+        FunctionArg::Named { arg: FunctionArgExpr::Expr(e), .. }
+        | FunctionArg::ExprNamed { arg: FunctionArgExpr::Expr(e), .. }
+        | FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => Some(e),
+        _ => None,
+    }
 }
 
 struct Pin<'a> {
@@ -97,6 +127,11 @@ struct Pin<'a> {
 impl VisitorMut for Pin<'_> {
     type Break = ();
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        for (table, text) in named_in_arguments(factor) {
+            if let Some(version) = self.versions.get(&table) {
+                *text = format!("{table}@{version}");
+            }
+        }
         if let TableFactor::Table { name, alias, .. } = factor
             && let Some(table) = table_name(name)
             && let Some(version) = self.versions.get(&table)
@@ -208,6 +243,18 @@ mod tests {
         let pinned = f.pinned(&BTreeMap::from([(TableName::new("raw", "docs"), 4), (TableName::new("raw", "other"), 0)]));
         assert_eq!(pinned.matches("raw.\"docs@4\"").count(), 2, "{pinned}");
         assert!(pinned.contains("raw.\"other@0\" AS other") && pinned.contains("FROM docs JOIN"), "{pinned}");
+    }
+
+    #[test]
+    fn a_table_that_a_function_is_given_is_read_and_pinned() {
+        let f = file(
+            "30_dedup/a.sql",
+            "clean.a",
+            "SELECT n.doc_id FROM near_things('clean.docs', jaccard => 0.8, other => 'pile.base@v1') AS n",
+        );
+        assert_eq!(f.reads, [TableName::new("clean", "docs")]);
+        let pinned = f.pinned(&BTreeMap::from([(TableName::new("clean", "docs"), 4)]));
+        assert!(pinned.contains("near_things('clean.docs@4', jaccard => 0.8, other => 'pile.base@v1') AS n"), "{pinned}");
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! The program as its users run it: what it prints, how it exits, and what stands in the lake afterwards.
 //!
 //! [`program`] runs it, [`packages`] writes the small source that all lakes are made from, [`finished`] is one whole
-//! quickstart that the tests share. What these tests cover: [`commands`], [`quickstart`], [`bad_input`], [`kills`],
+//! quickstart that the tests share. What these tests cover: [`classifiers`], [`commands`], [`quickstart`], [`bad_input`], [`kills`],
 //! [`models`], [`tokenizers`], [`tokens`], [`training`].
 
 #![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
 mod bad_input;
+mod classifiers;
 mod commands;
 mod finished;
 mod kills;

@@ -5,6 +5,7 @@
 //! Start with [`Reference`] (how things are named) and [`Manifest`] (how they are described).
 
 mod advice;
+mod classifier;
 mod clearance;
 mod digest;
 mod event;
@@ -18,6 +19,7 @@ pub mod units;
 mod whole;
 
 pub use advice::{Advice, Advised, ExitKind};
+pub use classifier::{ClassifierDetails, ClassifierScores, LabelScores};
 pub use clearance::{Clearance, ClearanceError, Verdict};
 pub use digest::{Digest, Hasher, digest_bytes, digest_file, digest_json};
 pub use event::{Event, EventError, EventLog, read_events};

@@ -5,6 +5,7 @@
 //! [`model_card()`] and [`clearance`].
 
 mod books;
+mod classifier_card;
 mod data_card;
 mod error;
 mod facts;
@@ -20,6 +21,7 @@ mod tests;
 mod tree;
 
 pub use books::{RunRow, Score, record_runs, record_scores, scores};
+pub use classifier_card::write_classifier_card;
 pub use data_card::{DataCard, Share, data_card};
 pub use error::GovernError;
 pub use facts::{Fact, FactFilter, list, record, show, sync, verify_chain};

@@ -29,12 +29,16 @@ pub struct Lake {
     artefacts: Arc<dyn Artefacts>,
 }
 
-/// Knows no tokenizer: the functions that need one say so.
+/// Knows no tokenizer and no classifier: the functions that need one say so.
 struct NoArtefacts;
 
 impl Artefacts for NoArtefacts {
     fn tokenizer(&self, name: &str) -> Result<Arc<polder_tokenizer::Tokenizer>, String> {
         Err(format!("tokenizer `{name}` cannot be opened here"))
+    }
+
+    fn classifier(&self, name: &str) -> Result<Arc<polder_text::classifier::Classifier>, String> {
+        Err(format!("classifier `{name}` cannot be opened here"))
     }
 }
 

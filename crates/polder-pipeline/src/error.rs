@@ -144,6 +144,22 @@ pub enum PipelineError {
     /// The tokenizer cannot be trained or read.
     #[error("cannot make or read a tokenizer")]
     Tokenizer(#[from] polder_tokenizer::TokenizerError),
+    /// The classifier cannot be trained.
+    #[error("cannot train the classifier")]
+    Classifier {
+        /// Why.
+        #[source]
+        source: polder_text::classifier::ClassifierError,
+    },
+    /// A classifier's file is none.
+    #[error("cannot read the classifier `{path}`")]
+    ClassifierFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: polder_text::classifier::ClassifierError,
+    },
     /// Shards cannot be written.
     #[error("cannot write token shards")]
     Shard(#[from] polder_shard::ShardError),
@@ -187,6 +203,10 @@ impl Advice for PipelineError {
             Self::Request { hint, .. } => Some(hint.clone()),
             Self::Busy { .. } => Some("Wait until it is done; or give this set another name.".into()),
             Self::Stopped => Some("Run the same command again to go on where it stopped.".into()),
+            Self::Classifier { .. } => {
+                Some("The query gives rows with columns text and label, for example SELECT text, category AS label FROM clean.docs_clean.".into())
+            }
+            Self::ClassifierFile { .. } => Some("Train it again with `polder classifier train`.".into()),
             Self::Lake(e) => e.hint(),
             Self::Tokenizer(e) => e.hint(),
             Self::Shard(e) => e.hint(),
@@ -205,7 +225,7 @@ impl Advice for PipelineError {
                 ExitKind::Usage
             }
             Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => ExitKind::Usage,
-            Self::Condition { .. } | Self::NoToken { .. } | Self::Request { .. } => ExitKind::Usage,
+            Self::Condition { .. } | Self::NoToken { .. } | Self::Request { .. } | Self::Classifier { .. } => ExitKind::Usage,
             Self::Stopped => ExitKind::Interrupted,
             Self::Step { source, .. } => source.exit(),
             Self::Lake(e) => e.exit(),

@@ -1,10 +1,11 @@
-//! From SQL files to tables, and from tables to what the model side reads: tokenizers, token shards,
+//! From SQL files to tables, and from tables to what is made of them: tokenizers, classifiers, token shards,
 //! evaluation requests, tuning files.
 //!
 //! It decides what is stale, runs it at pinned versions, and records with every table what it was made
 //! from. It trains nothing and serves nothing. Start with [`Pipeline`] and [`apply()`].
 
 mod apply;
+mod classifier;
 mod error;
 mod export;
 mod front_matter;
@@ -18,6 +19,7 @@ mod tokens;
 mod word_stream;
 
 pub use apply::{Applied, ApplyContext, PlannedStep, Progress, StepState, apply, plan};
+pub use classifier::{CLASSIFIER_FILE, TrainClassifier, TrainClassifierPlan, evaluate_classifier, open_classifier};
 pub use error::PipelineError;
 pub use export::{Export, ExportPlan, ExportQuery};
 pub use front_matter::{FrontMatter, Mode, Parameter};

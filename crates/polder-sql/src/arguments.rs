@@ -65,6 +65,19 @@ impl<'a> Arguments<'a> {
         Ok(Lists { values: cast(&array, &target)?.as_list::<i32>().clone(), constant })
     }
 
+    /// The argument as a column of lists of whatever they hold; none where it is NULL throughout.
+    pub(crate) fn items(&self, i: usize) -> Result<Option<Lists>> {
+        let (array, constant) = self.column(i)?;
+        match array.data_type() {
+            DataType::Null => Ok(None),
+            DataType::List(_) => Ok(Some(Lists { values: array.as_list::<i32>().clone(), constant })),
+            DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+                Ok(Some(Lists { values: cast(&array, &DataType::List(item.clone()))?.as_list::<i32>().clone(), constant }))
+            }
+            other => datafusion_common::exec_err!("expected a list, not {other}"),
+        }
+    }
+
     /// One text per row in, one value per row out; NULL gives NULL.
     pub(crate) fn map_text<T, C: FromIterator<Option<T>>>(&self, mut answer: impl FnMut(&str) -> Option<T>) -> Result<C> {
         let text = self.text(0)?;

@@ -1,11 +1,12 @@
 //! Polder's SQL functions: thin Arrow wrappers over polder-text and polder-tokenizer, one file each.
 //!
-//! They do no I/O. What a function needs besides its arguments (a tokenizer) comes in through [`Artefacts`]. NULL in any
+//! They do no I/O. What a function needs besides its arguments (a tokenizer, a classifier) comes in through [`Artefacts`]. NULL in any
 //! argument gives NULL, unless a function's description says otherwise. Integers are signed, since Delta tables know no others.
 //! Start with [`functions`], or with [`expr`] for the same in Rust.
 
 mod arguments;
 mod bar;
+mod classify;
 mod code_quality;
 mod copyright_notices;
 mod decode;
@@ -34,12 +35,14 @@ mod secrets;
 mod sparkline;
 mod text_digest;
 mod token_count;
+mod without_spans;
 mod word_counts;
 mod words;
 
 use std::sync::Arc;
 
 use datafusion_expr::{AggregateUDF, ScalarUDF};
+use polder_text::classifier::Classifier;
 use polder_tokenizer::Tokenizer;
 
 /// What functions read besides their arguments; the leaf fills it.
@@ -49,12 +52,19 @@ pub trait Artefacts: Send + Sync {
     /// # Errors
     /// A sentence for the user: no such tokenizer, or one that can't be read.
     fn tokenizer(&self, name: &str) -> Result<Arc<Tokenizer>, String>;
+
+    /// Returns a classifier by the name it has in the lake, its newest version where `@` names none, or why there is none.
+    ///
+    /// # Errors
+    /// A sentence for the user: no such classifier, or one that can't be read.
+    fn classifier(&self, name: &str) -> Result<Arc<Classifier>, String>;
 }
 
 /// Returns every scalar function, documented.
 pub fn functions(artefacts: Arc<dyn Artefacts>) -> Vec<ScalarUDF> {
     vec![
         bar::udf(),
+        classify::udf(artefacts.clone()),
         code_quality::udf(),
         copyright_notices::udf(),
         decode::udf(artefacts.clone()),
@@ -79,6 +89,7 @@ pub fn functions(artefacts: Arc<dyn Artefacts>) -> Vec<ScalarUDF> {
         sparkline::udf(),
         text_digest::udf(),
         token_count::udf(artefacts),
+        without_spans::udf(),
         words::udf(),
     ]
 }

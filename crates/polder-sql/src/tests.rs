@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type};
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::{Result, ScalarValue};
 use datafusion_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, col};
+use polder_text::classifier::{self, Classifier};
 use polder_tokenizer::{Tokenizer, TrainOptions, WordCounts, train};
 
 use crate::Artefacts;
@@ -19,6 +20,17 @@ struct One(Arc<Tokenizer>);
 impl Artefacts for One {
     fn tokenizer(&self, name: &str) -> Result<Arc<Tokenizer>, String> {
         if name == "base" { Ok(self.0.clone()) } else { Err(format!("no tokenizer `{name}` in this lake")) }
+    }
+
+    fn classifier(&self, name: &str) -> Result<Arc<Classifier>, String> {
+        if name != "kind" {
+            return Err(format!("no classifier `{name}` in this lake"));
+        }
+        let rows: Vec<(String, &str)> = (0..200)
+            .map(|i| if i % 2 == 0 { (format!("the garden has {i} roses"), "garden") } else { (format!("let x{i} = one;"), "code") })
+            .collect();
+        let rows: Vec<(&str, &str)> = rows.iter().map(|(text, label)| (text.as_str(), *label)).collect();
+        Ok(Arc::new(classifier::train(&rows, &classifier::Options::prose(), 1, &mut |_| {}).unwrap()))
     }
 }
 
@@ -64,6 +76,14 @@ fn constant(text: &str) -> ColumnarValue {
     ColumnarValue::Scalar(ScalarValue::from(text))
 }
 
+/// For every row, the span of its third to fifth character.
+fn spans(rows: &[Option<&str>]) -> ColumnarValue {
+    let numbers = |n: i64| -> ArrayRef { Arc::new(Int64Array::from(vec![n; rows.len()])) };
+    let kind = crate::nested::struct_type(&[("start", DataType::Int64), ("end", DataType::Int64)]);
+    let items = crate::nested::structs(&kind, vec![numbers(2), numbers(5)], None).unwrap();
+    ColumnarValue::Array(crate::nested::lists(&vec![Some(1); rows.len()], items).unwrap())
+}
+
 /// Arguments of each function, the first of `n` rows.
 fn arguments(name: &str, first: &[Option<&str>]) -> Vec<ColumnarValue> {
     let lists = |of: fn(i64) -> i64| -> ColumnarValue {
@@ -80,6 +100,8 @@ fn arguments(name: &str, first: &[Option<&str>]) -> Vec<ColumnarValue> {
         "encode" | "token_count" => vec![text, constant("base")],
         "profanity" => vec![text, constant("en")],
         "jaccard" => vec![text.clone(), text],
+        "classify" => vec![constant("kind"), text],
+        "without_spans" => vec![text, spans(first)],
         "programming_language" => vec![constant("x.rs"), text],
         _ => vec![text],
     }
@@ -302,4 +324,24 @@ fn bars_and_sparklines_draw_any_number() {
 fn expressions_name_the_functions() {
     assert_eq!(crate::expr::language(col("text")).to_string(), "language(text)");
     assert_eq!(crate::expr::jaccard(col("a"), col("b")).to_string(), "jaccard(a, b)");
+}
+
+#[test]
+fn a_classifier_answers_with_a_label_and_how_likely_it_is() {
+    let rows = [Some("let y = one;"), None, Some("an old garden with roses")];
+    let out = invoke("classify", vec![constant("kind"), ColumnarValue::Array(texts(&rows))], 3).unwrap().into_array(3).unwrap();
+    let labels = out.as_struct().column(0).as_string::<i32>().clone();
+    assert_eq!((labels.value(0), labels.value(2)), ("code", "garden"));
+    assert!(out.is_null(1) && out.as_struct().column(1).as_primitive::<Float64Type>().value(0) > 0.5);
+    let error = invoke("classify", vec![constant("other"), constant("x")], 1).unwrap_err().to_string();
+    assert!(error.contains("no classifier `other`"), "{error}");
+}
+
+#[test]
+fn spans_that_were_found_are_cut_out() {
+    let rows = [Some("ab123cd"), None, Some("ab")];
+    let out = invoke("without_spans", vec![ColumnarValue::Array(texts(&rows)), spans(&rows)], 3).unwrap().into_array(3).unwrap();
+    assert_eq!(out.as_string::<i32>().iter().collect::<Vec<_>>(), [Some("ab\ncd"), None, Some("ab")]);
+    let whole = invoke("without_spans", vec![constant("ab"), ColumnarValue::Scalar(ScalarValue::Null)], 1).unwrap().into_array(1).unwrap();
+    assert_eq!(whole.as_string::<i32>().value(0), "ab");
 }

@@ -1,7 +1,7 @@
 //! What the help of each command begins with: a line or two that can be typed as they are.
 
 /// By command.
-const EXAMPLES: [(&str, &[&str]); 39] = [
+const EXAMPLES: [(&str, &[&str]); 42] = [
     ("run", &["polder run", "polder run quickstart --source ~/src --minutes 10", "polder run quickstart --sql-dir sql --dry-run"]),
     ("init", &["polder init", "polder init --lake ~/lake"]),
     ("doctor", &["polder doctor"]),
@@ -16,6 +16,18 @@ const EXAMPLES: [(&str, &[&str]); 39] = [
     ("pile card", &["polder pile card pile.base@v1 > card.md"]),
     ("pipeline plan", &["polder pipeline plan --sql-dir sql"]),
     ("pipeline apply", &["polder pipeline apply", "polder pipeline apply --sql-dir sql"]),
+    (
+        "classifier train",
+        &[
+            // tidy: sql, because an example shows what is typed
+            "polder classifier train quality --query \"SELECT text, label FROM raw.judged\"",
+            // tidy: sql, because an example shows what is typed
+            "polder classifier train intent --kind posts --query \"SELECT question AS text, intent AS label FROM raw.questions\"",
+        ],
+    ),
+    // tidy: sql, because an example shows what is typed
+    ("classifier eval", &["polder classifier eval quality --query \"SELECT text, label FROM raw.judged_later\""]),
+    ("classifier show", &["polder classifier show", "polder classifier show quality@2"]),
     (
         "tokenizer train",
         &[

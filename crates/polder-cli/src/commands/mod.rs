@@ -1,5 +1,6 @@
 //! The commands: one file each, named for what the user types.
 
+mod classifier;
 mod doctor;
 mod eval;
 mod examples;
@@ -69,6 +70,9 @@ enum Command {
     /// Bring the tables that SQL files make up to date.
     #[command(subcommand)]
     Pipeline(pipeline::Command),
+    /// Train, judge and look at classifiers of text.
+    #[command(subcommand)]
+    Classifier(classifier::Command),
     /// Train, bring in and compare tokenizers.
     #[command(subcommand)]
     Tokenizer(tokenizer::Command),
@@ -120,6 +124,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<()> {
         Command::Table(command) => table::run(world, command),
         Command::Pile(command) => pile::run(world, command),
         Command::Pipeline(command) => pipeline::run(world, command),
+        Command::Classifier(command) => classifier::run(world, command),
         Command::Tokenizer(command) => tokenizer::run(world, command),
         Command::Tokens(command) => tokens::run(world, command),
         Command::Model(command) => model::run(world, command),

@@ -1,5 +1,6 @@
 //! What the commands and the workflow both do, one file a stage: the same code paths for both.
 
+pub mod classifiers;
 pub mod deploy;
 pub mod models;
 pub mod plan;
@@ -9,7 +10,7 @@ pub mod train;
 pub mod tune;
 pub mod validate;
 
-use polder_base::{Digest, Manifest, Reference};
+use polder_base::{Digest, Layout, Manifest, Reference};
 
 use crate::failure::{self, OrAdvise};
 use crate::world::World;
@@ -53,9 +54,14 @@ pub fn folder(world: &World, reference: &Reference) -> anyhow::Result<std::path:
 
 /// Gives a model, adapter or classifier without a version its newest one.
 pub fn newest(world: &World, reference: &Reference) -> Reference {
+    newest_in(&world.layout(), reference)
+}
+
+/// The same by a lake's layout.
+pub fn newest_in(layout: &Layout, reference: &Reference) -> Reference {
     match reference {
         Reference::Artefact { kind, name, version: None } if ["models", "adapters", "classifiers"].contains(&kind.as_str()) => {
-            let versions = versions(world, kind, name);
+            let versions = versions_in(layout, kind, name);
             Reference::Artefact { kind: kind.clone(), name: name.clone(), version: Some(versions.last().copied().unwrap_or(1).to_string()) }
         }
         other => other.clone(),
@@ -64,7 +70,11 @@ pub fn newest(world: &World, reference: &Reference) -> Reference {
 
 /// The versions of a model, adapter or classifier that are whole, in order.
 pub fn versions(world: &World, kind: &str, name: &str) -> Vec<u64> {
-    let Ok(entries) = std::fs::read_dir(world.layout().kind(kind).join(name)) else { return Vec::new() };
+    versions_in(&world.layout(), kind, name)
+}
+
+fn versions_in(layout: &Layout, kind: &str, name: &str) -> Vec<u64> {
+    let Ok(entries) = std::fs::read_dir(layout.kind(kind).join(name)) else { return Vec::new() };
     let whole = entries.flatten().filter(|e| e.path().join(Manifest::FILE).is_file());
     let mut versions: Vec<u64> = whole.filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
     versions.sort_unstable();

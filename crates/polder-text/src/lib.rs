@@ -5,6 +5,7 @@
 //! Every function takes time linear in the length of the text and has a stated answer for the
 //! empty one. Start with [`words()`], which says what a word is for all the others.
 
+pub mod classifier;
 mod code_quality;
 mod contamination;
 mod copyright;

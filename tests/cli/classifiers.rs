@@ -24,7 +24,10 @@ fn a_classifier_is_trained_carded_versioned_and_asked_in_sql() {
     assert!(again.err.contains("classifiers/kind@2"), "{}", again.err);
     let facts = polder(&lake, &["--json", "facts", "list", "--verb", "train classifier"]).well().objects();
     assert_eq!(facts.len(), 2, "{facts:?}");
-    let rows = sql(&lake, "SELECT classify('kind@1', text)['label'] = programming_language(path, text) AS same, count(*) AS n FROM raw.docs GROUP BY 1");
+    let rows = sql(
+        &lake,
+        "SELECT classify('kind@1', text)['label'] = programming_language(path, text) AS same, count(*) AS n FROM raw.docs GROUP BY 1",
+    );
     assert!(rows.iter().any(|r| r["same"] == true), "{rows:?}");
     let listed = line(&lake, "--json classifier show").well().objects();
     assert_eq!(listed.len(), 2, "{listed:?}");

@@ -47,9 +47,11 @@ impl polder_sql::Artefacts for LakeArtefacts {
         if let Some(classifier) = open.get(&reference) {
             return Ok(classifier.clone());
         }
-        let folder = self.layout.artefact(&reference).filter(|f| f.is_dir()).ok_or_else(|| {
-            format!("there is no {reference} in this lake; `polder classifier show` lists those that are")
-        })?;
+        let folder = self
+            .layout
+            .artefact(&reference)
+            .filter(|f| f.is_dir())
+            .ok_or_else(|| format!("there is no {reference} in this lake; `polder classifier show` lists those that are"))?;
         let classifier = Arc::new(open_classifier(&folder).map_err(|e| format!("cannot open {reference}: {e}"))?);
         open.insert(reference, classifier.clone());
         Ok(classifier)

@@ -70,15 +70,9 @@ fn scores(scores: &ClassifierScores) -> String {
     if scores.n_rows == 0 {
         return "No row was held out: nothing is known of how well it does.\n".into();
     }
-    let mut out = format!(
-        "Accuracy {} and macro F1 {} on {} rows.\n\n",
-        number(scores.accuracy),
-        number(scores.macro_f1),
-        grouped(scores.n_rows)
-    );
-    let row = |l: &polder_base::LabelScores| {
-        vec![text(&l.label), grouped(l.n_rows), number(l.precision), number(l.recall), number(l.f1)]
-    };
+    let mut out =
+        format!("Accuracy {} and macro F1 {} on {} rows.\n\n", number(scores.accuracy), number(scores.macro_f1), grouped(scores.n_rows));
+    let row = |l: &polder_base::LabelScores| vec![text(&l.label), grouped(l.n_rows), number(l.precision), number(l.recall), number(l.f1)];
     out.push_str(&table(&["label", ">rows", ">precision", ">recall", ">F1"], &scores.labels.iter().map(row).collect::<Vec<_>>()));
     if let Some(confusion) = &scores.confusion {
         let mut headers = vec!["has ↓ got →".to_owned()];
@@ -104,8 +98,7 @@ fn limits(details: &ClassifierDetails) -> Vec<String> {
     if !few.is_empty() {
         lines.push(format!("Labels with fewer than {FEW_ROWS} held-out rows, whose scores mean little: {}.", named(few)));
     }
-    let weak: Vec<&str> =
-        held_out.labels.iter().filter(|l| l.n_rows >= FEW_ROWS && l.f1 < WEAK_F1).map(|l| l.label.as_str()).collect();
+    let weak: Vec<&str> = held_out.labels.iter().filter(|l| l.n_rows >= FEW_ROWS && l.f1 < WEAK_F1).map(|l| l.label.as_str()).collect();
     if !weak.is_empty() {
         lines.push(format!("Labels with an F1 below {WEAK_F1}: {}.", named(weak)));
     }

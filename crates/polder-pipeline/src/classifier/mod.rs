@@ -8,7 +8,9 @@ mod rows;
 use std::fs;
 
 use datafusion::prelude::DataFrame;
-use polder_base::{ClassifierDetails, ClassifierScores, Digest, Input, LabelScores, Manifest, Reference, Timestamp, digest_json, publish_dir, write_whole};
+use polder_base::{
+    ClassifierDetails, ClassifierScores, Digest, Input, LabelScores, Manifest, Reference, Timestamp, digest_json, publish_dir, write_whole,
+};
 use polder_lake::Lake;
 use polder_text::classifier::{self, Classifier, ClassifierError, Evaluation, Features, LabelEvaluation, Options, Progress};
 
@@ -93,7 +95,8 @@ impl TrainClassifierPlan {
         on_progress: &mut (dyn FnMut(&str, u64, u64) + Send),
     ) -> Result<Manifest, PipelineError> {
         on_progress("reading rows", 0, 0);
-        let all = LabelledRows::read(self.frame.clone(), self.request.bytes_max, &mut |bytes| on_progress("reading rows", bytes, 0)).await?;
+        let all =
+            LabelledRows::read(self.frame.clone(), self.request.bytes_max, &mut |bytes| on_progress("reading rows", bytes, 0)).await?;
         let pairs = all.pairs();
         let (learn, held_out) = classifier::split(&pairs, HELD_OUT_ONE_IN);
         let n_threads = std::thread::available_parallelism().map_or(1, usize::from);

@@ -83,6 +83,13 @@ impl BenchmarkIndex {
         self.items.len()
     }
 
+    /// The memory that the index holds, about.
+    pub fn held_bytes(&self) -> usize {
+        let words: usize = self.items.iter().map(Vec::len).sum();
+        let grams: usize = self.grams.iter().map(|(_, grams)| grams.len()).sum();
+        words * size_of::<(u32, u32)>() + grams * (size_of::<(u64, Vec<(u32, u32)>)>() + 4 * size_of::<(u32, u32)>())
+    }
+
     /// Whether an item is long enough to be looked for.
     pub fn is_searchable(&self, item: usize) -> bool {
         self.items.get(item).is_some_and(|words| words.len() >= ITEM_WORDS_MIN)

@@ -35,6 +35,8 @@ pub struct Overlap {
     pub start: usize,
     /// Where it ends in the document, one past the last character.
     pub end: usize,
+    /// The same place in the document in bytes.
+    pub bytes: (usize, usize),
     /// Its words.
     pub n_words: usize,
 }
@@ -144,6 +146,7 @@ impl BenchmarkIndex {
                     item_end: item_words[item_word + n_words - 1].1 as usize,
                     start: places[word].0 as usize,
                     end: places[word + n_words - 1].1 as usize,
+                    bytes: (all[word].start, all[word + n_words - 1].end),
                     n_words,
                 }
             })

@@ -13,9 +13,12 @@ use crate::spill::{Block, Spill};
 use crate::{DuplicatesError, NearOptions};
 
 /// Words of shingles that a reader collects before it hands documents over.
-const PENDING_WORDS: usize = 1 << 17;
+pub(crate) const PENDING_WORDS: usize = 1 << 17;
 /// Documents that a reader collects at most.
-const PENDING_DOCUMENTS: usize = 1024;
+pub(crate) const PENDING_DOCUMENTS: usize = 1024;
+
+/// Memory that a search holds of a document besides its strings: identity, set, ends, order, rank, cluster and match.
+const DOCUMENT_BYTES: usize = 96;
 
 /// One document.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +79,16 @@ pub(crate) struct Documents {
 impl Documents {
     pub(crate) fn len(&self) -> usize {
         self.sets.len()
+    }
+
+    /// Adds a document whose words begin at `start` of what its reader collected.
+    pub(crate) fn push(&mut self, document: &Document<'_>, identity: u128, start: usize, len: usize) -> Result<(), DuplicatesError> {
+        let place = |n| u32::try_from(n).map_err(|_| DuplicatesError::TooMany);
+        self.sets.push(Set { block: 0, start: place(start)?, len: place(len)? });
+        self.ids.push(document.id.as_bytes());
+        self.preferences.push(document.preference);
+        self.identities.push(identity);
+        Ok(())
     }
 
     pub(crate) fn id(&self, i: usize) -> &str {
@@ -142,6 +155,14 @@ impl Shared {
         let spill = Arc::new(Spill::new(&options.spill_folder, options.memory_bytes_max));
         Ok(Self { bands: Partitions::new(spill.clone()), spill, options, documents: Mutex::default() })
     }
+
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.held_bytes_of(&self.documents.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn held_bytes_of(&self, documents: &Documents) -> usize {
+        documents.ids.bytes.len() + documents.preferences.bytes.len() + documents.len() * DOCUMENT_BYTES
+    }
 }
 
 /// Reads documents: one for each thread that has some.
@@ -184,12 +205,7 @@ impl Reader {
             // The shape was checked when the search began.
             self.pending_digests.extend(minhash_bands(&self.slots, bands, rows).unwrap_or_default());
         }
-        self.pending.ids.push(document.id.as_bytes());
-        self.pending.preferences.push(document.preference);
-        self.pending.identities.push(identity);
-        let too_long = |_| DuplicatesError::TooMany;
-        let start = u32::try_from(self.pending_sets.len()).map_err(too_long)?;
-        self.pending.sets.push(Set { block: 0, start, len: u32::try_from(self.set.len()).map_err(too_long)? });
+        self.pending.push(document, identity, self.pending_sets.len(), self.set.len())?;
         self.pending_sets.extend_from_slice(&self.set);
         if self.pending_sets.len() >= PENDING_WORDS || self.pending.len() >= PENDING_DOCUMENTS {
             self.hand_over()?;
@@ -198,20 +214,9 @@ impl Reader {
     }
 
     fn hand_over(&mut self) -> Result<(), DuplicatesError> {
-        let block = self.shared.spill.put(&self.pending_sets)?;
-        self.pending_sets.clear();
         let pending = take(&mut self.pending);
-        let first = {
-            let mut all = self.shared.documents.lock().unwrap_or_else(PoisonError::into_inner);
-            let first = all.len();
-            let block_idx = u32::try_from(all.blocks.len()).map_err(|_| DuplicatesError::TooMany)?;
-            all.ids.append(&pending.ids);
-            all.preferences.append(&pending.preferences);
-            all.identities.extend_from_slice(&pending.identities);
-            all.sets.extend(pending.sets.iter().map(|set| Set { block: block_idx, ..*set }));
-            all.blocks.push(block);
-            first
-        };
+        let first = append(&self.shared.documents, &self.shared.spill, &pending, &self.pending_sets)?;
+        self.pending_sets.clear();
         let mut digests = self.pending_digests.chunks_exact(self.shared.options.bands);
         for (i, _) in pending.sets.iter().enumerate().filter(|(_, set)| set.len > 0) {
             let doc_idx = u64::from(u32::try_from(first + i).map_err(|_| DuplicatesError::TooMany)?);
@@ -232,6 +237,20 @@ impl Reader {
         self.hand_over()?;
         self.bands.finish(&self.shared.bands)
     }
+}
+
+/// Appends documents that one reader collected, with what their sets point into, and returns the place of the first.
+pub(crate) fn append(to: &Mutex<Documents>, spill: &Spill, pending: &Documents, words: &[u64]) -> Result<usize, DuplicatesError> {
+    let block = spill.put(words)?;
+    let mut all = to.lock().unwrap_or_else(PoisonError::into_inner);
+    let first = all.len();
+    let block_idx = u32::try_from(all.blocks.len()).map_err(|_| DuplicatesError::TooMany)?;
+    all.ids.append(&pending.ids);
+    all.preferences.append(&pending.preferences);
+    all.identities.extend_from_slice(&pending.identities);
+    all.sets.extend(pending.sets.iter().map(|set| Set { block: block_idx, ..*set }));
+    all.blocks.push(block);
+    Ok(first)
 }
 
 /// A band digest's partition, and its record without the document.

@@ -15,6 +15,7 @@ mod found;
 mod matcher;
 mod near;
 mod partitions;
+mod passages;
 mod spill;
 #[cfg(test)]
 mod tests;
@@ -26,8 +27,9 @@ use polder_text::{BANDS, N_PERMUTATIONS, NGRAM, ROWS};
 pub use documents::{Document, Reader};
 pub use error::DuplicatesError;
 pub use found::{Duplicate, Found};
-pub use matcher::{Arrivals, Match, Matcher, short_hashes};
+pub use matcher::{Arrivals, Match, Matcher};
 pub use near::NearDuplicates;
+pub use passages::{FoundPassages, Passage, PassageReader, RepeatedPassage, RepeatedPassages};
 
 /// How near duplicates are sought.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::mem::take;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use polder_text::{jaccard_of_sets, minhash_bands};
+use polder_text::{jaccard_of_sets, minhash_bands, short_hashes};
 
 use crate::documents::{Documents, Shared};
 use crate::partitions::N_PARTITIONS;
@@ -45,6 +45,13 @@ impl Arrivals {
         Reader::new(self.shared.clone())
     }
 
+    /// Memory that is held of the documents besides what the options allow: ids, places and bands.
+    pub fn held_bytes(&self) -> usize {
+        let documents = self.shared.documents.lock().unwrap_or_else(PoisonError::into_inner);
+        // A band's digest, and a list of one document.
+        self.shared.held_bytes_of(&documents) + documents.len() * self.shared.options.bands * 48
+    }
+
     /// Makes the matcher, once every reader has finished.
     ///
     /// # Errors
@@ -70,7 +77,7 @@ impl Matcher {
         Ok(Arrivals { shared: Arc::new(Shared::new(options)?) })
     }
 
-    /// Compares an earlier document: its signature, and its set as [`short_hashes`] gives it.
+    /// Compares an earlier document: its signature, and its set as [`polder_text::short_hashes`] gives it.
     ///
     /// # Errors
     /// A signature too short for the bands; the spill file cannot be read.
@@ -97,26 +104,16 @@ impl Matcher {
         Ok(())
     }
 
-    /// Returns what was found, in order of the new documents' ids.
-    pub fn finish(self) -> Vec<Match> {
-        let best = self.best.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let of = |(doc_idx, (jaccard, dup_of)): (u32, (f64, String))| Match {
-            doc_id: self.documents.id(doc_idx as usize).to_owned(),
-            dup_of,
-            jaccard,
+    /// Returns what was found so far, in order of the new documents' ids.
+    pub fn matches(&self) -> Vec<Match> {
+        let best = self.best.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = |(doc_idx, (jaccard, dup_of)): (&u32, &(f64, String))| Match {
+            doc_id: self.documents.id(*doc_idx as usize).to_owned(),
+            dup_of: dup_of.clone(),
+            jaccard: *jaccard,
         };
-        let mut matches: Vec<Match> = best.into_iter().map(of).collect();
+        let mut matches: Vec<Match> = best.iter().map(of).collect();
         matches.sort_by(|a, b| a.doc_id.cmp(&b.doc_id));
         matches
     }
-}
-
-/// Returns the upper halves of a set's hashes, sorted and distinct: four bytes a shingle, to be kept beside a signature.
-///
-/// Two different shingles share one once in four thousand million pairs, which moves the Jaccard similarity of documents
-/// of 1,000 words by less than a millionth.
-pub fn short_hashes(set: &[u64]) -> Vec<u32> {
-    let mut hashes: Vec<u32> = set.iter().map(|hash| (hash >> 32) as u32).collect();
-    hashes.dedup();
-    hashes
 }

@@ -42,6 +42,11 @@ impl NearDuplicates {
         Reader::new(self.shared.clone())
     }
 
+    /// Memory that is held of the documents besides what the options allow: ids, places, and what clusters need.
+    pub fn held_bytes(&self) -> usize {
+        self.shared.held_bytes()
+    }
+
     /// Compares what was read, on all threads of the current pool, once every reader has finished.
     ///
     /// # Errors

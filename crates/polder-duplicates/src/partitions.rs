@@ -21,6 +21,7 @@ pub(crate) struct Partitions<const N: usize> {
 }
 
 /// One writer of several.
+#[derive(Debug)]
 pub(crate) struct Writer<const N: usize> {
     open: Vec<Vec<u64>>,
 }

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use polder_text::{N_PERMUTATIONS, NGRAM, jaccard, minhash, normalized, shingles, words};
+use polder_text::{N_PERMUTATIONS, NGRAM, jaccard, minhash, normalized, shingles, short_hashes, words};
 use proptest::prelude::*;
 
-use crate::{Document, DuplicatesError, Matcher, NearDuplicates, NearOptions, short_hashes};
+use crate::{Document, DuplicatesError, Matcher, NearDuplicates, NearOptions};
 
 /// A row of the result that owns its ids: doc_id, dup_of, cluster_id, jaccard, match_id, match_jaccard.
 type Row = (String, String, String, f64, String, f64);
@@ -207,7 +207,7 @@ fn new_documents_are_matched_by_signatures_as_by_texts() {
                 matcher.compare(id, &signature, &short_hashes(&shingles(text, NGRAM))).unwrap();
             }
         }
-        let matches: BTreeMap<_, _> = matcher.finish().into_iter().map(|m| (m.doc_id, (m.dup_of, m.jaccard))).collect();
+        let matches: BTreeMap<_, _> = matcher.matches().into_iter().map(|m| (m.doc_id, (m.dup_of, m.jaccard))).collect();
         let is_long = |text: &str| words(text).count() >= NGRAM;
         let mut expected = BTreeMap::new();
         for (id, text) in new.iter().filter(|(_, text)| is_long(text)) {

@@ -7,7 +7,9 @@ use std::path::Path;
 
 use polder_base::{Digest, Hasher, TableName};
 use polder_lake::LakeDialect;
-use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, Statement, TableAlias, TableFactor, VisitMut, VisitorMut};
+use sqlparser::ast::{
+    Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, Statement, TableAlias, TableFactor, Value, VisitMut, VisitorMut,
+};
 use sqlparser::parser::Parser;
 
 use crate::{FILES, FrontMatter, PipelineError};
@@ -77,6 +79,21 @@ fn table_name(name: &ObjectName) -> Option<TableName> {
     }
 }
 
+/// The tables that a table function names in quotes, such as `near_duplicates('clean.docs')`, each with the text that names it.
+fn function_tables(factor: &mut TableFactor) -> impl Iterator<Item = (TableName, &mut String)> {
+    let args = match factor {
+        TableFactor::Table { args: Some(args), .. } => args.args.as_mut_slice(),
+        _ => &mut [],
+    };
+    args.iter_mut().filter_map(|arg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value))) => match &mut value.value {
+            Value::SingleQuotedString(text) => Some((text.parse().ok()?, text)),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
 #[derive(Default)]
 struct Reads {
     tables: BTreeSet<TableName>,
@@ -88,6 +105,10 @@ impl VisitorMut for Reads {
         self.tables.extend(table_name(relation));
         ControlFlow::Continue(())
     }
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        self.tables.extend(function_tables(factor).map(|(table, _)| table));
+        ControlFlow::Continue(())
+    }
 }
 
 struct Pin<'a> {
@@ -97,6 +118,11 @@ struct Pin<'a> {
 impl VisitorMut for Pin<'_> {
     type Break = ();
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        for (table, text) in function_tables(factor) {
+            if let Some(version) = self.versions.get(&table) {
+                *text = format!("{table}@{version}");
+            }
+        }
         if let TableFactor::Table { name, alias, .. } = factor
             && let Some(table) = table_name(name)
             && let Some(version) = self.versions.get(&table)
@@ -208,6 +234,18 @@ mod tests {
         let pinned = f.pinned(&BTreeMap::from([(TableName::new("raw", "docs"), 4), (TableName::new("raw", "other"), 0)]));
         assert_eq!(pinned.matches("raw.\"docs@4\"").count(), 2, "{pinned}");
         assert!(pinned.contains("raw.\"other@0\" AS other") && pinned.contains("FROM docs JOIN"), "{pinned}");
+    }
+
+    #[test]
+    fn tables_that_a_table_function_names_are_read_and_pinned() {
+        let f = file(
+            "10_stage/a.sql",
+            "clean.a",
+            "SELECT * FROM near_duplicates('raw.docs', text => 'raw.body', jaccard => 0.8) n WHERE n.x = 'raw.docs'",
+        );
+        assert_eq!(f.reads, [TableName::new("raw", "docs")]);
+        let pinned = f.pinned(&BTreeMap::from([(TableName::new("raw", "docs"), 4)]));
+        assert!(pinned.contains("near_duplicates('raw.docs@4', text => 'raw.body'") && pinned.ends_with("= 'raw.docs'"), "{pinned}");
     }
 
     #[test]

@@ -229,3 +229,13 @@ pub fn set_digest(shingles: &[u64]) -> u128 {
     let lane = |seed: u64| shingles.iter().fold(shingles.len() as u64, |sum, s| sum.wrapping_add(mix(s ^ seed)));
     u128::from(mix(lane(ROLL))) << 64 | u128::from(mix(lane(!ROLL)))
 }
+
+/// Returns the upper halves of a set's hashes, sorted and distinct: four bytes a shingle, to be kept beside a signature.
+///
+/// Two different shingles share one once in four thousand million pairs, which moves the Jaccard similarity of documents
+/// of 1,000 words by less than a millionth.
+pub fn short_hashes(set: &[u64]) -> Vec<u32> {
+    let mut hashes: Vec<u32> = set.iter().map(|hash| (hash >> 32) as u32).collect();
+    hashes.dedup();
+    hashes
+}

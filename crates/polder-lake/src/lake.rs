@@ -232,7 +232,7 @@ impl Lake {
     }
 }
 
-fn table_of(reference: &Reference) -> Result<(TableName, At), LakeError> {
+pub(crate) fn table_of(reference: &Reference) -> Result<(TableName, At), LakeError> {
     match reference {
         Reference::Table(table, at) => Ok((table.clone(), at.clone())),
         other => Err(LakeError::NotATable { reference: other.to_string() }),

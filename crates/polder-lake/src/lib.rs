@@ -6,6 +6,7 @@
 mod catalog;
 mod commits;
 mod error;
+mod functions;
 pub mod ingest;
 mod lake;
 mod near;

@@ -8,8 +8,7 @@ use std::path::Path;
 use polder_base::{Digest, Hasher, TableName};
 use polder_lake::LakeDialect;
 use sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, Statement, TableAlias, TableFactor, Value, ValueWithSpan,
-    VisitMut, VisitorMut,
+    Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, Statement, TableAlias, TableFactor, Value, VisitMut, VisitorMut,
 };
 use sqlparser::parser::Parser;
 
@@ -80,6 +79,21 @@ fn table_name(name: &ObjectName) -> Option<TableName> {
     }
 }
 
+/// The tables that a table function names in quotes, such as `near_duplicates('clean.docs')`, each with the text that names it.
+fn function_tables(factor: &mut TableFactor) -> impl Iterator<Item = (TableName, &mut String)> {
+    let args = match factor {
+        TableFactor::Table { args: Some(args), .. } => args.args.as_mut_slice(),
+        _ => &mut [],
+    };
+    args.iter_mut().filter_map(|arg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value))) => match &mut value.value {
+            Value::SingleQuotedString(text) => Some((text.parse().ok()?, text)),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
 #[derive(Default)]
 struct Reads {
     tables: BTreeSet<TableName>,
@@ -92,31 +106,8 @@ impl VisitorMut for Reads {
         ControlFlow::Continue(())
     }
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-        self.tables.extend(named_in_arguments(factor).into_iter().map(|(table, _)| table));
+        self.tables.extend(function_tables(factor).map(|(table, _)| table));
         ControlFlow::Continue(())
-    }
-}
-
-/// The tables that a table function is given by name, each with the text that names it; one at a fixed state is no input that changes.
-fn named_in_arguments(factor: &mut TableFactor) -> Vec<(TableName, &mut String)> {
-    let TableFactor::Table { args: Some(arguments), .. } = factor else { return Vec::new() };
-    arguments
-        .args
-        .iter_mut()
-        .filter_map(expression)
-        .filter_map(|e| {
-            let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) = e else { return None };
-            Some((text.parse().ok()?, text))
-        })
-        .collect()
-}
-
-fn expression(argument: &mut FunctionArg) -> Option<&mut Expr> {
-    match argument {
-        FunctionArg::Named { arg: FunctionArgExpr::Expr(e), .. }
-        | FunctionArg::ExprNamed { arg: FunctionArgExpr::Expr(e), .. }
-        | FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => Some(e),
-        _ => None,
     }
 }
 
@@ -127,7 +118,7 @@ struct Pin<'a> {
 impl VisitorMut for Pin<'_> {
     type Break = ();
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-        for (table, text) in named_in_arguments(factor) {
+        for (table, text) in function_tables(factor) {
             if let Some(version) = self.versions.get(&table) {
                 *text = format!("{table}@{version}");
             }
@@ -246,15 +237,15 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_a_function_is_given_is_read_and_pinned() {
+    fn tables_that_a_table_function_names_are_read_and_pinned() {
         let f = file(
-            "30_dedup/a.sql",
+            "10_stage/a.sql",
             "clean.a",
-            "SELECT n.doc_id FROM near_things('clean.docs', jaccard => 0.8, other => 'pile.base@v1') AS n",
+            "SELECT * FROM near_duplicates('raw.docs', text => 'raw.body', jaccard => 0.8) n WHERE n.x = 'raw.docs'",
         );
-        assert_eq!(f.reads, [TableName::new("clean", "docs")]);
-        let pinned = f.pinned(&BTreeMap::from([(TableName::new("clean", "docs"), 4)]));
-        assert!(pinned.contains("near_things('clean.docs@4', jaccard => 0.8, other => 'pile.base@v1') AS n"), "{pinned}");
+        assert_eq!(f.reads, [TableName::new("raw", "docs")]);
+        let pinned = f.pinned(&BTreeMap::from([(TableName::new("raw", "docs"), 4)]));
+        assert!(pinned.contains("near_duplicates('raw.docs@4', text => 'raw.body'") && pinned.ends_with("= 'raw.docs'"), "{pinned}");
     }
 
     #[test]

@@ -34,6 +34,7 @@ expressions! {
     profanity(text, language);
     programming_language(path, text);
     secrets(text);
+    shingle_set(text);
     sparkline(list);
     text_digest(text);
 }

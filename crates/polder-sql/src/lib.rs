@@ -32,6 +32,7 @@ mod pii_redact;
 mod profanity;
 mod programming_language;
 mod secrets;
+mod shingle_set;
 mod sparkline;
 mod text_digest;
 mod token_count;
@@ -86,6 +87,7 @@ pub fn functions(artefacts: Arc<dyn Artefacts>) -> Vec<ScalarUDF> {
         profanity::udf(),
         programming_language::udf(),
         secrets::udf(),
+        shingle_set::udf(),
         sparkline::udf(),
         text_digest::udf(),
         token_count::udf(artefacts),

@@ -28,7 +28,10 @@ pub use digest::{exact_digest, hash_share, normalized, text_digest};
 pub use gopher_quality::{GopherQuality, gopher_quality};
 pub use language::{DetectedLanguage, UNDETERMINED, detect_language};
 pub use license::{LicenseMatch, license};
-pub use minhash::{BANDS, MinhashError, N_PERMUTATIONS, NGRAM, ROWS, jaccard, jaccard_estimate, minhash, minhash_bands, shingles};
+pub use minhash::{
+    BANDS, MinhashError, N_PERMUTATIONS, NGRAM, ROWS, jaccard, jaccard_estimate, jaccard_of_sets, minhash, minhash_bands, s_curve,
+    set_digest, shingles, shingles_into, short_hashes, sketch_into,
+};
 pub use pii::{PII_KINDS, pii, pii_redact, pii_redact_kinds};
 pub use profanity::{hap_score, profanity};
 pub use programming_language::programming_language;

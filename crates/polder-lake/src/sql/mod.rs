@@ -24,7 +24,7 @@ use datafusion::sql::sqlparser::tokenizer::{TokenWithSpan, Tokenizer};
 
 use crate::catalog::{CATALOG, SESSION_SCHEMA};
 use crate::tables::SCHEMAS;
-use crate::{Lake, LakeError, ops};
+use crate::{Lake, LakeError, functions, ops};
 
 /// Plans one statement that reads.
 pub(crate) async fn plan(lake: &Lake, text: &str, params: &[(&str, ScalarValue)]) -> Result<DataFrame, LakeError> {
@@ -36,6 +36,7 @@ pub(crate) async fn plan(lake: &Lake, text: &str, params: &[(&str, ScalarValue)]
     refuse_writes(&statement)?;
     versions::rewrite(&mut statement, params)?;
     let session = lake.session();
+    functions::prepare(lake, &session, &mut statement, params).await?;
     let planned = match session.state().statement_to_plan(statement.clone()).await {
         Ok(plan) => plan,
         Err(e) => return Err(why(lake, &session, &statement, e)),

@@ -1,6 +1,9 @@
 //! Signatures agree as often as the texts do.
 
-use crate::{BANDS, MinhashError, N_PERMUTATIONS, NGRAM, ROWS, jaccard, jaccard_estimate, minhash, minhash_bands, shingles};
+use crate::{
+    BANDS, MinhashError, N_PERMUTATIONS, NGRAM, ROWS, jaccard, jaccard_estimate, jaccard_of_sets, minhash, minhash_bands, s_curve,
+    set_digest, shingles,
+};
 
 fn signature(text: &str) -> Option<Vec<u64>> {
     minhash(text, N_PERMUTATIONS, NGRAM).unwrap()
@@ -35,7 +38,7 @@ fn signatures_never_change_between_versions() {
     assert_eq!(bands[0], PINNED_FIRST_BAND);
 }
 
-const PINNED_FIRST_BAND: u64 = 4105764471700410336;
+const PINNED_FIRST_BAND: u64 = 6769542700132817696;
 
 #[test]
 fn estimates_are_unbiased_for_short_and_long_texts() {
@@ -56,8 +59,9 @@ fn estimates_are_unbiased_for_short_and_long_texts() {
 
 #[test]
 fn bands_meet_as_often_as_the_s_curve_says() {
-    // J = 400/600 and J = 450/550: the curve of 14 bands of 8 rows gives 0.43 and 0.90.
-    for (shift, low, high) in [(100, 0.28, 0.58), (50, 0.80, 0.99)] {
+    // J = 300/700, 350/650 and 400/600.
+    for (shift, jaccard) in [(200, 3.0 / 7.0), (150, 3.5 / 6.5), (100, 4.0 / 6.0)] {
+        let expected = s_curve(jaccard, BANDS, ROWS);
         let n = 500;
         let mut met = 0;
         for round in 0..150 {
@@ -67,8 +71,41 @@ fn bands_meet_as_often_as_the_s_curve_says() {
             met += usize::from(a.iter().zip(&b).any(|(x, y)| x == y));
         }
         let share = met as f64 / 150.0;
-        assert!((low..high).contains(&share), "shift {shift}: {share}");
+        assert!((share - expected).abs() < 0.14, "shift {shift}: {share}, the curve says {expected}");
     }
+}
+
+#[test]
+fn the_s_curve_has_the_known_values() {
+    // Worked out by hand in the literature on banding.
+    for (jaccard, bands, rows, expected) in [(0.7, 14, 8, 0.5645), (0.8, 20, 13, 0.6773), (0.5, 20, 5, 0.4701), (0.9, 26, 11, 0.9999)] {
+        assert!((s_curve(jaccard, bands, rows) - expected).abs() < 1e-4, "{jaccard} {bands} {rows}");
+    }
+    assert!(s_curve(0.7, BANDS, ROWS) > 0.98 && s_curve(0.8, BANDS, ROWS) > 0.999);
+    assert_eq!((s_curve(0.0, BANDS, ROWS), s_curve(1.0, BANDS, ROWS)), (0.0, 1.0));
+}
+
+#[test]
+fn jaccard_with_a_least_value_answers_as_without_and_stops_early() {
+    let slow = |a: &[u64], b: &[u64]| {
+        let shared = a.iter().filter(|x| b.contains(x)).count();
+        shared as f64 / (a.len() + b.len() - shared) as f64
+    };
+    let sets: Vec<Vec<u64>> = (0..40).map(|k| (0..60u64).filter(|x| crate::words::mix(x * 41 + k) % 8 < 1 + k / 6).collect()).collect();
+    for (a, b) in sets.iter().flat_map(|a| sets.iter().map(move |b| (a, b))).filter(|(a, b)| !(a.is_empty() && b.is_empty())) {
+        let truth = slow(a, b);
+        for least in [0.0, 0.2, 0.5, truth, 0.8, 1.0] {
+            assert_eq!(jaccard_of_sets(a, b, least), Some(truth).filter(|j| *j >= least), "{a:?} {b:?} {least}");
+        }
+    }
+    assert_eq!(jaccard_of_sets::<u64>(&[], &[], 0.0), None);
+    assert_eq!(jaccard_of_sets(&[], &[1], 0.0), Some(0.0));
+}
+
+#[test]
+fn set_digests_tell_sets_apart() {
+    let digests: std::collections::BTreeSet<u128> = (0..1000u64).map(|n| set_digest(&(0..n).collect::<Vec<_>>())).collect();
+    assert_eq!(digests.len(), 1000);
 }
 
 #[test]

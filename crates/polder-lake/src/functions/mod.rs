@@ -5,6 +5,7 @@
 //! under which the answer is ready. A new function is a file here that implements [`LakeFunction`], and a line in [`ALL`].
 
 mod call;
+mod contamination;
 mod documents;
 mod near_duplicates;
 mod near_matches;
@@ -39,7 +40,8 @@ pub(crate) trait LakeFunction: Sync {
 }
 
 /// Every table function of the lake.
-const ALL: [&dyn LakeFunction; 2] = [&near_duplicates::NearDuplicatesFunction, &near_matches::NearMatchesFunction];
+const ALL: [&dyn LakeFunction; 3] =
+    [&contamination::ContaminationFunction, &near_duplicates::NearDuplicatesFunction, &near_matches::NearMatchesFunction];
 
 /// Reads and plans every call in a statement.
 pub(crate) async fn prepare(

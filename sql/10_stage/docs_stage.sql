@@ -1,37 +1,62 @@
 -- table: clean.docs_stage
 -- mode: full
--- why: Every document gets its categories and scores once; later steps decide on columns, not on text.
-WITH named AS (
+-- why: Every document gets its categories, figures and signals once; later steps decide on columns, not on text.
+WITH signals AS (
+  SELECT h.doc_id, unnest(opt_outs(h.text)) AS signal
+  FROM raw.docs h
+  WHERE h.media_type = 'text/html'
+),
+opted_out AS (
+  SELECT s.doc_id, string_agg(DISTINCT s.signal['signal'], ' ' ORDER BY s.signal['signal']) AS opt_out
+  FROM signals s
+  GROUP BY s.doc_id
+),
+named AS (
   SELECT
     d.doc_id, d.source, d.uri, d.package, d.path, d.media_type, d.fetched_at, d.bytes,
-    coalesce(d.license, p.license) AS license,
+    -- What a file says of itself speaks before its package.
+    coalesce(d.license, license(d.text)['spdx'], p.license) AS license,
+    o.opt_out,
+    coalesce(d.media_type = 'text/html', FALSE) AS is_page,
     programming_language(d.path, d.text) AS programming_language,
-    language(d.text) AS language,
-    d.text
+    -- A page is what it says; a file of code stays as it is, byte for byte.
+    CASE WHEN d.media_type = 'text/html' THEN html_text(d.text) ELSE d.text END AS text
   FROM raw.docs d
   LEFT JOIN clean.packages p ON p.source = d.source AND p.folder = split_part(d.path, '/', 1)
+  LEFT JOIN opted_out o ON o.doc_id = d.doc_id
 ),
 categorised AS (
   SELECT
     n.*,
     CASE
-      WHEN n.programming_language IN ('Markdown', 'reStructuredText', 'Text') OR n.programming_language IS NULL THEN 'prose'
-      WHEN n.programming_language IN ('JSON', 'TOML', 'YAML', 'XML', 'CSV', 'INI', 'SVG') THEN 'data'
+      WHEN n.is_page OR coalesce(programming_language_type(n.programming_language), 'prose') = 'prose' THEN 'prose'
+      WHEN programming_language_type(n.programming_language) = 'data' AND n.programming_language NOT IN ('Ansible', 'SQL') THEN 'data'
       ELSE 'code'
     END AS kind
   FROM named n
+),
+cleaned AS (
+  SELECT c.*, CASE WHEN c.kind = 'prose' THEN clean_text(fix_mojibake(c.text)) ELSE c.text END AS body
+  FROM categorised c
+),
+told AS (
+  SELECT c.*, language(c.body) AS language
+  FROM cleaned c
 )
 SELECT
-  c.doc_id, c.source, c.uri, c.package, c.path, c.media_type, c.license, c.fetched_at,
-  c.kind,
-  c.programming_language,
-  c.language,
-  CASE WHEN c.kind = 'prose' THEN c.language ELSE c.programming_language END AS category,
-  hap_score(c.text) AS hap_score,
-  gopher_quality(c.text) AS gopher,
-  code_quality(c.text) AS code_quality,
-  array_length(secrets(c.text)) AS n_secrets,
-  array_length(pii(c.text)) AS n_pii,
-  pii_redact(c.text) AS text,
-  c.bytes AS bytes_raw
-FROM categorised c
+  t.doc_id, t.source, t.uri, domain(t.uri) AS domain, t.package, t.path, t.media_type,
+  t.license, license_class(t.license) AS license_class, t.opt_out, t.fetched_at,
+  t.kind,
+  t.programming_language,
+  t.language,
+  script(t.body) AS script,
+  CASE WHEN t.kind = 'prose' THEN t.language ELSE t.programming_language END AS category,
+  hap_score(t.body) AS hap_score,
+  CASE WHEN t.kind = 'prose' THEN gopher_quality(t.body, 'polder') END AS gopher,
+  CASE WHEN t.kind = 'prose' THEN gopher_repetition(t.body) END AS repetition,
+  CASE WHEN t.kind <> 'prose' THEN code_quality(t.body) END AS code_quality,
+  array_length(secrets(t.body)) AS n_secrets,
+  array_length(pii(t.body)) AS n_pii,
+  pii_redact(t.body) AS text,
+  t.bytes AS bytes_raw
+FROM told t

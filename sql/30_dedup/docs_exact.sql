@@ -8,8 +8,8 @@ WITH keepers AS (
   GROUP BY d.text_digest
 )
 SELECT
-  d.doc_id, d.source, d.uri, d.package, d.path, d.media_type, d.license, d.fetched_at,
-  d.kind, d.programming_language, d.language, d.category, d.hap_score, d.n_pii, d.text, d.bytes,
+  d.doc_id, d.source, d.uri, d.domain, d.package, d.path, d.media_type, d.license, d.license_class, d.opt_out, d.fetched_at,
+  d.kind, d.programming_language, d.language, d.script, d.category, d.hap_score, d.n_pii, d.text, d.bytes,
   CASE WHEN d.doc_id <> k.doc_id THEN 'exact duplicate' END AS removed_reason,
   CASE WHEN d.doc_id <> k.doc_id THEN k.doc_id END AS removed_detail
 FROM clean.docs_clean d

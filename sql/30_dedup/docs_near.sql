@@ -3,8 +3,8 @@
 -- removes: removed_reason, removed_detail
 -- why: Of documents that nearly repeat each other one stays; the detail names it.
 SELECT
-  d.doc_id, d.source, d.uri, d.package, d.path, d.media_type, d.license, d.fetched_at,
-  d.kind, d.programming_language, d.language, d.category, d.hap_score, d.n_pii, d.text, d.bytes,
+  d.doc_id, d.source, d.uri, d.domain, d.package, d.path, d.media_type, d.license, d.license_class, d.opt_out, d.fetched_at,
+  d.kind, d.programming_language, d.language, d.script, d.category, d.hap_score, d.n_pii, d.text, d.bytes,
   CASE WHEN p.doc_id IS NOT NULL THEN 'near duplicate' END AS removed_reason,
   p.dup_of AS removed_detail
 FROM clean.docs_exact d

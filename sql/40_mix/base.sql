@@ -30,8 +30,8 @@ splits AS (
   FROM drawn w
 )
 SELECT
-  d.doc_id, d.source, d.uri, d.package, d.path, d.media_type, d.license, d.fetched_at,
-  d.kind, d.programming_language, d.language, d.category, d.bytes,
+  d.doc_id, d.source, d.uri, d.domain, d.package, d.path, d.media_type, d.license, d.license_class, d.opt_out, d.fetched_at,
+  d.kind, d.programming_language, d.language, d.script, d.category, d.bytes,
   s.split,
   d.text
 FROM clean.docs_near d

@@ -43,7 +43,7 @@ fn what_teaches_nothing_and_what_is_not_there_is_refused() {
     polder(&lake, &["classifier", "train", "x", "--query", "SELECT 'a' AS text, 'b' AS label"]).fails(2, "cannot train the classifier");
     polder(&lake, &["classifier", "train", "x@2", "--query", "SELECT 'a' AS text, 'b' AS label"]).fails(2, "names a version");
     polder(&lake, &["classifier", "train", "../x", "--query", "SELECT 1"]).fails(2, "");
-    polder(&lake, &["classifier", "show", "x"]).fails(2, "there is no classifiers/x");
+    polder(&lake, &["classifier", "show", "x"]).fails(2, "there is no artefact classifiers/x");
     polder(&lake, &["sql", "SELECT classify('x', 'text')"]).fails(1, "there is no classifiers/x");
     assert!(!lake.join("classifiers").join("x").exists());
 }

@@ -9,6 +9,7 @@ macro_rules! sql_files {
 /// Numbered files, each making one table: (path below `sql/`, text).
 pub const FILES: &[(&str, &str)] = sql_files![
     "10_stage/docs_stage.sql",
+    "10_stage/license_policy.sql",
     "10_stage/packages.sql",
     "20_clean/docs_clean.sql",
     "30_dedup/docs_exact.sql",

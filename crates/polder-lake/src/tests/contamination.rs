@@ -28,7 +28,7 @@ async fn items_that_stand_in_documents_are_found_with_both_places() {
     let (_dir, lake) = lake_with_texts().await;
     let found = "FROM contamination('raw.docs', 'eval.items')";
     assert_eq!(number(&lake, &format!("SELECT count(*) {found}")).await, 1);
-    let same = format!("SELECT count(*) {found} WHERE doc_id = 'dirty' AND item_id = 'q1' AND doc_start = 11 AND item_start = 0 AND n_words = 23");
+    let same = format!("SELECT count(*) {found} WHERE doc_id = 'dirty' AND item_id = 'q1' AND doc_start = 11 AND item_start = 0 AND n_words = 24");
     assert_eq!(number(&lake, &same).await, 1, "{same}");
     let rate = format!(
         "SELECT CAST(100 * count(DISTINCT c.item_id) / count(DISTINCT i.id) AS BIGINT)
@@ -46,7 +46,7 @@ async fn a_policy_in_sql_trims_or_drops_what_is_contaminated() {
           FROM contamination('raw.docs', 'eval.items') c GROUP BY c.doc_id
         )
         SELECT count(*) FROM raw.docs d LEFT JOIN spans s ON s.doc_id = d.doc_id
-        WHERE without_spans(d.text, s.spans, 0, 5) = 'Exercises.' || chr(10) || 'Good luck to all of you.'";
+        WHERE without_spans(d.text, s.spans, 0, 5) = 'Exercises.' || chr(10) || '?' || chr(10) || 'Good luck to all of you.'";
     assert_eq!(number(&lake, trimmed).await, 1);
     let kept = "SELECT count(*) FROM raw.docs d LEFT ANTI JOIN contamination('raw.docs', 'eval.items') c ON c.doc_id = d.doc_id";
     assert_eq!(number(&lake, kept).await, 2);

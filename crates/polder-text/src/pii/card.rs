@@ -58,8 +58,8 @@ fn issuer(digits: &[u8]) -> Option<Issuer> {
     let wide = match digits.len() {
         13 | 18 | 19 if prefix(1) == 4 => true,
         15 if matches!(prefix(4), 1800 | 2131) || prefix(1) == 1 => true,
-        16..=19 if matches!(prefix(2), 36 | 60 | 62 | 64 | 65 | 81 | 82) || matches!(prefix(4), 2200..=2205 | 3095 | 3528..=3589) => true,
-        12..=19 => matches!(prefix(2), 50 | 56..=58 | 63 | 67) || prefix(2) == 60 || prefix(2) == 62 || prefix(1) == 6,
+        16..=19 if matches!(prefix(2), 35 | 36 | 60 | 62 | 64 | 65 | 81 | 82) || matches!(prefix(4), 2200..=2205 | 3095 | 3528..=3589) => true,
+        12..=19 => matches!(prefix(2), 50 | 56..=58) || prefix(1) == 6 || prefix(4) == 604,
         _ => false,
     };
     if common { Some(Issuer::Common) } else { wide.then_some(Issuer::Wide) }

@@ -11,8 +11,12 @@ use aho_corasick::{AhoCorasick, MatchKind};
 pub(super) type Topics = u64;
 
 pub(super) const PHONE: Topics = 1;
-/// Words of talking and places, which mean a telephone only on the same line, before a grouped number.
+/// Words of talking, which mean a telephone only on the same line, before a grouped number; with `at` or `on` behind them they are sure.
 pub(super) const CALL: Topics = 1 << 1;
+/// Places that label a telephone number: `Office: …`, `… office`.
+const LABEL: Topics = 1 << 15;
+/// Words that speak of a telephone number only if it is the next thing.
+const NEXT: Topics = 1 << 16;
 pub(super) const CARD: Topics = 1 << 2;
 pub(super) const MACHINE: Topics = 1 << 3;
 pub(super) const VERSION: Topics = 1 << 4;
@@ -33,7 +37,13 @@ pub(super) const THING: Topics = 1 << 14;
 pub(super) const COUNTRY_SHIFT: u32 = 20;
 
 /// The topics that hold only on the candidate's own line.
-const SAME_LINE: Topics = CALL | BORN | THING | VERSION | IDENTITY;
+const SAME_LINE: Topics = CALL | LABEL | NEXT | BORN | THING | VERSION | IDENTITY;
+/// The topics that words behind a candidate may speak of.
+const BEHIND: Topics = !(CALL | NEXT | BORN | BIRTH | THING | VERSION | PLACE | MACHINE);
+/// Words that a person is called at a number with.
+const PREPOSITIONS: [&str; 12] = ["at", "on", "to", "an", "auf", "unter", "au", "al", "op", "på", "pod", "под"];
+/// How far a word of [`THING`] reaches: an order may be spoken of, and a telephone number follow.
+const THING_BYTES: usize = 20;
 
 const BEFORE_BYTES: usize = 64;
 const AFTER_BYTES: usize = 24;
@@ -87,11 +97,18 @@ const WORDS: &[(Topics, &[&str])] = &[
     (
         CALL,
         &[
-            "call", "calls", "called", "calling", "dial", "reach", "ring", "contact", "contacted", "text", "texts", "messages", "message", "messaged",
-            "answering", "answer", "registered", "desk", "office", "home", "work", "direct", "number", "anruf", "anrufen", "erreichbar", "erreichen", "kontakt",
-            "appeler", "appelez", "joindre", "llamar", "llame", "chiamare", "bel", "bellen", "ring", "ringa", "zadzwoń",
+            "call", "calls", "called", "calling", "dial", "reach", "contact", "contacted", "messages", "answering", "texting", "anruf", "anrufen", "erreichbar",
+            "erreichen", "kontakt", "appeler", "appelez", "joindre", "llamar", "llame", "chiamare", "bellen", "ringa", "zadzwoń",
         ],
     ),
+    (
+        LABEL,
+        &[
+            "desk", "office", "home", "work", "voice", "reception", "büro", "buero", "privat", "dienstlich", "zentrale", "bureau", "domicile", "oficina", "casa",
+            "ufficio", "kantoor", "contact", "night", "day", "evening",
+        ],
+    ),
+    (NEXT, &["registered", "direct", "my number", "his number", "her number", "their number", "your number", "meine nummer", "mi número", "mon numéro"]),
     (
         CARD,
         &[
@@ -218,24 +235,44 @@ pub(super) fn before(text: &str, free: usize, start: usize) -> Topics {
     let line = window.rfind('\n').map_or(0, |n| n + 1);
     // A word that the window cuts is none.
     let cut = from > free && text.get(..from).is_some_and(|t| t.chars().next_back().is_some_and(char::is_alphanumeric));
-    of(window, line, cut)
+    of(window, |start, end, topics| {
+        let gap = window.get(end..).unwrap_or_default();
+        let topics = if start < line { topics & !SAME_LINE } else { topics };
+        if cut && start == 0 { 0 } else { resolved(topics, gap) }
+    })
 }
 
 fn after(text: &str, end: usize) -> Topics {
     let to = text.floor_char_boundary((end + AFTER_BYTES).min(text.len()));
     let window = text.get(end..to).unwrap_or_default();
     let stop = window.find(|c: char| c.is_ascii_digit() || matches!(c, '\n' | '<' | '@' | ';' | '|')).unwrap_or(window.len());
-    of(window.get(..stop).unwrap_or_default(), 0, false)
+    let window = window.get(..stop).unwrap_or_default();
+    of(window, |start, _, topics| {
+        let close = start <= 3 && !window.get(..start).is_some_and(|gap| gap.contains(char::is_alphanumeric));
+        let label = if close && topics & LABEL != 0 { PHONE } else { 0 };
+        (topics & BEHIND & !LABEL) | label
+    })
 }
 
-fn of(window: &str, line: usize, cut: bool) -> Topics {
+/// What a word before a candidate comes to, given what stands between.
+fn resolved(topics: Topics, gap: &str) -> Topics {
+    let mut all = topics & !(LABEL | NEXT);
+    let alone = !gap.contains(char::is_alphanumeric);
+    let labelled = topics & LABEL != 0 && alone && gap.contains(':');
+    let called = topics & CALL != 0 && gap.split_whitespace().next_back().is_some_and(|word| PREPOSITIONS.contains(&word));
+    if labelled || called || (topics & NEXT != 0 && alone) {
+        all |= PHONE;
+    }
+    if gap.len() > THING_BYTES { all & !THING } else { all }
+}
+
+fn of(window: &str, resolve: impl Fn(usize, usize, Topics) -> Topics) -> Topics {
     let Some(lexicon) = LEXICON.as_ref() else { return 0 };
     let mut all = 0;
     for found in lexicon.search.find_iter(window) {
         let topics = lexicon.topics.get(found.pattern().as_usize()).copied().unwrap_or(0);
-        let topics = if found.start() < line { topics & !SAME_LINE } else { topics };
-        if topics & !all != 0 && !(cut && found.start() == 0) && is_word(window, found.start(), found.end()) {
-            all |= topics;
+        if is_word(window, found.start(), found.end()) {
+            all |= resolve(found.start(), found.end(), topics);
         }
     }
     all

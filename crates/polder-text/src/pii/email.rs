@@ -35,7 +35,7 @@ pub(super) fn find(scan: &Scan<'_>, at: usize) -> Option<ByteSpan> {
     let cut = if local.get(..cut).is_some_and(is_irish) { 0 } else { cut };
     let trimmed = local.get(cut..)?.trim_start_matches(['.', '-', '+', '%']);
     start = at - trimmed.len();
-    if trimmed.is_empty() || trimmed.chars().count() > LOCAL_MAX || trimmed.ends_with('.') || trimmed.contains("..") || (start == scan.free && start > 0) {
+    if trimmed.is_empty() || trimmed.chars().count() > LOCAL_MAX || trimmed.ends_with('.') || trimmed.contains("..") {
         return None;
     }
     let end = at + 1 + domain_length(text.get(at + 1..)?)?;

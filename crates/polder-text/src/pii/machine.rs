@@ -59,7 +59,8 @@ fn is_compared(scan: &Scan<'_>, start: usize) -> bool {
 fn is_global_v4(address: Ipv4Addr) -> bool {
     !matches!(
         address.octets(),
-        [0 | 10 | 127 | 224.., ..]
+        [0 | 10 | 127 | 239.., ..]
+            | [224, 0, ..]
             | [100, 64..=127, ..]
             | [169, 254, ..]
             | [172, 16..=31, ..]

@@ -169,7 +169,9 @@ fn spans(text: &str) -> Vec<ByteSpan> {
                 word.find(&scan)
             }
         };
-        if let Some(span) = found.filter(|s| s.score >= SCORE_MIN && s.start >= scan.free && redact::placeholder(bytes, s.end).is_none()) {
+        // What touches a find or a placeholder is a rest of it: next to the placeholder it might look whole.
+        let apart = |s: &ByteSpan| (s.start > scan.free || scan.free == 0) && redact::placeholder(bytes, s.end).is_none();
+        if let Some(span) = found.filter(|s| s.score >= SCORE_MIN && apart(s)) {
             (scan.free, scan.last, next) = (span.end, span.kind, span.end);
             spans.push(span);
         }
@@ -209,9 +211,7 @@ impl Word {
     }
 
     fn find(&self, scan: &Scan<'_>) -> Option<ByteSpan> {
-        // What touches a find or a placeholder is a rest of it.
-        let touches = self.start == scan.free && self.start > 0;
-        if touches || self.end - self.start > WORD_MAX {
+        if self.end - self.start > WORD_MAX {
             return None;
         }
         let pure = self.start == self.digit && scan.bytes[self.start..self.end].iter().all(u8::is_ascii_digit);

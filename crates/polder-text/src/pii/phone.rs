@@ -87,14 +87,13 @@ pub(super) fn find(scan: &Scan<'_>, groups: &Groups) -> Option<ByteSpan> {
     let first = groups.at[0].0;
     let mut start = first;
     let before = |at: usize| at.checked_sub(1).filter(|k| *k >= scan.free).and_then(|k| scan.bytes.get(k)).copied();
-    let bracket = before(start) == Some(b'(');
+    let closed = groups.n > 1 && groups.separators[1] == Separator::Bracket;
+    let bracket = closed && before(start) == Some(b'(');
     start -= usize::from(bracket);
     let plus = before(start) == Some(b'+');
     start -= usize::from(plus);
     // `(+49)30` and `+(49)30` alike.
-    if plus && !bracket && before(start) == Some(b'(') && groups.separators[1] == Separator::Bracket {
-        start -= 1;
-    }
+    start -= usize::from(plus && closed && !bracket && before(start) == Some(b'('));
     if !super::groups::starts_number(scan.text, start) || start < scan.free {
         return None;
     }
@@ -118,12 +117,12 @@ fn international(scan: &Scan<'_>, groups: &Groups, start: usize, skip: usize) ->
     // The longest row of groups that the country's plan allows.
     let n = (1..=groups.n).rev().find(|n| {
         let (digits, count) = groups.digits(scan.bytes, *n);
-        digits.get(skip..count).is_some_and(|d| in_plan(d, groups, *n))
+        digits.get(skip..count).is_some_and(|d| in_plan(d, groups, *n)) && ends_number(scan.text, extension(scan.bytes, groups.end(*n)))
     })?;
     let n_digits: usize = (0..n).map(|k| groups.len(k)).sum();
     // `+1.234567890` is a number, `+123456789` at the start of a line a line of a patch, `+10000-12-31` a date.
     let fraction = n == 2 && groups.separators[1] == Separator::Dot;
-    let patch = n == 1 && (start == 0 || scan.bytes[start - 1] == b'\n');
+    let patch = n == 1 && (start == 0 || scan.bytes[start - 1] == b'\n') && scan.topics(start, groups.end(1)) & PHONE == 0;
     let date = n == 3 && groups.uniform(3) == Some(Separator::Dash) && groups.len(1) == 2 && groups.len(2) == 2;
     // Without separators a country's code alone says little.
     let bare_is_known = n > 1 || n_digits >= 10;
@@ -146,8 +145,9 @@ fn in_plan(digits: &[u8], groups: &Groups, n: usize) -> bool {
     let rest = digits.get(width..).unwrap_or_default();
     let trunk = usize::from(rest.first() == Some(&0) && width > 1 && code(width) != 39);
     let holds = (min..=max).contains(&(rest.len() - trunk)) && digits.len() <= 16;
-    // The first digit of area and exchange is 2 to 9 in North America.
-    let american = code(1) != 1 || (rest.first() >= Some(&2) && (n == 1 || rest.get(3) >= Some(&2)));
+    // Area codes begin with 2 to 9 in North America, and so do exchanges; where the groups are those of a number, the writer may be wrong.
+    let grouped = n == 4 && [1, 3, 3, 4].into_iter().enumerate().all(|(k, length)| groups.len(k) == length);
+    let american = code(1) != 1 || (rest.first() >= Some(&2) && (grouped || rest.get(3) >= Some(&2)));
     holds && american && (0..n).all(|k| groups.len(k) > 0)
 }
 
@@ -187,7 +187,7 @@ fn national(scan: &Scan<'_>, groups: &Groups, start: usize, bracket: bool) -> Op
     if !strong && topics & CALL == 0 || topics & (THING | VERSION) != 0 && !strong {
         return None;
     }
-    let n = (1..=groups.n).rev().find(|n| is_national(scan.bytes, groups, *n, strong, bracket))?;
+    let n = (1..=groups.n).rev().find(|n| is_national(scan.bytes, groups, *n, strong, bracket) && ends_number(scan.text, extension(scan.bytes, groups.end(*n))))?;
     Some((n, if strong { 0.7 } else { 0.5 }))
 }
 
@@ -210,12 +210,14 @@ fn is_national(bytes: &[u8], groups: &Groups, n: usize, strong: bool, bracket: b
             Separator::Dash => lengths[0] == lengths[1],
             _ => false,
         };
+    // Decimals and blanks in one number are several numbers.
+    let decimal = (1..n).any(|k| groups.separators[k] == Separator::Dot) && !(groups.uniform(n) == Some(Separator::Dot) && (n >= 4 || strong || leading_zero));
     let extension_like = lengths[n - 1] == 1;
     let parts = (1..n).all(|k| (2..=8).contains(&lengths[k])) && (1..=6).contains(&lengths[0]) && n <= 6;
     // Thousands are grouped by three, and rarely begin with a zero.
     let thousands = !leading_zero && !bracket && lengths[0] <= 3 && (1..n).all(|k| lengths[k] == 3) && matches!(groups.uniform(n), Some(Separator::Dot | Separator::Space)) && !strong;
     let fits = if bracket || leading_zero { (7..=12).contains(&n_digits) } else { (7..=11).contains(&n_digits) };
-    fits && parts && !dated && !pair && !extension_like && !thousands
+    fits && parts && !dated && !pair && !decimal && !extension_like && !thousands
 }
 
 /// The end of the extension that follows a number, or of the number.

@@ -131,6 +131,11 @@ pub(super) fn coordinates(scan: &Scan<'_>, start: usize, end: usize) -> Option<B
     }
     let window = scan.text.get(start..scan.text.floor_char_boundary((start + COORDINATES_BYTES).min(scan.text.len())))?;
     let found = COORDINATES.as_ref()?.find(window)?;
+    // Parts of one are colours and textures.
+    let whole = window.get(..found.end())?.split(|c: char| !(c.is_ascii_digit() || c == '.')).any(|number| number.split('.').next().is_some_and(|n| n.len() > 1));
+    if !whole && !with_degrees {
+        return None;
+    }
     let sign = start > scan.free && matches!(bytes[start - 1], b'-' | b'+');
     let start = start - usize::from(sign);
     let to = start + usize::from(sign) + found.end();

@@ -50,6 +50,12 @@ const PAGES: &[&str] = &[
     "addstickers", "dialog", "user-attachments", "collections", "trending", "new", "tags", "people", "profile.php",
 ];
 
+/// Names of accounts that are nobody's, and passwords that stand for one.
+const ROLES: &[&str] = &[
+    "git", "hg", "svn", "user", "username", "anonymous", "ftp", "login", "name", "usr", "oauth2", "x-access-token", "token", "foo", "bar", "me", "www", "root", "admin", "postgres", "mysql",
+    "guest", "test", "pass", "password", "passwd", "pwd", "secret", "example",
+];
+
 /// What a slash at `at` may belong to: `://` in front of credentials, or the path of a profile.
 pub(super) fn find(scan: &Scan<'_>, at: usize) -> Option<ByteSpan> {
     if scan.bytes.get(at + 1) == Some(&b'/') {
@@ -67,13 +73,12 @@ fn credentials(scan: &Scan<'_>, start: usize) -> Option<ByteSpan> {
         return None;
     }
     let user = scan.text.get(start..start + length)?;
-    // Accounts of services and placeholders are nobody's.
     let name = user.split(':').next().unwrap_or_default();
-    let shared = ["git", "hg", "svn", "user", "username", "anonymous", "ftp", "login", "name", "usr", "oauth2", "x-access-token", "token", "foo", "me", "www"];
-    if shared.iter().any(|s| s.eq_ignore_ascii_case(name)) && !user.contains(':') {
+    let own_host = ["localhost", "127.", "0.0.0.0", "example."].iter().any(|h| scan.text.get(start + length + 1..).is_some_and(|t| t.starts_with(h)));
+    let generic = ROLES.iter().any(|role| role.eq_ignore_ascii_case(name));
+    if own_host || (generic && (!user.contains(':') || user.split(':').all(|part| ROLES.iter().any(|role| role.eq_ignore_ascii_case(part))))) {
         return None;
     }
-    let generic = shared.iter().any(|s| s.eq_ignore_ascii_case(name));
     Some(ByteSpan { kind: "url_credentials", start, end: start + length, score: if user.contains(':') && !generic { 0.9 } else { 0.6 } })
 }
 
@@ -99,7 +104,7 @@ fn profile(scan: &Scan<'_>, at: usize) -> Option<ByteSpan> {
         }
     }
     let before = start.checked_sub(1).and_then(|k| scan.bytes.get(k));
-    if before.is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'@' | b'/')) || (start == scan.free && start > 0) {
+    if before.is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'@' | b'/')) {
         return None;
     }
     let path = scan.text.get(at + 1..)?;

@@ -75,10 +75,12 @@ pub(super) fn find(text: &str, name: Name, start: usize, from: usize) -> Option<
     let option = whole_name.starts_with(b"--");
     let (at, quote) = value_start(bytes, from + tail, option)?;
     let (value, ends_line) = value_at(bytes, at, quote)?;
-    let (value, at) = match value.iter().position(|b| *b == b' ') {
-        // `Authorization: Bearer …` and `Basic …`.
-        Some(blank) if matches!(value.get(..blank).map(<[u8]>::to_ascii_lowercase).as_deref(), Some(b"bearer" | b"basic" | b"token")) => (value.get(blank + 1..)?, at + blank + 1),
-        _ => (value, at),
+    // `Authorization: Bearer …` and `Basic …`, in quotes or not.
+    let scheme = [&b"bearer"[..], b"basic", b"token"].iter().find(|s| value.len() >= s.len() && value[..s.len()].eq_ignore_ascii_case(s)).map_or(0, |s| s.len() + 1);
+    let (value, at, ends_line) = match bytes.get(at + scheme.saturating_sub(1)) {
+        Some(b' ') if scheme > 0 && quote.is_some() => (value.get(scheme..)?, at + scheme, ends_line),
+        Some(b' ') if scheme > 0 => value_at(bytes, at + scheme, None).map(|(value, ends)| (value, at + scheme, ends))?,
+        _ => (value, at, ends_line),
     };
     if is_template(value) || is_example(value) || is_public(value, whole_name) || names_itself(value, whole_name) {
         return None;
@@ -177,7 +179,8 @@ fn value_at(bytes: &[u8], at: usize, quote: Option<u8>) -> Option<(&[u8], bool)>
             let length = rest.iter().take(VALUE_MAX + 1).take_while(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b'`' | b',' | b';' | b'<' | b'>' | b'(' | b')' | b'{' | b'}' | b'[' | b']' | b'|')).count();
             let after = rest.get(length..)?;
             let blanks = after.iter().take(16).take_while(|b| matches!(b, b' ' | b'\t')).count();
-            let ends_line = matches!(after.get(blanks), None | Some(b'\n' | b'\r' | b'#'));
+            // Within a string, its end is the value's: `-H 'x-auth-token: …'`.
+            let ends_line = matches!(after.get(blanks), None | Some(b'\n' | b'\r' | b'#')) || matches!(after.first(), Some(b'"' | b'\'' | b'`'));
             (length <= VALUE_MAX).then_some((rest.get(..length)?, ends_line))
         }
     }

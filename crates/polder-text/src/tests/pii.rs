@@ -166,6 +166,10 @@ fn telephone_numbers_of_many_countries_are_found_with_their_extensions() {
             "Mobile: ⟦03.93.92.16.85⟧",
             "⟦416 60 039⟧ office",
             "Fax: ⟦9498777106⟧",
+            "Desk: ⟦5403926876⟧",
+            "They're not answering at ⟦374 780 163⟧",
+            "an online order, but no message on my registered ⟦905-674-3793⟧.",
+            "\n⟦+447700677662⟧ mobile",
             "电话⟦13812345678⟧",
             "Telefon ⟦+49\u{a0}30\u{a0}1234567⟧",
         ],
@@ -184,6 +188,11 @@ fn telephone_numbers_of_many_countries_are_found_with_their_extensions() {
         "2147483647",
         "1234 5678 9012",
         "version 212.555.0187",
+        "(fp_text user GND (at 5.461 48.26)",
+        "call 0.07 20120115",
+        "The office is at 17031 2202 Rissik Street",
+        "reign of Meiji (1852-1912). Call me",
+        "011400 01 REQUEST-MESSAGE",
     ]);
     assert_eq!(kinds("Tel. 030 1234567 oder 0171 7654321").len(), 2);
 }
@@ -330,7 +339,7 @@ fn addresses_on_the_web_name_people() {
     finds("url_credentials", &["https://⟦alice:tulip9@⟧host.org/x".replace("@⟧", "⟧@").as_str(), "ftp://⟦jdoe⟧@files.org/"]);
     finds("profile_url", &["see ⟦https://www.linkedin.com/in/jane-doe-123⟧/", "⟦twitter.com/jane_doe⟧", "⟦https://medium.com/@jane.doe⟧", "(⟦https://t.me/jane_doe⟧)"]);
     finds_nothing(&[
-        "https://github.com/rust-lang/rust", "https://linkedin.com/company/acme", "https://twitter.com/share?x=1", "ssh://git@github.com/a/b", "https://facebook.com/groups/x", "https://host.org/@x", "http://user@host/",
+        "https://github.com/rust-lang/rust", "https://linkedin.com/company/acme", "https://twitter.com/share?x=1", "ssh://git@github.com/a/b", "https://facebook.com/groups/x", "https://host.org/@x", "http://user@host/", "mysql://root@127.0.0.1:3306/x", "postgresql://postgres:postgres@localhost:5432/x",
     ]);
 }
 

@@ -64,7 +64,9 @@ fn place(value: &Value, key: &str) -> usize {
 /// Values planted in the documents of a corpus, if its folder stands beside the sets.
 fn planted(data: &Path) -> Vec<Row> {
     let corpus = data.join("../corpus");
-    let (Ok(truth), Ok(text)) = (std::fs::read_to_string(corpus.join("truth_pii.jsonl")), std::fs::read_to_string(corpus.join("corpus.jsonl"))) else {
+    let (Ok(truth), Ok(text)) =
+        (std::fs::read_to_string(corpus.join("truth_pii.jsonl")), std::fs::read_to_string(corpus.join("corpus.jsonl")))
+    else {
         eprintln!("pii: no corpus with planted values");
         return Vec::new();
     };
@@ -145,7 +147,12 @@ fn alarms(name: &str, texts: &[(String, String)]) -> Option<Row> {
             *kinds.entry(f.kind).or_default() += 1;
             printed += 1;
             if printed <= PRINTED_MAX && std::env::var_os("POLDER_SCORE_PRINT").is_some() {
-                println!("{name} {path}: {} {:?} in {:?}", f.kind, cut(text, f.start, f.end), cut(text, f.start.saturating_sub(50), f.end + 20));
+                println!(
+                    "{name} {path}: {} {:?} in {:?}",
+                    f.kind,
+                    cut(text, f.start, f.end),
+                    cut(text, f.start.saturating_sub(50), f.end + 20)
+                );
             }
         }
     }
@@ -159,7 +166,8 @@ fn cut(text: &str, from: usize, to: usize) -> String {
 
 /// The files of a folder: name and text.
 pub fn folder(path: &Path) -> Vec<(String, String)> {
-    let mut files: Vec<_> = std::fs::read_dir(path).into_iter().flatten().flatten().map(|e| e.path()).filter(|p| !p.ends_with("SOURCE.txt")).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(path).into_iter().flatten().flatten().map(|e| e.path()).filter(|p| !p.ends_with("SOURCE.txt")).collect();
     files.sort();
     files.iter().filter_map(|p| Some((p.file_name()?.to_string_lossy().into_owned(), std::fs::read_to_string(p).ok()?))).collect()
 }

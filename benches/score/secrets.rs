@@ -57,7 +57,12 @@ fn fixtures(root: &Path) -> Vec<Row> {
     }
     let note = format!("{planted} lines of {n_files} files hold a planted value, {found} found, {right} of them right");
     vec![
-        Row { what: "gitleaks fixtures, lines, recall".into(), figure: right as f64 / planted as f64, asked: Some(0.9), note: note.clone() },
+        Row {
+            what: "gitleaks fixtures, lines, recall".into(),
+            figure: right as f64 / planted as f64,
+            asked: Some(0.9),
+            note: note.clone(),
+        },
         Row { what: "gitleaks fixtures, lines, precision".into(), figure: right as f64 / found as f64, asked: Some(0.8), note },
     ]
 }
@@ -75,10 +80,16 @@ fn alarms(name: &str, texts: &[(String, String)]) -> Option<Row> {
             *kinds.entry(f.kind).or_default() += 1;
             printed += 1;
             if printed <= PRINTED_MAX && std::env::var_os("POLDER_SCORE_PRINT").is_some() {
-                let around: String = text.chars().skip(f.start.saturating_sub(40)).take(f.end.min(f.start + 80) - f.start.saturating_sub(40)).collect();
+                let around: String =
+                    text.chars().skip(f.start.saturating_sub(40)).take(f.end.min(f.start + 80) - f.start.saturating_sub(40)).collect();
                 println!("{name} {path}: {} {around:?}", f.kind);
             }
         }
     }
-    Some(Row { what: format!("{name}, documents with a find"), figure: n as f64 / texts.len() as f64, asked: Some(0.01), note: format!("{} documents; kinds {kinds:?}", texts.len()) })
+    Some(Row {
+        what: format!("{name}, documents with a find"),
+        figure: n as f64 / texts.len() as f64,
+        asked: Some(0.01),
+        note: format!("{} documents; kinds {kinds:?}", texts.len()),
+    })
 }

@@ -190,7 +190,8 @@ fn redaction_takes_kinds_and_refuses_unknown_ones() {
     let text = ColumnarValue::Array(texts(&[Some("ann@b.de 4111 1111 1111 1111")]));
     let out = invoke("pii_redact", vec![text.clone(), constant("card, iban")], 1).unwrap().into_array(1).unwrap();
     assert_eq!(out.as_string_view().value(0), "ann@b.de <CARD_1>");
-    let salted = |salt: &str| invoke("pii_redact", vec![text.clone(), constant("email"), constant(salt)], 1).unwrap().into_array(1).unwrap();
+    let salted =
+        |salt: &str| invoke("pii_redact", vec![text.clone(), constant("email"), constant(salt)], 1).unwrap().into_array(1).unwrap();
     let (one, other) = (salted("s1"), salted("s2"));
     assert!(one.as_string_view().value(0).starts_with("<EMAIL_x"));
     assert_ne!(one.as_string_view().value(0), other.as_string_view().value(0));

@@ -62,7 +62,16 @@ fn numeric(bytes: &[u8], start: usize, end: usize) -> Option<(usize, usize, u64)
 fn year_first(bytes: &[u8], start: usize, end: usize) -> Option<(usize, usize, u64)> {
     let (year, _) = number(bytes, start, 4)?;
     let (month_at, day_mark): (usize, &[u8]) = match bytes.get(end..)? {
-        [b @ (b'-' | b'/' | b'.'), ..] => (end + 1, if *b == b'-' { b"-" } else if *b == b'/' { b"/" } else { b"." }),
+        [b @ (b'-' | b'/' | b'.'), ..] => (
+            end + 1,
+            if *b == b'-' {
+                b"-"
+            } else if *b == b'/' {
+                b"/"
+            } else {
+                b"."
+            },
+        ),
         [0xE5, 0xB9, 0xB4, ..] => (end + 3, "月".as_bytes()),
         _ => return None,
     };

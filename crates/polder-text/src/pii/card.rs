@@ -29,7 +29,8 @@ pub(super) fn find(scan: &Scan<'_>, groups: &Groups) -> Option<ByteSpan> {
 
 /// The number of groups, if they are as cards print them.
 fn grouped(groups: &Groups) -> Option<usize> {
-    let n = [&[4, 4, 4, 4, 3][..], &[4, 4, 4, 4], &[4, 6, 5], &[4, 6, 4], &[4, 5, 6], &[6, 13]].iter().find(|l| groups.begin_with(l))?.len();
+    let n =
+        [&[4, 4, 4, 4, 3][..], &[4, 4, 4, 4], &[4, 6, 5], &[4, 6, 4], &[4, 5, 6], &[6, 13]].iter().find(|l| groups.begin_with(l))?.len();
     matches!(groups.uniform(n)?, Separator::Space | Separator::Dash).then_some(n)
 }
 
@@ -58,7 +59,9 @@ fn issuer(digits: &[u8]) -> Option<Issuer> {
     let wide = match digits.len() {
         13 | 18 | 19 if prefix(1) == 4 => true,
         15 if matches!(prefix(4), 1800 | 2131) || prefix(1) == 1 => true,
-        16..=19 if matches!(prefix(2), 35 | 36 | 60 | 62 | 64 | 65 | 81 | 82) || matches!(prefix(4), 2200..=2205 | 3095 | 3528..=3589) => true,
+        16..=19 if matches!(prefix(2), 35 | 36 | 60 | 62 | 64 | 65 | 81 | 82) || matches!(prefix(4), 2200..=2205 | 3095 | 3528..=3589) => {
+            true
+        }
         12..=19 => matches!(prefix(2), 50 | 56..=58) || prefix(1) == 6 || prefix(4) == 604,
         _ => false,
     };

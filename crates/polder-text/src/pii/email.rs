@@ -9,8 +9,8 @@ const LOCAL_MAX: usize = 64;
 const DOMAIN_MAX: usize = 255;
 /// Endings of files that are no top-level domains: `icon@2x.png` is a picture.
 const FILE_ENDINGS: [&str; 24] = [
-    "png", "jpg", "jpeg", "gif", "svg", "webp", "css", "js", "mjs", "ts", "json", "html", "tgz", "gz", "exe", "dll", "jar", "pdf", "xml", "yml", "yaml",
-    "scss", "ico", "service",
+    "png", "jpg", "jpeg", "gif", "svg", "webp", "css", "js", "mjs", "ts", "json", "html", "tgz", "gz", "exe", "dll", "jar", "pdf", "xml",
+    "yml", "yaml", "scss", "ico", "service",
 ];
 
 fn is_local(c: char) -> bool {

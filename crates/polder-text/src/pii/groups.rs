@@ -116,7 +116,8 @@ pub(super) fn starts_number(text: &str, i: usize) -> bool {
     }
     let joined = before.is_ascii_alphanumeric() || matches!(before, b'.' | b'_' | b'+' | b'$' | b'%' | b'\\' | b'&' | b'@');
     // `555-0100` in `x-555-0100` belongs to what stands before the dash.
-    let behind = matches!(before, b'-' | b',' | b'/') && i >= 2 && bytes[i - 2].is_ascii_digit() || before == b'-' && i >= 2 && bytes[i - 2].is_ascii_alphanumeric();
+    let behind = matches!(before, b'-' | b',' | b'/') && i >= 2 && bytes[i - 2].is_ascii_digit()
+        || before == b'-' && i >= 2 && bytes[i - 2].is_ascii_alphanumeric();
     !(joined || behind)
 }
 

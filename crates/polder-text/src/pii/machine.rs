@@ -83,7 +83,11 @@ pub(super) fn ipv6(scan: &Scan<'_>, start: usize) -> Option<ByteSpan> {
     let written = scan.text.get(start..start + length)?;
     let n_colons = written.bytes().filter(|b| *b == b':').count();
     let compressed = written.contains("::");
-    if length > IPV6_MAX || n_colons < 2 || (!compressed && n_colons != 7) || rest.get(length).is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':')) {
+    if length > IPV6_MAX
+        || n_colons < 2
+        || (!compressed && n_colons != 7)
+        || rest.get(length).is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':'))
+    {
         return None;
     }
     let address: Ipv6Addr = written.parse().ok()?;
@@ -115,10 +119,13 @@ pub(super) fn mac(scan: &Scan<'_>, start: usize) -> Option<ByteSpan> {
         *byte = u8::try_from((char::from(pair[0]).to_digit(16)? << 4) | char::from(pair[1]).to_digit(16)?).ok()?;
         (k == 5 || rest[3 * k + 2] == separator).then_some(())?;
     }
-    let joined = scan.bytes.get(end).is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':')) || scan.bytes.get(end) == Some(&separator);
+    let joined = scan.bytes.get(end).is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':'))
+        || scan.bytes.get(end) == Some(&separator);
     // A group address, one made up by a virtual machine, and sequences are no card's.
     let own = address[0] & 3 != 0;
-    let counted = address.windows(2).all(|w| w[1] == w[0] || w[1].wrapping_sub(w[0]) == 0x11 || w[1].wrapping_sub(w[0]) == 0x22 || w[1].wrapping_sub(w[0]) == 1);
+    let counted = address
+        .windows(2)
+        .all(|w| w[1] == w[0] || w[1].wrapping_sub(w[0]) == 0x11 || w[1].wrapping_sub(w[0]) == 0x22 || w[1].wrapping_sub(w[0]) == 1);
     // A random private address (phones on a wireless network) needs its word.
     let zeros = address[..3] == [0; 3];
     let named = scan.before(start) & MACHINE != 0;
@@ -128,5 +135,10 @@ pub(super) fn mac(scan: &Scan<'_>, start: usize) -> Option<ByteSpan> {
         (true, true) if address[0] & 1 == 0 && address[0] != 2 => 0.6,
         _ => return None,
     };
-    (matches!(separator, b':' | b'-') && !joined && !counted && !zeros && ends_number(scan.text, end)).then_some(ByteSpan { kind: "mac", start, end, score })
+    (matches!(separator, b':' | b'-') && !joined && !counted && !zeros && ends_number(scan.text, end)).then_some(ByteSpan {
+        kind: "mac",
+        start,
+        end,
+        score,
+    })
 }

@@ -184,7 +184,9 @@ fn spans(text: &str) -> Vec<ByteSpan> {
 fn behind_colon(scan: &Scan<'_>, at: usize) -> Option<ByteSpan> {
     let width = scan.bytes.get(scan.free..at)?.iter().rev().take(5).take_while(|b| b.is_ascii_hexdigit()).count();
     let start = at - width;
-    let begins = (1..=4).contains(&width) && (start > scan.free || start == 0) && (start == 0 || !is_word_byte(scan.bytes[start - 1]) && scan.bytes[start - 1] != b':');
+    let begins = (1..=4).contains(&width)
+        && (start > scan.free || start == 0)
+        && (start == 0 || !is_word_byte(scan.bytes[start - 1]) && scan.bytes[start - 1] != b':');
     if !begins || !scan.bytes.get(at + 1).is_some_and(|b| b.is_ascii_hexdigit() || *b == b':') {
         return None;
     }
@@ -205,7 +207,15 @@ struct Word {
 
 impl Word {
     fn around(scan: &Scan<'_>, digit: usize) -> Word {
-        let letters = scan.bytes.get(scan.free..digit).unwrap_or_default().iter().rev().take(WORD_MAX).take_while(|b| b.is_ascii_alphabetic()).count();
+        let letters = scan
+            .bytes
+            .get(scan.free..digit)
+            .unwrap_or_default()
+            .iter()
+            .rev()
+            .take(WORD_MAX)
+            .take_while(|b| b.is_ascii_alphabetic())
+            .count();
         let rest = scan.bytes[digit..].iter().take_while(|b| b.is_ascii_alphanumeric()).count();
         Word { start: digit - letters, end: digit + rest, digit }
     }
@@ -223,10 +233,11 @@ impl Word {
         let (start, end, length) = (self.start, self.end, self.end - self.start);
         let begins = groups::starts_number(scan.text, start);
         let after = scan.bytes.get(end).copied().unwrap_or(0);
-        if length <= 4 && matches!(after, b':' | b'-') {
-            if let Some(span) = self.hexadecimal(scan) {
-                return Some(span);
-            }
+        if length <= 4
+            && matches!(after, b':' | b'-')
+            && let Some(span) = self.hexadecimal(scan)
+        {
+            return Some(span);
         }
         if length <= 5 && begins {
             let short = match after {
@@ -242,7 +253,10 @@ impl Word {
         }
         let spaced_nino = length == 2 && start >= 3 && scan.bytes[start - 1] == b' ' && scan.bytes[start - 2].is_ascii_uppercase();
         if spaced_nino
-            && let Some(span) = start.checked_sub(3).filter(|s| *s >= scan.free && groups::starts_number(scan.text, *s)).and_then(|s| national::find(scan, s))
+            && let Some(span) = start
+                .checked_sub(3)
+                .filter(|s| *s >= scan.free && groups::starts_number(scan.text, *s))
+                .and_then(|s| national::find(scan, s))
         {
             return Some(span);
         }
@@ -250,13 +264,18 @@ impl Word {
         if groups.n_digits < DIGITS_MIN && !(length == 5 && begins) {
             return None;
         }
-        let in_form = if begins { card::find(scan, &groups).or_else(|| national::find(scan, start)).or_else(|| national::document(scan, start)) } else { None };
+        let in_form = if begins {
+            card::find(scan, &groups).or_else(|| national::find(scan, start)).or_else(|| national::document(scan, start))
+        } else {
+            None
+        };
         in_form.or_else(|| phone::find(scan, &groups)).or_else(|| begins.then(|| wallet::find(scan, start, end)).flatten())
     }
 
     /// Parts of an address of a machine, in hexadecimal digits.
     fn hexadecimal(&self, scan: &Scan<'_>) -> Option<ByteSpan> {
-        let begins = self.start == 0 || !(is_word_byte(scan.bytes[self.start - 1]) || matches!(scan.bytes[self.start - 1], b':' | b'-' | b'.'));
+        let begins =
+            self.start == 0 || !(is_word_byte(scan.bytes[self.start - 1]) || matches!(scan.bytes[self.start - 1], b':' | b'-' | b'.'));
         if !begins {
             return None;
         }
@@ -270,30 +289,43 @@ impl Word {
         let (start, end) = (self.start, self.end);
         let length = end - start;
         let bytes = scan.bytes;
-        if length <= 4 && matches!(bytes.get(end), Some(b':' | b'-')) {
-            if let Some(span) = self.hexadecimal(scan) {
-                return Some(span);
-            }
+        if length <= 4
+            && matches!(bytes.get(end), Some(b':' | b'-'))
+            && let Some(span) = self.hexadecimal(scan)
+        {
+            return Some(span);
         }
         if !groups::starts_number(scan.text, start) {
             return None;
         }
         let n_letters = self.digit - start;
-        if n_letters == 2 && bytes.get(self.digit + 1).is_some_and(u8::is_ascii_digit) && let Some(iban_end) = iban::end(bytes, start) {
+        if n_letters == 2
+            && bytes.get(self.digit + 1).is_some_and(u8::is_ascii_digit)
+            && let Some(iban_end) = iban::end(bytes, start)
+        {
             return Some(ByteSpan { kind: "iban", start, end: iban_end, score: 1.0 });
         }
-        if length <= 4 && bytes.get(end) == Some(&b' ') && let Some(span) = place::address(scan, start, end) {
+        if length <= 4
+            && bytes.get(end) == Some(&b' ')
+            && let Some(span) = place::address(scan, start, end)
+        {
             return Some(span);
         }
         // A telephone number with its extension: `345-899-3560x4587` begins with a word of digits, `9498777106x12` doesn't.
         let digits = bytes[start..end].iter().take_while(|b| b.is_ascii_digit()).count();
-        if n_letters == 0 && (7..=12).contains(&digits) && matches!(bytes[start + digits], b'x' | b'X') && let Some(span) = phone::find(scan, &Groups::read(bytes, start)) {
+        if n_letters == 0
+            && (7..=12).contains(&digits)
+            && matches!(bytes[start + digits], b'x' | b'X')
+            && let Some(span) = phone::find(scan, &Groups::read(bytes, start))
+        {
             return Some(span);
         }
         if length < 5 {
             return None;
         }
-        if length >= 14 && let Some(span) = wallet::find(scan, start, end) {
+        if length >= 14
+            && let Some(span) = wallet::find(scan, start, end)
+        {
             return Some(span);
         }
         if length > 20 || bytes[start..end].iter().filter(|b| b.is_ascii_digit()).count() < 4 {

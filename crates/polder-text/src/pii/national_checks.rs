@@ -5,7 +5,9 @@
 use super::checks::{is_day, iso7064_11_10, luhn, value, verhoeff, weighted};
 
 fn is_date(digits: &[u8], year_digits: usize) -> bool {
-    let (Some(month), Some(day)) = (digits.get(year_digits..year_digits + 2), digits.get(year_digits + 2..year_digits + 4)) else { return false };
+    let (Some(month), Some(day)) = (digits.get(year_digits..year_digits + 2), digits.get(year_digits + 2..year_digits + 4)) else {
+        return false;
+    };
     is_day(value(month), value(day))
 }
 

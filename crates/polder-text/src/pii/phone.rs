@@ -78,8 +78,8 @@ const COUNTRY_LENGTHS: &[(u32, usize, usize)] = &[
 
 /// Country codes of two digits; all others, but 1 and 7, have three.
 const TWO_DIGITS: [u32; 43] = [
-    20, 27, 30, 31, 32, 33, 34, 36, 39, 40, 41, 43, 44, 45, 46, 47, 48, 49, 51, 52, 53, 54, 55, 56, 57, 58, 60, 61, 62, 63, 64, 65, 66, 81, 82, 84, 86,
-    90, 91, 92, 93, 94, 95,
+    20, 27, 30, 31, 32, 33, 34, 36, 39, 40, 41, 43, 44, 45, 46, 47, 48, 49, 51, 52, 53, 54, 55, 56, 57, 58, 60, 61, 62, 63, 64, 65, 66, 81,
+    82, 84, 86, 90, 91, 92, 93, 94, 95,
 ];
 
 /// A telephone number around the groups, whose first digit a `+` or a bracket may precede.
@@ -138,7 +138,9 @@ fn in_plan(digits: &[u8], groups: &Groups, n: usize) -> bool {
         _ if TWO_DIGITS.contains(&code(2)) || code(2) == 98 => 2,
         _ => 3,
     };
-    if width == 3 && matches!(code(3), 210 | 214..=215 | 217 | 219 | 259 | 280..=289 | 292..=296 | 384 | 388 | 422 | 424..=499 | 693..=799 | 801..=807 | 809..=849 | 851 | 854 | 857..=869 | 871..=877 | 884..=885 | 887 | 889..=899 | 969 | 978 | 990 | 997 | 999) {
+    if width == 3
+        && matches!(code(3), 210 | 214..=215 | 217 | 219 | 259 | 280..=289 | 292..=296 | 384 | 388 | 422 | 424..=499 | 693..=799 | 801..=807 | 809..=849 | 851 | 854 | 857..=869 | 871..=877 | 884..=885 | 887 | 889..=899 | 969 | 978 | 990 | 997 | 999)
+    {
         return false;
     }
     let (_, min, max) = COUNTRY_LENGTHS.iter().find(|(c, _, _)| *c == code(width)).copied().unwrap_or((0, 7, 12));
@@ -180,14 +182,19 @@ fn national(scan: &Scan<'_>, groups: &Groups, start: usize, bracket: bool) -> Op
     }
     let topics = scan.topics(start, groups.end(groups.n));
     let zeros = scan.bytes.get(groups.at[0].0..).is_some_and(|b| b.starts_with(b"00"));
-    if zeros && topics & (PHONE | CALL) != 0 && let Some(n) = international(scan, groups, start, 2) {
+    if zeros
+        && topics & (PHONE | CALL) != 0
+        && let Some(n) = international(scan, groups, start, 2)
+    {
         return Some((n, 0.7));
     }
     let strong = topics & PHONE != 0;
-    if !strong && topics & CALL == 0 || topics & (THING | VERSION) != 0 && !strong {
+    if !strong && (topics & CALL == 0 || topics & (THING | VERSION) != 0) {
         return None;
     }
-    let n = (1..=groups.n).rev().find(|n| is_national(scan.bytes, groups, *n, strong, bracket) && ends_number(scan.text, extension(scan.bytes, groups.end(*n))))?;
+    let n = (1..=groups.n)
+        .rev()
+        .find(|n| is_national(scan.bytes, groups, *n, strong, bracket) && ends_number(scan.text, extension(scan.bytes, groups.end(*n))))?;
     Some((n, if strong { 0.7 } else { 0.5 }))
 }
 
@@ -211,11 +218,17 @@ fn is_national(bytes: &[u8], groups: &Groups, n: usize, strong: bool, bracket: b
             _ => false,
         };
     // Decimals and blanks in one number are several numbers.
-    let decimal = (1..n).any(|k| groups.separators[k] == Separator::Dot) && !(groups.uniform(n) == Some(Separator::Dot) && (n >= 4 || strong || leading_zero));
+    let decimal = (1..n).any(|k| groups.separators[k] == Separator::Dot)
+        && !(groups.uniform(n) == Some(Separator::Dot) && (n >= 4 || strong || leading_zero));
     let extension_like = lengths[n - 1] == 1;
     let parts = (1..n).all(|k| (2..=8).contains(&lengths[k])) && (1..=6).contains(&lengths[0]) && n <= 6;
     // Thousands are grouped by three, and rarely begin with a zero.
-    let thousands = !leading_zero && !bracket && lengths[0] <= 3 && (1..n).all(|k| lengths[k] == 3) && matches!(groups.uniform(n), Some(Separator::Dot | Separator::Space)) && !strong;
+    let thousands = !leading_zero
+        && !bracket
+        && lengths[0] <= 3
+        && (1..n).all(|k| lengths[k] == 3)
+        && matches!(groups.uniform(n), Some(Separator::Dot | Separator::Space))
+        && !strong;
     let fits = if bracket || leading_zero { (7..=12).contains(&n_digits) } else { (7..=11).contains(&n_digits) };
     fits && parts && !dated && !pair && !decimal && !extension_like && !thousands
 }
@@ -226,7 +239,9 @@ fn extension(bytes: &[u8], end: usize) -> usize {
     let blanks = rest.iter().take(2).take_while(|b| matches!(b, b' ' | b',')).count();
     let word = rest.get(blanks..).unwrap_or_default();
     let lower: Vec<u8> = word.iter().take(10).map(u8::to_ascii_lowercase).collect();
-    let Some(length) = ["extension", "ext.", "ext", "x", "#", "durchwahl", "dw"].iter().find(|w| lower.starts_with(w.as_bytes())).map(|w| w.len()) else {
+    let Some(length) =
+        ["extension", "ext.", "ext", "x", "#", "durchwahl", "dw"].iter().find(|w| lower.starts_with(w.as_bytes())).map(|w| w.len())
+    else {
         return end;
     };
     let behind = word.get(length..).unwrap_or_default();

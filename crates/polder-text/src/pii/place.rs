@@ -83,7 +83,8 @@ pub(super) fn address(scan: &Scan<'_>, start: usize, end: usize) -> Option<ByteS
     // `SW1A 2AA`.
     let outward = (2..=4).contains(&token.len()) && token[0].is_ascii_uppercase() && token.iter().any(u8::is_ascii_digit);
     let inward = bytes.get(end..end + 4)?;
-    let british = outward && inward[0] == b' ' && inward[1].is_ascii_digit() && inward[2].is_ascii_uppercase() && inward[3].is_ascii_uppercase();
+    let british =
+        outward && inward[0] == b' ' && inward[1].is_ascii_digit() && inward[2].is_ascii_uppercase() && inward[3].is_ascii_uppercase();
     (british && !bytes.get(end + 4).is_some_and(u8::is_ascii_alphanumeric)).then(|| reaching_back(scan, &BRITISH, start, end + 4)).flatten()
 }
 
@@ -132,12 +133,20 @@ pub(super) fn coordinates(scan: &Scan<'_>, start: usize, end: usize) -> Option<B
     let window = scan.text.get(start..scan.text.floor_char_boundary((start + COORDINATES_BYTES).min(scan.text.len())))?;
     let found = COORDINATES.as_ref()?.find(window)?;
     // Parts of one are colours and textures.
-    let whole = window.get(..found.end())?.split(|c: char| !(c.is_ascii_digit() || c == '.')).any(|number| number.split('.').next().is_some_and(|n| n.len() > 1));
+    let whole = window
+        .get(..found.end())?
+        .split(|c: char| !(c.is_ascii_digit() || c == '.'))
+        .any(|number| number.split('.').next().is_some_and(|n| n.len() > 1));
     if !whole && !with_degrees {
         return None;
     }
     let sign = start > scan.free && matches!(bytes[start - 1], b'-' | b'+');
     let start = start - usize::from(sign);
     let to = start + usize::from(sign) + found.end();
-    super::groups::ends_number(scan.text, to).then_some(ByteSpan { kind: "coordinates", start, end: to, score: if with_degrees { 0.8 } else { 0.6 } })
+    super::groups::ends_number(scan.text, to).then_some(ByteSpan {
+        kind: "coordinates",
+        start,
+        end: to,
+        score: if with_degrees { 0.8 } else { 0.6 },
+    })
 }

@@ -89,7 +89,9 @@ pub(super) fn placeholder(bytes: &[u8], at: usize) -> Option<(&'static str, usiz
     rest.first().filter(|b| b.is_ascii_uppercase())?;
     let length = rest.iter().take(KIND_MAX + NAME_MAX + 2).position(|b| *b == b'>')?;
     let (kind, name) = std::str::from_utf8(&rest[..length]).ok()?.rsplit_once('_')?;
-    let is_name = !name.is_empty() && name.len() <= NAME_MAX && name.bytes().all(|b| b.is_ascii_digit() || (name.starts_with('x') && b.is_ascii_lowercase()));
+    let is_name = !name.is_empty()
+        && name.len() <= NAME_MAX
+        && name.bytes().all(|b| b.is_ascii_digit() || (name.starts_with('x') && b.is_ascii_lowercase()));
     let known = PII_KINDS.iter().find(|k| k.eq_ignore_ascii_case(kind) && kind.bytes().all(|b| !b.is_ascii_lowercase()))?;
     is_name.then_some((known, at + 1 + length + 1))
 }
@@ -131,6 +133,9 @@ mod tests {
     fn the_keyed_hash_is_that_of_rfc_4231() {
         let hex = |d: [u8; 32]| d.iter().map(|b| format!("{b:02x}")).collect::<String>();
         assert!(hex(hmac_sha256(b"Jefe", &[b"what do ya want ", b"for nothing?"])).starts_with("5bdcc146bf60754e6a042426089575c7"));
-        assert!(hex(hmac_sha256(&[0xaa; 131], &[b"Test Using Larger Than Block-Size Key - Hash Key First"])).starts_with("60e431591ee0b67f0d8a26aacbf5b77f"));
+        assert!(
+            hex(hmac_sha256(&[0xaa; 131], &[b"Test Using Larger Than Block-Size Key - Hash Key First"]))
+                .starts_with("60e431591ee0b67f0d8a26aacbf5b77f")
+        );
     }
 }

@@ -43,17 +43,107 @@ const PROFILES: &[(&str, &str)] = &[
 
 /// First parts of paths that are the networks' own pages.
 const PAGES: &[&str] = &[
-    "about", "ads", "api", "apps", "blog", "business", "channel", "contact", "dev", "developers", "docs", "download", "events", "explore", "features",
-    "groups", "hashtag", "help", "home", "i", "intent", "jobs", "join", "legal", "login", "logout", "marketplace", "messages", "notifications", "orgs",
-    "p", "pages", "plugins", "policies", "pricing", "privacy", "rules", "search", "security", "settings", "share", "sharer", "sharer.php", "signup", "site",
-    "sponsors", "status", "terms", "topics", "tos", "tr", "watch", "widgets", "sitemap", "robots.txt", "favicon.ico", "images", "static", "joinchat",
-    "addstickers", "dialog", "user-attachments", "collections", "trending", "new", "tags", "people", "profile.php",
+    "about",
+    "ads",
+    "api",
+    "apps",
+    "blog",
+    "business",
+    "channel",
+    "contact",
+    "dev",
+    "developers",
+    "docs",
+    "download",
+    "events",
+    "explore",
+    "features",
+    "groups",
+    "hashtag",
+    "help",
+    "home",
+    "i",
+    "intent",
+    "jobs",
+    "join",
+    "legal",
+    "login",
+    "logout",
+    "marketplace",
+    "messages",
+    "notifications",
+    "orgs",
+    "p",
+    "pages",
+    "plugins",
+    "policies",
+    "pricing",
+    "privacy",
+    "rules",
+    "search",
+    "security",
+    "settings",
+    "share",
+    "sharer",
+    "sharer.php",
+    "signup",
+    "site",
+    "sponsors",
+    "status",
+    "terms",
+    "topics",
+    "tos",
+    "tr",
+    "watch",
+    "widgets",
+    "sitemap",
+    "robots.txt",
+    "favicon.ico",
+    "images",
+    "static",
+    "joinchat",
+    "addstickers",
+    "dialog",
+    "user-attachments",
+    "collections",
+    "trending",
+    "new",
+    "tags",
+    "people",
+    "profile.php",
 ];
 
 /// Names of accounts that are nobody's, and passwords that stand for one.
 const ROLES: &[&str] = &[
-    "git", "hg", "svn", "user", "username", "anonymous", "ftp", "login", "name", "usr", "oauth2", "x-access-token", "token", "foo", "bar", "me", "www", "root", "admin", "postgres", "mysql",
-    "guest", "test", "pass", "password", "passwd", "pwd", "secret", "example",
+    "git",
+    "hg",
+    "svn",
+    "user",
+    "username",
+    "anonymous",
+    "ftp",
+    "login",
+    "name",
+    "usr",
+    "oauth2",
+    "x-access-token",
+    "token",
+    "foo",
+    "bar",
+    "me",
+    "www",
+    "root",
+    "admin",
+    "postgres",
+    "mysql",
+    "guest",
+    "test",
+    "pass",
+    "password",
+    "passwd",
+    "pwd",
+    "secret",
+    "example",
 ];
 
 /// What a slash at `at` may belong to: `://` in front of credentials, or the path of a profile.
@@ -67,16 +157,20 @@ pub(super) fn find(scan: &Scan<'_>, at: usize) -> Option<ByteSpan> {
 /// `user:password@` or `user@` behind the slashes, before a host.
 fn credentials(scan: &Scan<'_>, start: usize) -> Option<ByteSpan> {
     let rest = scan.bytes.get(start..)?;
-    let length = rest.iter().take(CREDENTIALS_MAX).position(|b| !(b.is_ascii_graphic() && !matches!(b, b'/' | b'?' | b'#' | b'"' | b'\'' | b'<' | b'>' | b'@' | b'\\' | b'`' | b'(' | b')' | b',' | b'{' | b'}' | b'$')))?;
+    let ends = |b: &u8| !b.is_ascii_graphic() || br#"/?#"'<>@\`(),{}$"#.contains(b);
+    let length = rest.iter().take(CREDENTIALS_MAX).position(ends)?;
     let host = rest.get(length + 1)?;
     if length == 0 || rest[length] != b'@' || !host.is_ascii_alphanumeric() {
         return None;
     }
     let user = scan.text.get(start..start + length)?;
     let name = user.split(':').next().unwrap_or_default();
-    let own_host = ["localhost", "127.", "0.0.0.0", "example."].iter().any(|h| scan.text.get(start + length + 1..).is_some_and(|t| t.starts_with(h)));
+    let own_host =
+        ["localhost", "127.", "0.0.0.0", "example."].iter().any(|h| scan.text.get(start + length + 1..).is_some_and(|t| t.starts_with(h)));
     let generic = ROLES.iter().any(|role| role.eq_ignore_ascii_case(name));
-    if own_host || (generic && (!user.contains(':') || user.split(':').all(|part| ROLES.iter().any(|role| role.eq_ignore_ascii_case(part))))) {
+    if own_host
+        || (generic && (!user.contains(':') || user.split(':').all(|part| ROLES.iter().any(|role| role.eq_ignore_ascii_case(part)))))
+    {
         return None;
     }
     Some(ByteSpan { kind: "url_credentials", start, end: start + length, score: if user.contains(':') && !generic { 0.9 } else { 0.6 } })
@@ -111,10 +205,13 @@ fn profile(scan: &Scan<'_>, at: usize) -> Option<ByteSpan> {
     // The longest beginning decides: `linkedin.com/company/x` is no person's.
     let (_, beginning) = PROFILES.iter().filter(|(h, beginning)| h == host && path.starts_with(beginning)).max_by_key(|(_, b)| b.len())?;
     let name = path.get(beginning.len()..)?;
-    let length = name.bytes().take(NAME_MAX + 1).take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'%')).count();
+    let length =
+        name.bytes().take(NAME_MAX + 1).take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'%')).count();
     let name = name.get(..length)?.trim_end_matches(['.', '-']);
     let after = path.get(beginning.len() + name.len()..)?;
-    let goes_on = after.strip_prefix('/').is_some_and(|a| a.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '$' | '{' | '<' | '@')));
+    let goes_on = after
+        .strip_prefix('/')
+        .is_some_and(|a| a.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '$' | '{' | '<' | '@')));
     let page = PAGES.iter().any(|p| p.eq_ignore_ascii_case(name)) && beginning.is_empty();
     let file = name.contains('.') && matches!(*host, "github.com" | "gitlab.com");
     let is_name = (3..=NAME_MAX).contains(&name.len()) && name.bytes().any(|b| b.is_ascii_alphanumeric());
@@ -122,5 +219,10 @@ fn profile(scan: &Scan<'_>, at: usize) -> Option<ByteSpan> {
     if goes_on || page || file || !is_name || placeholder {
         return None;
     }
-    Some(ByteSpan { kind: "profile_url", start, end: at + 1 + beginning.len() + name.len(), score: if beginning.is_empty() { 0.6 } else { 0.9 } })
+    Some(ByteSpan {
+        kind: "profile_url",
+        start,
+        end: at + 1 + beginning.len() + name.len(),
+        score: if beginning.is_empty() { 0.6 } else { 0.9 },
+    })
 }

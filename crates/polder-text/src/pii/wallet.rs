@@ -16,7 +16,9 @@ pub(super) fn find(scan: &Scan<'_>, start: usize, end: usize) -> Option<ByteSpan
         [b'0', b'x' | b'X', hex @ ..] if hex.len() == 40 && hex.iter().all(u8::is_ascii_hexdigit) => ethereum(scan, start, end, hex)?,
         [b'1' | b'3' | b'L' | b'M' | b'D' | b'X', ..] if (26..=35).contains(&word.len()) => base58(word).then_some(1.0)?,
         [b'b' | b'B', b'c' | b'C', b'1', data @ ..] if (11..=87).contains(&data.len()) => bech32(b"bc", data).then_some(1.0)?,
-        [b'l' | b'L', b't' | b'T', b'c' | b'C', b'1', data @ ..] if (11..=86).contains(&data.len()) => bech32(b"ltc", data).then_some(1.0)?,
+        [b'l' | b'L', b't' | b'T', b'c' | b'C', b'1', data @ ..] if (11..=86).contains(&data.len()) => {
+            bech32(b"ltc", data).then_some(1.0)?
+        }
         _ => return None,
     };
     Some(ByteSpan { kind: "crypto_wallet", start, end, score })

@@ -72,11 +72,18 @@ pub(super) fn find(text: &str, name: Name, start: usize, from: usize) -> Option<
     if names_something_else(bytes.get(from..from + tail)?) {
         return None;
     }
+    // What every page sends along, and what anyone may know.
+    if [&b"csrf"[..], b"xsrf", b"authenticity", b"public", b"verification"].iter().any(|w| contains(whole_name, w)) {
+        return None;
+    }
     let option = whole_name.starts_with(b"--");
     let (at, quote) = value_start(bytes, from + tail, option)?;
     let (value, ends_line) = value_at(bytes, at, quote)?;
     // `Authorization: Bearer …` and `Basic …`, in quotes or not.
-    let scheme = [&b"bearer"[..], b"basic", b"token"].iter().find(|s| value.len() >= s.len() && value[..s.len()].eq_ignore_ascii_case(s)).map_or(0, |s| s.len() + 1);
+    let scheme = [&b"bearer"[..], b"basic", b"token"]
+        .iter()
+        .find(|s| value.len() >= s.len() && value[..s.len()].eq_ignore_ascii_case(s))
+        .map_or(0, |s| s.len() + 1);
     let (value, at, ends_line) = match bytes.get(at + scheme.saturating_sub(1)) {
         Some(b' ') if scheme > 0 && quote.is_some() => (value.get(scheme..)?, at + scheme, ends_line),
         Some(b' ') if scheme > 0 => value_at(bytes, at + scheme, None).map(|(value, ends)| (value, at + scheme, ends))?,
@@ -108,13 +115,66 @@ fn contains(name: &[u8], part: &[u8]) -> bool {
 fn names_something_else(rest: &[u8]) -> bool {
     let lower = rest.to_ascii_lowercase();
     let words = [
-        "name", "type", "id", "file", "path", "url", "uri", "field", "label", "hash", "length", "len", "size", "count", "prompt", "hint", "policy", "placeholder", "reset", "ize", "izer", "ized", "ref", "arn",
-        "endpoint", "expir", "ttl", "lifetime", "scope", "regex", "pattern", "text", "title", "message", "error", "class", "input", "enabled", "required", "limit", "manager", "store", "provider", "format",
-        "header", "column", "index", "salt", "version", "confirm", "s", "set", "link", "page", "form",
+        "name",
+        "type",
+        "id",
+        "file",
+        "path",
+        "url",
+        "uri",
+        "field",
+        "label",
+        "hash",
+        "length",
+        "len",
+        "size",
+        "count",
+        "prompt",
+        "hint",
+        "policy",
+        "placeholder",
+        "reset",
+        "ize",
+        "izer",
+        "ized",
+        "ref",
+        "arn",
+        "endpoint",
+        "expir",
+        "ttl",
+        "lifetime",
+        "scope",
+        "regex",
+        "pattern",
+        "text",
+        "title",
+        "message",
+        "error",
+        "class",
+        "input",
+        "enabled",
+        "required",
+        "limit",
+        "manager",
+        "store",
+        "provider",
+        "format",
+        "header",
+        "column",
+        "index",
+        "salt",
+        "version",
+        "confirm",
+        "s",
+        "set",
+        "link",
+        "page",
+        "form",
     ];
     let lower = String::from_utf8_lossy(&lower);
     let rest = lower.trim_start_matches(['_', '-', '.']);
-    words.iter().any(|w| if w.len() <= 3 { rest == *w } else { rest.starts_with(w) || rest.ends_with(w) }) || (rest.ends_with("id") && rest.len() > 2)
+    words.iter().any(|w| if w.len() <= 3 { rest == *w } else { rest.starts_with(w) || rest.ends_with(w) })
+        || (rest.ends_with("id") && rest.len() > 2)
 }
 
 /// Where the value begins behind a name, and its quote if it has one.
@@ -144,7 +204,12 @@ fn value_start(bytes: &[u8], from: usize, option: bool) -> Option<(usize, Option
     at = blanks(at);
     // A type between: `password: &str = "…"`, `token: string = '…'`.
     if quote_at(at).is_none() && bytes.get(spaced) == Some(&b':') {
-        let type_length = bytes.get(at..)?.iter().take(32).take_while(|b| b.is_ascii_alphabetic() || matches!(b, b'&' | b'\'' | b' ' | b'<' | b'>' | b'_' | b':')).count();
+        let type_length = bytes
+            .get(at..)?
+            .iter()
+            .take(32)
+            .take_while(|b| b.is_ascii_alphabetic() || matches!(b, b'&' | b'\'' | b' ' | b'<' | b'>' | b'_' | b':'))
+            .count();
         if bytes.get(at + type_length) == Some(&b'=') {
             at = blanks(at + type_length + 1);
         }
@@ -152,6 +217,10 @@ fn value_start(bytes: &[u8], from: usize, option: bool) -> Option<(usize, Option
     // `b"…"`, `r'…'`, `@"…"`, `\"…\"`.
     if matches!(bytes.get(at), Some(b'b' | b'r' | b'u' | b'@' | b'\\')) && quote_at(at + 1).is_some() {
         at += 1;
+    }
+    // `group:artifact` has no blank where `name: value` has one.
+    if quote_at(at).is_none() && operator.starts_with(b":") && at == spaced + 1 {
+        return None;
     }
     match quote_at(at) {
         Some(quote) => Some((at + 1, Some(quote))),
@@ -176,11 +245,19 @@ fn value_at(bytes: &[u8], at: usize, quote: Option<u8>) -> Option<(&[u8], bool)>
             Some((value.strip_suffix(b"\\").unwrap_or(value), true))
         }
         None => {
-            let length = rest.iter().take(VALUE_MAX + 1).take_while(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b'`' | b',' | b';' | b'<' | b'>' | b'(' | b')' | b'{' | b'}' | b'[' | b']' | b'|')).count();
+            let length = rest
+                .iter()
+                .take(VALUE_MAX + 1)
+                .take_while(|b| {
+                    b.is_ascii_graphic()
+                        && !matches!(b, b'"' | b'\'' | b'`' | b',' | b';' | b'<' | b'>' | b'(' | b')' | b'{' | b'}' | b'[' | b']' | b'|')
+                })
+                .count();
             let after = rest.get(length..)?;
             let blanks = after.iter().take(16).take_while(|b| matches!(b, b' ' | b'\t')).count();
             // Within a string, its end is the value's: `-H 'x-auth-token: …'`.
-            let ends_line = matches!(after.get(blanks), None | Some(b'\n' | b'\r' | b'#')) || matches!(after.first(), Some(b'"' | b'\'' | b'`'));
+            let ends_line =
+                matches!(after.get(blanks), None | Some(b'\n' | b'\r' | b'#')) || matches!(after.first(), Some(b'"' | b'\'' | b'`'));
             (length <= VALUE_MAX).then_some((rest.get(..length)?, ends_line))
         }
     }
@@ -211,7 +288,13 @@ fn is_password(value: &[u8], quoted: bool, ends_line: bool) -> bool {
     // A word and a number or one sign behind it is a name more often than a password.
     let word = value.iter().position(|b| !b.is_ascii_alphabetic()).unwrap_or(value.len());
     let numbered = word >= 3 && value[word..].len() <= 2 && !sign;
-    let dotted = value.iter().filter(|b| matches!(b, b'.' | b'_' | b'-' | b':' | b'/' | b'$' | b'@' | b'!' | b'?' | b'*' | b'&' | b'%' | b'#' | b'+')).count() >= 1 && !digit && !(upper && lower);
+    let dotted = value
+        .iter()
+        .filter(|b| matches!(b, b'.' | b'_' | b'-' | b':' | b'/' | b'$' | b'@' | b'!' | b'?' | b'*' | b'&' | b'%' | b'#' | b'+'))
+        .count()
+        >= 1
+        && !digit
+        && !(upper && lower);
     let strong = entropy(value) >= 2.5;
     !code && !numbered && !dotted && strong && (quoted || (ends_line && digit && entropy(value) >= 2.8 && !value.contains(&b'.')))
 }

@@ -34,12 +34,17 @@ const fn form(kind: &'static str, prefix: &'static str, n_min: usize, n_max: usi
 pub(super) const FORMS: &[Form] = &[
     form("age_key", "AGE-SECRET-KEY-1", 58, 58, Capitals),
     form("anthropic_key", "sk-ant-", 80, 128, UrlSafe),
+    form("onepassword_token", "ops_eyJ", 240, 2048, Base64),
+    form("artifactory_token", "AKCp", 69, 69, Letters),
+    form("artifactory_token", "cmVmd", 59, 59, Letters),
     form("atlassian_token", "ATATT3", 180, 240, Base64),
     form("atlassian_token", "ATCTT3", 180, 240, Base64),
     form("aws_access_key_id", "AKIA", 16, 16, Capitals),
     form("aws_access_key_id", "ASIA", 16, 16, Capitals),
     form("aws_access_key_id", "ABIA", 16, 16, Capitals),
     form("aws_access_key_id", "ACCA", 16, 16, Capitals),
+    form("aws_bedrock_key", "ABSKQmVkcm9ja0FQSUtleS1", 109, 269, Base64),
+    form("azure_client_secret", "Q~", 31, 34, Parts(0)),
     form("azure_key", "AccountKey=", 86, 88, Base64),
     form("azure_key", "SharedAccessKey=", 43, 44, Base64),
     form("databricks_token", "dapi", 32, 34, Hex),
@@ -49,7 +54,8 @@ pub(super) const FORMS: &[Form] = &[
     form("docker_token", "dckr_pat_", 27, 32, UrlSafe),
     form("doppler_token", "dp.pt.", 40, 44, Letters),
     form("dynatrace_token", "dt0c01.", 89, 89, Parts(2)),
-    form("facebook_token", "EAACEdEose0cBA", 20, 300, Letters),
+    form("adobe_secret", "p8e-", 32, 32, Letters),
+    form("facebook_token", "EAA", 100, 400, Letters),
     form("figma_token", "figd_", 36, 60, UrlSafe),
     form("gcp_api_key", "AIza", 35, 35, UrlSafe),
     form("gcp_oauth_token", "ya29.", 30, 512, UrlSafe),
@@ -112,6 +118,8 @@ pub(super) const FORMS: &[Form] = &[
     form("slack_token", "xoxe.xoxp-", 100, 256, UrlSafe),
     form("slack_token", "xapp-", 60, 160, UrlSafe),
     form("slack_webhook", "hooks.slack.com/services/", 36, 60, Base64),
+    form("slack_webhook", "hooks.slack.com/workflows/", 36, 90, Base64),
+    form("slack_webhook", "hooks.slack.com/triggers/", 36, 90, Base64),
     form("discord_webhook", "discord.com/api/webhooks/", 80, 100, Base64),
     form("discord_webhook", "discordapp.com/api/webhooks/", 80, 100, Base64),
     form("square_token", "sq0atp-", 22, 22, UrlSafe),
@@ -148,6 +156,16 @@ pub(super) fn token(bytes: &[u8], form: &Form, start: usize, from: usize) -> Opt
             (start - first == 14).then_some(())?;
         }
         "slack_webhook" | "discord_webhook" => {}
+        // Three signs and a digit stand before the mark.
+        "azure_client_secret" => {
+            first = start.checked_sub(4)?;
+            let head = bytes.get(first..start)?;
+            let joined = first.checked_sub(1).is_some_and(|k| bytes[k].is_ascii_alphanumeric());
+            (head[3].is_ascii_digit()
+                && !joined
+                && head.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'~' | b'.' | b'-')))
+            .then_some(())?;
+        }
         // `%22ghp_…` and `\nghp_…` are not joined, but too rare to ask for.
         _ if joins => return None,
         _ => {}
@@ -161,7 +179,7 @@ pub(super) fn token(bytes: &[u8], form: &Form, start: usize, from: usize) -> Opt
         Letters => b.is_ascii_alphanumeric(),
         Base64 => b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'_' | b'-'),
         UrlSafe => b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'),
-        Parts(_) => b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'),
+        Parts(_) => b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.') || (*b == b'~' && form.kind == "azure_client_secret"),
     };
     let mut n = bytes.get(from..)?.iter().take(form.n_max + 1).take_while(|b| holds(b)).count();
     // The end of a sentence is no part.
@@ -174,8 +192,16 @@ pub(super) fn token(bytes: &[u8], form: &Form, start: usize, from: usize) -> Opt
     }
     let secret = bytes.get(from..from + n)?;
     let dots = secret.iter().filter(|b| **b == b'.').count();
-    let parts_hold = !matches!(form.alphabet, Parts(asked) if asked > 0 && dots != asked);
+    // Numbers of workspace and bot come first, and nothing ends in the dash before the last part.
+    let numbered =
+        !matches!(form.prefix, "xoxb-" | "xoxp-") || (secret.iter().take(9).all(u8::is_ascii_digit) && secret.last() != Some(&b'-'));
+    let parts_hold = numbered && !matches!(form.alphabet, Parts(asked) if asked > 0 && dots != asked);
     // Long words in mixed case hold digits, too, unless they are names in code.
     let digits = secret.iter().any(u8::is_ascii_digit) || form.kind == "aws_access_key_id";
-    (parts_hold && digits && !examples::is_example(secret)).then_some(ByteSpan { kind: form.kind, start: first, end: from + n, score: 0.95 })
+    (parts_hold && digits && !examples::is_example(secret)).then_some(ByteSpan {
+        kind: form.kind,
+        start: first,
+        end: from + n,
+        score: 0.95,
+    })
 }

@@ -18,12 +18,16 @@ use assignment::NAMES;
 use forms::FORMS;
 
 /// The kinds that [`secrets`] reports.
-pub const SECRET_KINDS: [&str; 59] = [
+pub const SECRET_KINDS: [&str; 64] = [
+    "adobe_secret",
     "age_key",
     "anthropic_key",
+    "artifactory_token",
     "atlassian_token",
     "aws_access_key_id",
+    "aws_bedrock_key",
     "aws_secret_access_key",
+    "azure_client_secret",
     "azure_key",
     "databricks_token",
     "digitalocean_token",
@@ -51,6 +55,7 @@ pub const SECRET_KINDS: [&str; 59] = [
     "notion_token",
     "npm_token",
     "nvidia_key",
+    "onepassword_token",
     "openai_key",
     "password",
     "password_in_url",
@@ -134,7 +139,10 @@ fn named(text: &str, mut spans: Vec<ByteSpan>) -> Vec<ByteSpan> {
     let bytes = text.as_bytes();
     for span in spans.iter_mut().filter(|s| matches!(s.kind, "secret_key" | "password")) {
         let whole = bytes.get(span.start..span.end).unwrap_or_default();
-        let form = FORMS.iter().filter(|f| whole.starts_with(f.prefix.as_bytes())).find_map(|f| forms::token(bytes, f, span.start, span.start + f.prefix.len()));
+        let form = FORMS
+            .iter()
+            .filter(|f| whole.starts_with(f.prefix.as_bytes()))
+            .find_map(|f| forms::token(bytes, f, span.start, span.start + f.prefix.len()));
         if let Some(found) = form.filter(|f| f.end >= span.end) {
             *span = ByteSpan { end: span.end, ..found };
         }
@@ -145,16 +153,18 @@ fn named(text: &str, mut spans: Vec<ByteSpan>) -> Vec<ByteSpan> {
 /// The password of `scheme://user:password@host`.
 fn password_in_address(bytes: &[u8], from: usize) -> Option<ByteSpan> {
     let rest = bytes.get(from..)?;
-    let length = rest
-        .iter()
-        .take(2 * PASSWORD_MAX)
-        .position(|b| !b.is_ascii_graphic() || matches!(b, b'@' | b'/' | b'?' | b'#' | b'"' | b'\'' | b'<' | b'>' | b'`' | b'(' | b')' | b'{' | b'}' | b'[' | b']' | b'|'))?;
+    let length = rest.iter().take(2 * PASSWORD_MAX).position(|b| {
+        !b.is_ascii_graphic()
+            || matches!(b, b'@' | b'/' | b'?' | b'#' | b'"' | b'\'' | b'<' | b'>' | b'`' | b'(' | b')' | b'{' | b'}' | b'[' | b']' | b'|')
+    })?;
     (rest[length] == b'@' && rest.get(length + 1).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'[')).then_some(())?;
     let user = rest.get(..length)?.iter().position(|b| *b == b':')?;
     let (name, password) = (rest.get(..user)?, rest.get(user + 1..length)?);
     // `user:pass@` and its kin, one or the other repeated, are how documentation writes it.
     let stands_for = examples::is_template(password) || examples::is_example(password) || name.eq_ignore_ascii_case(password);
-    let plain = password.len() < 4 || password.iter().all(u8::is_ascii_lowercase) && password.len() < 12 || password.iter().all(u8::is_ascii_uppercase);
+    let plain = password.len() < 4
+        || password.iter().all(u8::is_ascii_lowercase) && password.len() < 12
+        || password.iter().all(u8::is_ascii_uppercase);
     let port = password.iter().all(u8::is_ascii_digit) && password.len() <= 5;
     if stands_for || plain || port {
         return None;

@@ -215,12 +215,26 @@ fn cards_of_every_issuer_need_a_word_where_chance_is_high() {
 
 #[test]
 fn machines_have_addresses_of_three_kinds() {
-    finds("ipv6", &["from ⟦2a00:1450:4001:81b::200e⟧ to", "[⟦2607:f8b0:4005:805:0:0:0:200e⟧]:443", "⟦6e40:4041:c617:e898:c11:40d2:c669:2eb4⟧"]);
+    finds(
+        "ipv6",
+        &["from ⟦2a00:1450:4001:81b::200e⟧ to", "[⟦2607:f8b0:4005:805:0:0:0:200e⟧]:443", "⟦6e40:4041:c617:e898:c11:40d2:c669:2eb4⟧"],
+    );
     finds("mac", &["hwaddr ⟦3c:22:fb:5a:9e:01⟧", "⟦A4-83-E7-12-9C-4F⟧", "⟦fc:ec:da:bb:aa:ef⟧"]);
     finds("ipv4", &["DNS server ⟦8.8.8.8⟧", "blocked |⟦106.31.73.20⟧|%20"]);
     finds_nothing(&[
-        "fe80::1", "2001:db8::1", "::1", "std::fmt::Debug", "de::Error", "12:34:56", "1:2:3:4:5:6:7:8", "00:11:22:33:44:55", "ff:ff:ff:ff:ff:ff",
-        "01:23:45:67:89:ab:cd:ef", "a1:b2:c3:d4:e5:f6:a7:b8:c9", "Chrome/91.0.4472.124", "firmware 93.184.216.34",
+        "fe80::1",
+        "2001:db8::1",
+        "::1",
+        "std::fmt::Debug",
+        "de::Error",
+        "12:34:56",
+        "1:2:3:4:5:6:7:8",
+        "00:11:22:33:44:55",
+        "ff:ff:ff:ff:ff:ff",
+        "01:23:45:67:89:ab:cd:ef",
+        "a1:b2:c3:d4:e5:f6:a7:b8:c9",
+        "Chrome/91.0.4472.124",
+        "firmware 93.184.216.34",
     ]);
 }
 
@@ -279,8 +293,23 @@ fn national_numbers_pass_the_checks_of_their_countries() {
         finds(kind, &[text]);
     }
     finds_nothing(&[
-        "SSN 123-45-6789", "SSN 000-12-3456", "SSN 666-12-3456", "Steuer-ID 45803371296", "NHS 9391525505", "NINO BG123456C", "DNI 45998920S", "RSSMRA85T10A562T",
-        "BSN 857907786", "PESEL 61112705657", "431.807.334-39", "Aadhaar 8600 1703 9816", "SIN 377921797", "756.4538.8869.48", "11010519491231002Y", "45803371295", "939 152 5504",
+        "SSN 123-45-6789",
+        "SSN 000-12-3456",
+        "SSN 666-12-3456",
+        "Steuer-ID 45803371296",
+        "NHS 9391525505",
+        "NINO BG123456C",
+        "DNI 45998920S",
+        "RSSMRA85T10A562T",
+        "BSN 857907786",
+        "PESEL 61112705657",
+        "431.807.334-39",
+        "Aadhaar 8600 1703 9816",
+        "SIN 377921797",
+        "756.4538.8869.48",
+        "11010519491231002Y",
+        "45803371295",
+        "939 152 5504",
     ]);
 }
 
@@ -289,8 +318,17 @@ fn birth_dates_stand_beside_a_word_of_birth() {
     finds(
         "birth_date",
         &[
-            "DOB: ⟦12/03/1980⟧", "born on ⟦12 March 1980⟧ in", "was born ⟦March 12, 1980⟧.", "Geburtsdatum: ⟦03.05.1980⟧", "geboren am ⟦3. Mai 1980⟧", "geb. ⟦3.5.1980⟧",
-            "date_of_birth: ⟦1980-03-12⟧", "\"birthDate\": \"⟦1980-03-12⟧\"", "né le ⟦12 mars 1980⟧", "fecha de nacimiento: ⟦12 de marzo de 1980⟧", "出生日期：⟦1980年3月12⟧日",
+            "DOB: ⟦12/03/1980⟧",
+            "born on ⟦12 March 1980⟧ in",
+            "was born ⟦March 12, 1980⟧.",
+            "Geburtsdatum: ⟦03.05.1980⟧",
+            "geboren am ⟦3. Mai 1980⟧",
+            "geb. ⟦3.5.1980⟧",
+            "date_of_birth: ⟦1980-03-12⟧",
+            "\"birthDate\": \"⟦1980-03-12⟧\"",
+            "né le ⟦12 mars 1980⟧",
+            "fecha de nacimiento: ⟦12 de marzo de 1980⟧",
+            "出生日期：⟦1980年3月12⟧日",
         ],
     );
     finds_nothing(&["born on 12 March 1780", "on 12 March 1980", "DOB: 45/13/1980", "reborn 1980", "born in 1980", "a 12.03.1980"]);
@@ -301,12 +339,26 @@ fn postal_addresses_have_street_number_code_and_city() {
     finds(
         "address",
         &[
-            "at ⟦742 Evergreen Terrace, Springfield, IL 62704⟧.", "⟦1600 Pennsylvania Avenue NW, Washington, DC 20500⟧", "⟦350 Fifth Ave, Suite 3300\nNew York, NY 10118-0110⟧",
-            "⟦10 Downing Street, London SW1A 2AA⟧", "wohnt ⟦Hauptstraße 12a, 10115 Berlin⟧.", "⟦Am Markt 3\n20095 Hamburg⟧\n", "⟦Mariahilfer Straße 77, 1060 Wien⟧", "⟦12 rue de la Paix, 75002 Paris⟧",
-            "⟦Via Roma 10, 00184 Roma⟧", "⟦Damrak 1, 1012 LG Amsterdam⟧".replace("Damrak", "Keizersgracht").as_str(),
+            "at ⟦742 Evergreen Terrace, Springfield, IL 62704⟧.",
+            "⟦1600 Pennsylvania Avenue NW, Washington, DC 20500⟧",
+            "⟦350 Fifth Ave, Suite 3300\nNew York, NY 10118-0110⟧",
+            "⟦10 Downing Street, London SW1A 2AA⟧",
+            "wohnt ⟦Hauptstraße 12a, 10115 Berlin⟧.",
+            "⟦Am Markt 3\n20095 Hamburg⟧\n",
+            "⟦Mariahilfer Straße 77, 1060 Wien⟧",
+            "⟦12 rue de la Paix, 75002 Paris⟧",
+            "⟦Via Roma 10, 00184 Roma⟧",
+            "⟦Damrak 1, 1012 LG Amsterdam⟧".replace("Damrak", "Keizersgracht").as_str(),
         ],
     );
-    finds_nothing(&["Springfield, IL 62704", "10115 Berlin", "221B Baker Street", "In 1984 George wrote", "page 12, 10115 Words", "The Road 5, 1234 Cases"]);
+    finds_nothing(&[
+        "Springfield, IL 62704",
+        "10115 Berlin",
+        "221B Baker Street",
+        "In 1984 George wrote",
+        "page 12, 10115 Words",
+        "The Road 5, 1234 Cases",
+    ]);
 }
 
 #[test]
@@ -314,7 +366,11 @@ fn coordinates_are_pairs() {
     finds(
         "coordinates",
         &[
-            "⟦52.5200° N, 13.4050° E⟧", "⟦40°42′46″N 74°00′22″W⟧", "GPS: ⟦52.520008, 13.404954⟧", "lat: ⟦-33.8688, lon: 151.2093⟧", "\"latitude\": ⟦48.8566, \"longitude\": 2.3522⟧",
+            "⟦52.5200° N, 13.4050° E⟧",
+            "⟦40°42′46″N 74°00′22″W⟧",
+            "GPS: ⟦52.520008, 13.404954⟧",
+            "lat: ⟦-33.8688, lon: 151.2093⟧",
+            "\"latitude\": ⟦48.8566, \"longitude\": 2.3522⟧",
         ],
     );
     finds_nothing(&["52.520008, 13.404954", "lat 52", "turn 90° N", "(0.5234, 0.1234)", "angle 45.1234, 12.1234"]);
@@ -325,21 +381,43 @@ fn wallets_pass_their_checksums() {
     finds(
         "crypto_wallet",
         &[
-            "⟦1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa⟧", "⟦3J98t1WpEZ73CNmQviecrnyiWrnqRhWNLy⟧", "⟦bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4⟧", "⟦0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed⟧",
+            "⟦1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa⟧",
+            "⟦3J98t1WpEZ73CNmQviecrnyiWrnqRhWNLy⟧",
+            "⟦bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4⟧",
+            "⟦0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed⟧",
             "donate ETH ⟦0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed⟧",
         ],
     );
     finds_nothing(&[
-        "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNb", "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5", "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD", "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed",
+        "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNb",
+        "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5",
+        "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD",
+        "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed",
     ]);
 }
 
 #[test]
 fn addresses_on_the_web_name_people() {
     finds("url_credentials", &["https://⟦alice:tulip9@⟧host.org/x".replace("@⟧", "⟧@").as_str(), "ftp://⟦jdoe⟧@files.org/"]);
-    finds("profile_url", &["see ⟦https://www.linkedin.com/in/jane-doe-123⟧/", "⟦twitter.com/jane_doe⟧", "⟦https://medium.com/@jane.doe⟧", "(⟦https://t.me/jane_doe⟧)"]);
+    finds(
+        "profile_url",
+        &[
+            "see ⟦https://www.linkedin.com/in/jane-doe-123⟧/",
+            "⟦twitter.com/jane_doe⟧",
+            "⟦https://medium.com/@jane.doe⟧",
+            "(⟦https://t.me/jane_doe⟧)",
+        ],
+    );
     finds_nothing(&[
-        "https://github.com/rust-lang/rust", "https://linkedin.com/company/acme", "https://twitter.com/share?x=1", "ssh://git@github.com/a/b", "https://facebook.com/groups/x", "https://host.org/@x", "http://user@host/", "mysql://root@127.0.0.1:3306/x", "postgresql://postgres:postgres@localhost:5432/x",
+        "https://github.com/rust-lang/rust",
+        "https://linkedin.com/company/acme",
+        "https://twitter.com/share?x=1",
+        "ssh://git@github.com/a/b",
+        "https://facebook.com/groups/x",
+        "https://host.org/@x",
+        "http://user@host/",
+        "mysql://root@127.0.0.1:3306/x",
+        "postgresql://postgres:postgres@localhost:5432/x",
     ]);
 }
 

@@ -53,6 +53,7 @@ fn tokens_of_services_are_known_by_how_they_begin() {
         ("anthropic_key", "sk-ant-api03-", LETTERS, 93),
         ("aws_access_key_id", "AKIA", CAPITALS, 16),
         ("azure_key", "AccountKey=", LETTERS, 86),
+        ("azure_client_secret", "qpF8Q~", LETTERS, 34),
         ("databricks_token", "dapi", HEX, 32),
         ("digitalocean_token", "dop_v1_", HEX, 64),
         ("docker_token", "dckr_pat_", LETTERS, 27),
@@ -67,7 +68,7 @@ fn tokens_of_services_are_known_by_how_they_begin() {
         ("openai_key", "sk-", LETTERS, 48),
         ("pypi_token", "pypi-AgEIcHlwaS5vcmc", LETTERS, 80),
         ("shopify_token", "shpat_", HEX, 32),
-        ("slack_token", "xoxb-", LETTERS, 50),
+        ("slack_token", "xoxb-5728293071-5738073-", LETTERS, 24),
         ("slack_webhook", "https://hooks.slack.com/services/", LETTERS, 44),
         ("stripe_key", "sk_live_", LETTERS, 24),
         ("twilio_key", "SK", HEX, 32),
@@ -120,12 +121,40 @@ fn values_whose_name_calls_them_secret_are_found_in_every_notation() {
 #[test]
 fn what_only_stands_for_a_secret_is_left_alone() {
     for text in [
-        "password = \"changeme\"", "password: ${DB_PASSWORD}", "PASSWORD={{ vault_password }}", "password = \"your-password1\"", "api_key = \"YOUR_API_KEY_1234567890\"",
-        "password = os.environ[\"DB_PASSWORD1\"]", "password = getpass()", "password = args.password1", "token = next_token2", "token: \"xxxxxxxxxxxxxxxxxxxx1234\"",
-        "const passwordField = \"password_2\";", "secret_name = \"prod-database-2021-primary\"", "token_type = \"Bearer1234567890abcdef\"", "<password></password>", "if password == \"tR4vug9Lq!\"",
-        "sha256_token = \"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"", "token = \"123e4567-e89b-12d3-a456-426614174000\"", "\"integrity\": \"sha512-9f86d081884c7d659a2feaa0c55ad015a3bf\"",
-        "password = \"$2b$12$KIXQ4S3h0u1l9y8j7g6f5eO\"", "postgres://user:password@localhost/db", "http://user:pass@host", "redis://:6379@host", "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-        "Enter password: ", "the password is secret", "token: string;", "secretKey: process.env.SECRET_KEY2,", "password: Optional[str] = None", "PASSWORD_MIN_LENGTH = 12",
+        "password = \"changeme\"",
+        "password: ${DB_PASSWORD}",
+        "PASSWORD={{ vault_password }}",
+        "password = \"your-password1\"",
+        "api_key = \"YOUR_API_KEY_1234567890\"",
+        "password = os.environ[\"DB_PASSWORD1\"]",
+        "password = getpass()",
+        "password = args.password1",
+        "token = next_token2",
+        "token: \"xxxxxxxxxxxxxxxxxxxx1234\"",
+        "const passwordField = \"password_2\";",
+        "secret_name = \"prod-database-2021-primary\"",
+        "token_type = \"Bearer1234567890abcdef\"",
+        "<password></password>",
+        "if password == \"tR4vug9Lq!\"",
+        "sha256_token = \"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"",
+        "token = \"123e4567-e89b-12d3-a456-426614174000\"",
+        "\"integrity\": \"sha512-9f86d081884c7d659a2feaa0c55ad015a3bf\"",
+        "password = \"$2b$12$KIXQ4S3h0u1l9y8j7g6f5eO\"",
+        "postgres://user:password@localhost/db",
+        "http://user:pass@host",
+        "redis://:6379@host",
+        "AKIAIOSFODNN7EXAMPLE",
+        "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        "Enter password: ",
+        "the password is secret",
+        "token: string;",
+        "secretKey: process.env.SECRET_KEY2,",
+        "password: Optional[str] = None",
+        "PASSWORD_MIN_LENGTH = 12",
+        "csrf-token=Mj2qykJO5rELyHgezQ69nzUX0i3OH67V7",
+        "io.jsonwebtoken:jjwt-jackson-0.11.2",
+        "publicToken = \"9Cnzj4p4WGeKLs1Pt8QuKUpRKfFLfRYC\"",
+        "xoxp-572370529330-573807301142-572331691188-####",
     ] {
         assert_eq!(kinds(text), [""; 0], "{text}");
     }
@@ -133,7 +162,12 @@ fn what_only_stands_for_a_secret_is_left_alone() {
 
 #[test]
 fn putty_keys_are_found_whole() {
-    let key = format!("PuTTY-User-Key-File-2: ssh-rsa\nEncryption: none\nPublic-Lines: 1\n{}\nPrivate-Lines: 1\n{}\nPrivate-MAC: {}", made(LETTERS, 60), made(LETTERS, 60), made(HEX, 40));
+    let key = format!(
+        "PuTTY-User-Key-File-2: ssh-rsa\nEncryption: none\nPublic-Lines: 1\n{}\nPrivate-Lines: 1\n{}\nPrivate-MAC: {}",
+        made(LETTERS, 60),
+        made(LETTERS, 60),
+        made(HEX, 40)
+    );
     assert_eq!(values(&format!("{key}\n")), [("private_key", key)]);
 }
 

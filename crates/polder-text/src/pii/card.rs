@@ -62,7 +62,7 @@ fn issuer(digits: &[u8]) -> Option<Issuer> {
         16..=19 if matches!(prefix(2), 35 | 36 | 60 | 62 | 64 | 65 | 81 | 82) || matches!(prefix(4), 2200..=2205 | 3095 | 3528..=3589) => {
             true
         }
-        12..=19 => matches!(prefix(2), 50 | 56..=58) || prefix(1) == 6 || prefix(4) == 604,
+        12..=19 => matches!(prefix(2), 50 | 56..=59) || prefix(1) == 6 || prefix(4) == 604,
         _ => false,
     };
     if common { Some(Issuer::Common) } else { wide.then_some(Issuer::Wide) }

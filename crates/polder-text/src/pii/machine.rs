@@ -101,8 +101,17 @@ pub(super) fn ipv6(scan: &Scan<'_>, start: usize) -> Option<ByteSpan> {
 
 fn is_global_v6(address: Ipv6Addr) -> bool {
     let s = address.segments();
-    let special = matches!(s, [0..=0xFF, ..] | [0x100, ..] | [0x2001, 0..=0x1FF | 0xDB8, ..] | [0x2002, ..] | [0x3FFF, ..] | [0x5F00, ..])
-        || s[0] >= 0xFC00;
+    let special = matches!(
+        s,
+        [0, ..]
+            | [0x64, 0xFF9B, ..]
+            | [0x100, 0, ..]
+            | [0x2001, 0..=0x1FF | 0xDB8, ..]
+            | [0x2002, ..]
+            | [0x3FFF, 0..=0xFFF, ..]
+            | [0xFC00..=0xFDFF, ..]
+            | [0xFE80..=0xFEBF, ..]
+    );
     // Sequences such as 1:2:3:4:5:6:7:8 and ffff:ffff:… are examples.
     let counted = s.windows(2).all(|w| w[1] == w[0] || w[1] == w[0].wrapping_add(1) || w[1] == w[0].wrapping_add(0x1111));
     !special && !counted
@@ -132,7 +141,7 @@ pub(super) fn mac(scan: &Scan<'_>, start: usize) -> Option<ByteSpan> {
     let score = match (own, named) {
         (false, true) => 0.95,
         (false, false) => 0.7,
-        (true, true) if address[0] & 1 == 0 && address[0] != 2 => 0.6,
+        (true, true) if address[0] & 1 == 0 && address[..2] != [0x02, 0x42] => 0.6,
         _ => return None,
     };
     (matches!(separator, b':' | b'-') && !joined && !counted && !zeros && ends_number(scan.text, end)).then_some(ByteSpan {

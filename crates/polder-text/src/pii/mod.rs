@@ -21,6 +21,7 @@ mod place;
 mod redact;
 mod url;
 mod wallet;
+mod words;
 
 use crate::{ByteSpan, Finding, in_characters};
 use context::Topics;

@@ -52,6 +52,8 @@ const COUNTRY_LENGTHS: &[(u32, usize, usize)] = &[
     (94, 9, 9),
     (95, 7, 10),
     (98, 10, 10),
+    (298, 6, 6),
+    (299, 6, 6),
     (351, 9, 9),
     (352, 5, 11),
     (353, 7, 9),
@@ -62,6 +64,7 @@ const COUNTRY_LENGTHS: &[(u32, usize, usize)] = &[
     (370, 8, 8),
     (371, 8, 8),
     (372, 7, 8),
+    (376, 6, 9),
     (380, 9, 9),
     (381, 8, 10),
     (385, 8, 9),
@@ -69,6 +72,8 @@ const COUNTRY_LENGTHS: &[(u32, usize, usize)] = &[
     (420, 9, 9),
     (421, 9, 9),
     (423, 7, 9),
+    (597, 6, 7),
+    (687, 6, 6),
     (852, 8, 8),
     (853, 8, 8),
     (886, 8, 9),
@@ -146,7 +151,8 @@ fn in_plan(digits: &[u8], groups: &Groups, n: usize) -> bool {
     let (_, min, max) = COUNTRY_LENGTHS.iter().find(|(c, _, _)| *c == code(width)).copied().unwrap_or((0, 7, 12));
     let rest = digits.get(width..).unwrap_or_default();
     let trunk = usize::from(rest.first() == Some(&0) && width > 1 && code(width) != 39);
-    let holds = (min..=max).contains(&(rest.len() - trunk)) && digits.len() <= 16;
+    let fits = |n: usize| (min..=max).contains(&n);
+    let holds = (fits(rest.len()) || fits(rest.len() - trunk)) && digits.len() <= 16;
     // Area codes begin with 2 to 9 in North America, and so do exchanges; where the groups are those of a number, the writer may be wrong.
     let grouped = n == 4 && [1, 3, 3, 4].into_iter().enumerate().all(|(k, length)| groups.len(k) == length);
     let american = code(1) != 1 || (rest.first() >= Some(&2) && (grouped || rest.get(3) >= Some(&2)));
@@ -180,8 +186,12 @@ fn national(scan: &Scan<'_>, groups: &Groups, start: usize, bracket: bool) -> Op
     if groups.n_digits < 6 || (groups.n == 1 && groups.len(0) < 7) {
         return None;
     }
-    let topics = scan.topics(start, groups.end(groups.n));
     let zeros = scan.bytes.get(groups.at[0].0..).is_some_and(|b| b.starts_with(b"00"));
+    // Words are looked for only around what has the form.
+    if !zeros && !(1..=groups.n).any(|n| is_national(scan.bytes, groups, n, true, bracket)) {
+        return None;
+    }
+    let topics = scan.topics(start, groups.end(groups.n));
     if zeros
         && topics & (PHONE | CALL) != 0
         && let Some(n) = international(scan, groups, start, 2)
@@ -214,11 +224,12 @@ fn is_national(bytes: &[u8], groups: &Groups, n: usize, strong: bool, bracket: b
         && match groups.separators[1] {
             Separator::Dot => true,
             Separator::Slash => !leading_zero,
-            Separator::Dash => lengths[0] == lengths[1],
+            Separator::Dash => lengths[0] == lengths[1] && (!strong || is_year(bytes, groups.at[0].0)),
             _ => false,
         };
     // Decimals and blanks in one number are several numbers.
-    let decimal = (1..n).any(|k| groups.separators[k] == Separator::Dot)
+    let decimal = groups.separators[1] != Separator::Bracket
+        && (1..n).any(|k| groups.separators[k] == Separator::Dot)
         && !(groups.uniform(n) == Some(Separator::Dot) && (n >= 4 || strong || leading_zero));
     let extension_like = lengths[n - 1] == 1;
     let parts = (1..n).all(|k| (2..=8).contains(&lengths[k])) && (1..=6).contains(&lengths[0]) && n <= 6;
@@ -229,8 +240,13 @@ fn is_national(bytes: &[u8], groups: &Groups, n: usize, strong: bool, bracket: b
         && (1..n).all(|k| lengths[k] == 3)
         && matches!(groups.uniform(n), Some(Separator::Dot | Separator::Space))
         && !strong;
-    let fits = if bracket || leading_zero { (7..=12).contains(&n_digits) } else { (7..=11).contains(&n_digits) };
+    let fits = if bracket || leading_zero { (7..=13).contains(&n_digits) } else { (7..=11).contains(&n_digits) };
     fits && parts && !dated && !pair && !decimal && !extension_like && !thousands
+}
+
+/// Whether four digits begin as a year of our time does.
+fn is_year(bytes: &[u8], at: usize) -> bool {
+    matches!(bytes.get(at..at + 2), Some(b"18" | b"19" | b"20"))
 }
 
 /// The end of the extension that follows a number, or of the number.

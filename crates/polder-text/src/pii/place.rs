@@ -18,12 +18,16 @@ fn pattern(text: &str) -> Option<Regex> {
     Regex::new(text).ok()
 }
 
+/// States and territories of the USA, and where its mail to soldiers goes.
+const STATES: &[u8] =
+    b"AL AK AZ AR CA CO CT DE FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK OR PA RI SC SD TN TX \
+      UT VT VA WA WV WI WY DC AS GU MP PR VI AA AE AP FM MH PW";
+
 /// Number, street, unit, city and state: `12 North Main Street, Apt. 4, Springfield, IL `.
 static AMERICAN: LazyLock<Option<Regex>> = LazyLock::new(|| {
     pattern(concat!(
-        r"(?:\b\d{1,6}[A-Za-z]?[ ]+(?:[NSEW]{1,2}\.?[ ]+)?(?:[A-Z0-9][\w.'’-]*[ ]+){0,4}?(?:[A-Z]?[a-z]*",
-        r"(?:Street|St|Avenue|Ave|Av|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Place|Pl|Square|Sq|Way|Parkway|Pkwy|Terrace|Ter|Circle|Cir|Highway|Hwy|Trail|Trl|Loop|Alley|Plaza|Broadway|Crescent|Cres))\.?",
-        r"(?:[ ]+(?:[NSEW]{1,2}|North|South|East|West)\b\.?)?|P\.?[ ]?O\.?[ ]+Box[ ]+\d{1,6})",
+        r"(?:\b\d{1,6}[A-Za-z]?[ ]+(?:[NSEW]{1,2}\.?[ ]+)?(?:[A-Z0-9][\w.'’-]*[ ]+){0,4}?[A-Z][\w'’-]*\.?",
+        r"(?:[ ]+(?:[NSEW]{1,2}|North|South|East|West)\b\.?)?|P\.?[ ]?O\.?[ ]+Box[ ]+\d{1,6}|(?:PSC|Unit|CMR)[ ]\d{1,5},?[ ]Box[ ]\d{1,5}|USN?S[ ][A-Z]\w+)",
         r"(?:,?[ \n]+(?:Apt|Apartment|Suite|Ste|Unit|Floor|Fl|Room|Rm|Bldg|#)\.?[ ]?#?[A-Za-z0-9-]{1,6})?",
         r"[ ]*[,\n][ \n]*(?:[A-Z][\w.'’-]*[ ]){0,3}[A-Z][\w.'’-]*,?[ ]+$",
     ))
@@ -68,7 +72,7 @@ pub(super) fn address(scan: &Scan<'_>, start: usize, end: usize) -> Option<ByteS
     let digits = token.iter().all(u8::is_ascii_digit);
     if token.len() == 5 && digits {
         let state = bytes.get(start.checked_sub(4)?..start)?;
-        if state[1].is_ascii_uppercase() && state[2].is_ascii_uppercase() && state[3] == b' ' && matches!(state[0], b' ' | b',') {
+        if matches!(state[0], b' ' | b',') && state[3] == b' ' && STATES.split(|b| *b == b' ').any(|s| s == &state[1..3]) {
             let plus_four = bytes.get(end) == Some(&b'-') && bytes.get(end + 1..end + 5).is_some_and(|b| b.iter().all(u8::is_ascii_digit));
             return reaching_back(scan, &AMERICAN, start - 3, if plus_four { end + 5 } else { end });
         }

@@ -172,8 +172,9 @@ pub fn folder(path: &Path) -> Vec<(String, String)> {
     files.iter().filter_map(|p| Some((p.file_name()?.to_string_lossy().into_owned(), std::fs::read_to_string(p).ok()?))).collect()
 }
 
-/// The documents of a file of JSON lines: path and text.
+/// The documents of a file of JSON lines: repository and path, and text.
 pub fn lines(path: &Path) -> Vec<(String, String)> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok()).map(|v| (string(&v, "path"), string(&v, "text"))).collect()
+    let named = |v: &Value| [string(v, "repo"), string(v, "path")].join("/");
+    text.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok()).map(|v| (named(&v), string(&v, "text"))).collect()
 }

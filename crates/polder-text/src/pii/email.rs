@@ -1,7 +1,6 @@
 //! E-mail addresses, by RFC 5321 and what people write.
 
 use super::Scan;
-use super::groups::is_joining_letter;
 use crate::ByteSpan;
 
 /// Longest parts of an address, from RFC 5321.
@@ -42,8 +41,7 @@ pub(super) fn find(scan: &Scan<'_>, at: usize) -> Option<ByteSpan> {
     let after = text.get(end..)?;
     // `git@host:path` names a repository, `user@host` in a call or a path of a module no person.
     let repository = matches!(trimmed, "git" | "hg" | "svn") && (after.starts_with([':', '/']) || text.get(..start)?.ends_with("//"));
-    let joined = after.starts_with(['_', '@']) || (after.starts_with(is_joining_letter) && !after.starts_with(|c: char| c.is_ascii()));
-
+    let joined = after.starts_with(['_', '@']);
     if repository || joined || super::redact::placeholder(text.as_bytes(), end).is_some() {
         return None;
     }

@@ -168,6 +168,12 @@ fn planning_accepts_every_argument_count_and_type_that_it_documents() {
     assert_eq!(coerced("minhash", &[DataType::Utf8, DataType::Int32]).unwrap()[1], DataType::Int64);
     assert_eq!(coerced("minhash_bands", &[list.clone(), DataType::Int64, DataType::Int64]).unwrap()[0], list);
     assert!(coerced("minhash_bands", &[DataType::Utf8]).is_ok());
+    // Optional arguments are left out from the last on.
+    assert!(coerced("minhash_bands", &[DataType::Utf8, DataType::Int64]).is_ok());
+    for n in 1..=3 {
+        assert!(coerced("pii_redact", &vec![DataType::Utf8; n]).is_ok());
+    }
+    assert!(coerced("pii_redact", &vec![DataType::Utf8; 4]).is_err());
     assert_eq!(coerced("bar", &[DataType::Int64, DataType::Int32]).unwrap(), [DataType::Float64, DataType::Float64]);
     assert!(coerced("sparkline", &[list]).is_ok());
 }

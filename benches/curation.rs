@@ -1,13 +1,13 @@
 //! How fast the curation functions run on one core, over the sources that cargo has downloaded.
 //!
-//! Prints one line: MB/s for language, hate/abuse/profanity, personal data, Gopher's rules and MinHash together, then for each.
+//! Prints one line: MB/s for language, hate/abuse/profanity, personal data, Gopher's rules and MinHash together, then for each, and for secrets.
 #![allow(clippy::print_stdout, clippy::expect_used, missing_docs)]
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use polder_text::{N_PERMUTATIONS, NGRAM, detect_language, gopher_quality, hap_score, minhash, pii};
+use polder_text::{N_PERMUTATIONS, NGRAM, detect_language, gopher_quality, hap_score, minhash, pii, secrets};
 
 /// Text to measure on: enough to leave the caches, little enough to finish in seconds.
 const CORPUS_BYTES: usize = 32 << 20;
@@ -29,6 +29,9 @@ fn main() {
     let personal = |t: &str| {
         let _ = black_box(pii(t));
     };
+    let credentials = |t: &str| {
+        let _ = black_box(secrets(t));
+    };
     let gopher = |t: &str| {
         let _ = black_box(gopher_quality(t));
     };
@@ -39,6 +42,8 @@ fn main() {
     measure(&|t| {
         hap(t);
         language(t);
+        personal(t);
+        credentials(t);
     });
     let together = measure(&|t| {
         language(t);
@@ -48,10 +53,11 @@ fn main() {
         signature(t);
     });
     println!(
-        "curation: {together:.0} MB/s per core together (language {:.0}, hap {:.0}, pii {:.0}, gopher {:.0}, minhash {:.0}) over {:.1} MB in {} documents",
+        "curation: {together:.0} MB/s per core together (language {:.0}, hap {:.0}, pii {:.0}, secrets {:.0}, gopher {:.0}, minhash {:.0}) over {:.1} MB in {} documents",
         measure(&language),
         measure(&hap),
         measure(&personal),
+        measure(&credentials),
         measure(&gopher),
         measure(&signature),
         bytes as f64 / 1e6,

@@ -57,13 +57,13 @@ impl Definition {
     }
 
     fn build(self, volatility: Volatility, run: Run) -> ScalarUDF {
-        // Optional arguments come all or none.
+        // Optional arguments are left out from the last on.
         let coercions = |arguments: &[Argument]| TypeSignature::Coercible(arguments.iter().map(|(_, kind, _)| coercion(*kind)).collect());
         let all: Vec<Argument> = self.required.iter().chain(self.optional).copied().collect();
         let signature = if self.optional.is_empty() {
             coercions(self.required)
         } else {
-            TypeSignature::OneOf(vec![coercions(self.required), coercions(&all)])
+            TypeSignature::OneOf((self.required.len()..=all.len()).filter_map(|n| all.get(..n)).map(coercions).collect())
         };
         let names = |arguments: &[Argument]| arguments.iter().map(|(name, _, _)| *name).collect::<Vec<_>>().join(", ");
         let optional = if self.optional.is_empty() { String::new() } else { format!(" [, {}]", names(self.optional)) };

@@ -25,13 +25,12 @@ pub(crate) fn udf() -> ScalarUDF {
     }
     .udf(|args| {
         let input = Input::of(args)?;
-        let shape = if args.has(2) { Some((args.integer(1)?, args.integer(2)?)) } else { None };
+        let bands = if args.has(1) { Some(args.integer(1)?) } else { None };
+        let rows = if args.has(2) { Some(args.integer(2)?) } else { None };
         let of = |row| {
-            let shape = match &shape {
-                None => Some((BANDS as i64, ROWS as i64)),
-                Some((bands, rows)) => bands.get(row).zip(rows.get(row)),
-            };
-            let Some((bands, rows)) = shape else { return Ok(None) };
+            let bands = bands.as_ref().map_or(Some(BANDS as i64), |b| b.get(row));
+            let rows = rows.as_ref().map_or(Some(ROWS as i64), |r| r.get(row));
+            let Some((bands, rows)) = bands.zip(rows) else { return Ok(None) };
             // A negative number is no better than none: both are refused with the shape's own words.
             let (bands, rows) = (usize::try_from(bands).unwrap_or(0), usize::try_from(rows).unwrap_or(0));
             let wrong = |e| exec_datafusion_err!("minhash_bands: {e}");

@@ -191,6 +191,12 @@ fn planning_accepts_every_argument_count_and_type_that_it_documents() {
     assert_eq!(coerced("minhash", &[DataType::Utf8, DataType::Int32]).unwrap()[1], DataType::Int64);
     assert_eq!(coerced("minhash_bands", &[list.clone(), DataType::Int64, DataType::Int64]).unwrap()[0], list);
     assert!(coerced("minhash_bands", &[DataType::Utf8]).is_ok());
+    // Optional arguments are left out from the last on.
+    assert!(coerced("minhash_bands", &[DataType::Utf8, DataType::Int64]).is_ok());
+    for n in 1..=3 {
+        assert!(coerced("pii_redact", &vec![DataType::Utf8; n]).is_ok());
+    }
+    assert!(coerced("pii_redact", &vec![DataType::Utf8; 4]).is_err());
     assert_eq!(coerced("bar", &[DataType::Int64, DataType::Int32]).unwrap(), [DataType::Float64, DataType::Float64]);
     assert!(coerced("sparkline", &[list]).is_ok());
 }
@@ -212,9 +218,15 @@ fn findings_carry_kind_place_and_score() {
 fn redaction_takes_kinds_and_refuses_unknown_ones() {
     let text = ColumnarValue::Array(texts(&[Some("ann@b.de 4111 1111 1111 1111")]));
     let out = invoke("pii_redact", vec![text.clone(), constant("card, iban")], 1).unwrap().into_array(1).unwrap();
-    assert_eq!(out.as_string_view().value(0), "ann@b.de <CARD>");
+    assert_eq!(out.as_string_view().value(0), "ann@b.de <CARD_1>");
+    let salted =
+        |salt: &str| invoke("pii_redact", vec![text.clone(), constant("email"), constant(salt)], 1).unwrap().into_array(1).unwrap();
+    let (one, other) = (salted("s1"), salted("s2"));
+    assert!(one.as_string_view().value(0).starts_with("<EMAIL_x"));
+    assert_ne!(one.as_string_view().value(0), other.as_string_view().value(0));
+    assert_eq!(salted("s1").as_string_view().value(0), one.as_string_view().value(0));
     let error = invoke("pii_redact", vec![text, constant("emails")], 1).unwrap_err().to_string();
-    assert!(error.contains("`emails`") && error.contains("card, email"), "{error}");
+    assert!(error.contains("`emails`") && error.contains("card, "), "{error}");
 }
 
 #[test]

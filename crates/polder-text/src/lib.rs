@@ -15,7 +15,6 @@ mod language;
 mod license;
 mod minhash;
 mod pii;
-mod pii_checksum;
 mod profanity;
 mod programming_language;
 mod secrets;
@@ -32,7 +31,7 @@ pub use minhash::{
     BANDS, MinhashError, N_PERMUTATIONS, NGRAM, ROWS, jaccard, jaccard_estimate, jaccard_of_sets, minhash, minhash_bands, s_curve,
     set_digest, shingles, shingles_into, short_hashes, sketch_into,
 };
-pub use pii::{PII_KINDS, pii, pii_redact, pii_redact_kinds};
+pub use pii::{PII_KINDS, pii, pii_redact, pii_redact_kinds, pii_redact_salted};
 pub use profanity::{hap_score, profanity};
 pub use programming_language::programming_language;
 pub use secrets::{SECRET_KINDS, secrets};

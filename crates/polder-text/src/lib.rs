@@ -8,27 +8,33 @@
 mod code_quality;
 mod copyright;
 mod digest;
+mod domain;
 mod gopher_quality;
 mod language;
 mod license;
 mod minhash;
+mod opt_out;
 mod pii;
 mod pii_checksum;
 mod profanity;
 mod programming_language;
+mod robots;
 mod secrets;
 mod words;
 
 pub use code_quality::{CodeQuality, code_quality};
 pub use copyright::{CopyrightNotice, copyright_notices};
 pub use digest::{exact_digest, hash_share, normalized, text_digest};
+pub use domain::{domain, host};
 pub use gopher_quality::{GopherQuality, gopher_quality};
 pub use language::{DetectedLanguage, UNDETERMINED, detect_language};
-pub use license::{LicenseMatch, license};
+pub use license::{LICENSE_CLASSES, LicenseMatch, license, license_class, license_expression};
 pub use minhash::{BANDS, MinhashError, N_PERMUTATIONS, NGRAM, ROWS, jaccard, jaccard_estimate, minhash, minhash_bands, shingles};
+pub use opt_out::{OPT_OUT_SOURCES, OptOut, opt_outs};
 pub use pii::{PII_KINDS, pii, pii_redact, pii_redact_kinds};
 pub use profanity::{hap_score, profanity};
 pub use programming_language::programming_language;
+pub use robots::robots_txt_allows;
 pub use secrets::{SECRET_KINDS, secrets};
 pub use words::{Word, Words, words};
 

@@ -8,6 +8,7 @@ mod licenses;
 mod minhash;
 mod personal;
 mod quality;
+mod rights;
 
 #[test]
 fn words_are_runs_of_letters_and_digits_in_any_script() {

@@ -146,7 +146,7 @@ fn repositories(path: &Path) -> Vec<Row> {
         eprintln!("license: no {}", path.display());
         return Vec::new();
     };
-    let (mut n_files, mut n_named, mut n_other, mut n_notices) = (0, 0, 0, 0);
+    let (mut n_files, mut n_named, mut n_other, mut n_notices) = (0usize, 0usize, 0usize, 0usize);
     for row in text.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok()) {
         let get = |key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default();
         // A collection of licences and pages about them.
@@ -165,7 +165,7 @@ fn repositories(path: &Path) -> Vec<Row> {
         }
     }
     let note = format!("{} of {n_named} files that name one, of {n_files}; {n_notices} have a copyright notice; what differs are files of others and tests", n_named - n_other);
-    vec![Row { what: "code_repos, licence as the repository's".into(), figure: (n_named - n_other) as f64 / f64::from(n_named.max(1)), asked: None, note }]
+    vec![Row { what: "code_repos, licence as the repository's".into(), figure: (n_named - n_other) as f64 / n_named.max(1) as f64, asked: None, note }]
 }
 
 /// Documents of sets that hold no licence.

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Makes crates/polder-text/lists/licenses.txt and spdx.txt: fingerprints of licence texts, and the identifiers there are.
 
-    python3 tests/golden/make_license_fingerprints.py FOLDER
+    python3 tests/golden/make_license_fingerprints.py SPDX CHOOSE
 
-FOLDER is the unpacked package `spdx` of crates.io: `src/text/licenses/ID` holds the texts of the SPDX licence list,
-`src/identifiers.rs` the names. No wording is kept. A line of licenses.txt is an identifier, the number of distinct three-word
+SPDX is the unpacked package `spdx` of crates.io: `src/text/licenses/ID` holds the texts of the SPDX licence list,
+`src/identifiers.rs` the names. CHOOSE holds the files of github.com/github/choosealicense.com `_licenses/`: of the licences whose
+text there is another (in another language, or without the licence that it builds on) both are kept. No wording is kept. A line of licenses.txt is an identifier, the number of distinct three-word
 runs of its text, and 30 bits of the hashes of some of them, five characters each: the smallest (so that two licences are
 sampled alike), and of each pair of similar licences some that only one of the two has.
 The hashing mirrors words.rs and each_shingle in minhash.rs.
@@ -17,12 +18,14 @@ import sys
 # The GNU family's texts are the same for "only" and "or later"; the text alone grants no later version.
 GNU = re.compile(r"(AGPL|GPL|LGPL|GFDL)-[\d.]+$")
 # Too general to be told by their words, no licences, or another's text with an exception that has its own name.
-LEFT_OUT = re.compile(r"NOASSERTION|any-OSI.*|GPL-.*-with-.*|.*GPL-[\d.]+\+|Unlicense-lib.*|BSD-2-Clause-(FreeBSD|NetBSD)|X11-swapped|StandardML-NJ|Net-SNMP|eCos-2.0|wxWindows|bzip2-1.0.5")
+LEFT_OUT = re.compile(r"NOASSERTION|any-OSI.*|GPL-.*-with-.*|.*GPL-[\d.]+\+|Unlicense-lib.*|BSD-2-Clause-(FreeBSD|NetBSD)|X11-swapped|StandardML-NJ|Nunit|Net-SNMP|eCos-2.0|wxWindows|bzip2-1.0.5")
 # Runs of a text below which every one is kept, and how many are kept of longer ones.
 ALL_KEPT, KEPT = 160, 96
 # Runs that are kept because a similar licence lacks them, for each such licence.
 DISTINCT = 8
 SIMILAR = 0.4
+# The share of a text's runs below which another text of the same licence has its own line.
+ANOTHER = 0.8
 RUNS_MIN = 20
 NGRAM = 3
 MASK = (1 << 64) - 1
@@ -67,23 +70,37 @@ def encoded(hash30: int) -> str:
     return "".join(DIGITS[(hash30 >> shift) & 63] for shift in (24, 18, 12, 6, 0))
 
 
-def fingerprints(folder: pathlib.Path) -> list[str]:
+def other_texts(folder: pathlib.Path, runs: dict[str, set[int]]) -> dict[str, set[int]]:
+    found = {}
+    for path in sorted(folder.glob("*.txt")):
+        parts = path.read_text(encoding="utf-8").split("---\n", 2)
+        spdx = re.search(r"^spdx-id: (\S+)$", parts[1], re.M) if len(parts) == 3 else None
+        if spdx:
+            mine, theirs = shingles(body(parts[2])), runs.get(spdx[1], set())
+            if len(mine & theirs) < ANOTHER * len(theirs):
+                found[spdx[1] + "/other"] = mine
+    return found
+
+
+def fingerprints(folder: pathlib.Path, other: pathlib.Path) -> list[str]:
     runs = {}
     for path in sorted(folder.iterdir()):
         found = shingles(body(path.read_text(encoding="utf-8")))
         if len(found) >= RUNS_MIN and not LEFT_OUT.fullmatch(path.name):
             runs[path.name] = found
+    runs |= other_texts(other, runs)
     rows = []
     for name, mine in runs.items():
         in_order = sorted(mine)
         kept = set(in_order if len(mine) <= ALL_KEPT else in_order[:KEPT])
         for other, theirs in runs.items():
             common = len(mine & theirs)
-            if other == name or common < SIMILAR * min(len(mine), len(theirs)):
+            if other.split("/")[0] == name.split("/")[0] or common < SIMILAR * min(len(mine), len(theirs)):
                 continue
             only = [h for h in in_order if h not in theirs]
             missing = DISTINCT - sum(h not in theirs for h in kept)
             kept.update([h for h in only if h not in kept][: max(missing, 0)])
+        name = name.split("/")[0]
         spdx = name + "-only" if GNU.match(name) else name
         rows.append(f"{spdx} {len(mine)} {''.join(map(encoded, sorted(kept)))}")
     return sorted(rows)
@@ -104,7 +121,7 @@ def main() -> None:
     lists = pathlib.Path(__file__).resolve().parents[2] / "crates/polder-text/lists"
     head = "# Made by tests/golden/make_license_fingerprints.py; edit the script, not this file.\n"
     made = {
-        "licenses.txt": fingerprints(folder / "text/licenses"),
+        "licenses.txt": fingerprints(folder / "text/licenses", pathlib.Path(sys.argv[2])),
         "spdx.txt": identifiers((folder / "identifiers.rs").read_text(encoding="utf-8")),
     }
     for name, rows in made.items():

@@ -16,8 +16,8 @@ const NGRAM: usize = 3;
 const SHARE_MIN: f64 = 0.75;
 const SHARE_MIN_FEW: f64 = 0.9;
 const FEW_RUNS: usize = 40;
-/// The share of a further licence's runs that no licence found before may have.
-const OWN_SHARE_MIN: f64 = 0.5;
+/// The share of a further licence's runs that must stand elsewhere than the licences found before.
+const OWN_SHARE_MIN: f64 = 0.6;
 /// Licences named for one text at most.
 const LICENSES_MAX: usize = 8;
 /// Licences that are looked at closely, since a text of many licences is looked through once for each.
@@ -114,19 +114,15 @@ pub(super) fn whole_texts(text: &str) -> Vec<(&'static str, f64)> {
         at += 1;
     });
     let mut found = Vec::new();
-    let mut explained: Vec<u32> = Vec::new();
+    let mut taken: Vec<(usize, usize)> = Vec::new();
     let mut candidates = candidates(prints, &hits);
     while found.len() < LICENSES_MAX {
-        candidates.retain(|c| {
-            let own = c.hashes.iter().filter(|h| explained.binary_search(h).is_err()).count();
-            explained.is_empty() || own as f64 >= OWN_SHARE_MIN * c.n_kept as f64
-        });
+        let is_taken = |at: &&usize| taken.iter().any(|(first, last)| (first..=last).contains(at));
+        candidates.retain(|c| c.places.iter().filter(is_taken).count() as f64 <= (1.0 - OWN_SHARE_MIN) * c.places.len() as f64);
         let best = candidates.iter().enumerate().max_by(|(_, a), (_, b)| a.weight.total_cmp(&b.weight));
         let Some(best) = best.map(|(i, _)| i) else { break };
         let best = candidates.swap_remove(best);
-        explained.extend(&best.hashes);
-        explained.sort_unstable();
-        explained.dedup();
+        taken.extend(best.core());
         found.push((best.spdx, best.share));
     }
     found
@@ -134,11 +130,18 @@ pub(super) fn whole_texts(text: &str) -> Vec<(&'static str, f64)> {
 
 struct Candidate {
     spdx: &'static str,
-    n_kept: usize,
     share: f64,
     weight: f64,
-    /// The runs of its that are there, sorted.
-    hashes: Vec<u32>,
+    /// Where its runs stand.
+    places: Vec<usize>,
+}
+
+impl Candidate {
+    /// From where to where it surely goes: runs that others share may stray, so a tenth at each end is left out.
+    fn core(&self) -> Option<(usize, usize)> {
+        let tenth = self.places.len() / 10;
+        Some((*self.places.get(tenth)?, *self.places.get(self.places.len().checked_sub(tenth + 1)?)?))
+    }
 }
 
 /// The licences of which enough runs stand close together.
@@ -169,18 +172,17 @@ fn candidates(prints: &Fingerprints, hits: &[Hit]) -> Vec<Candidate> {
     for (_, n, print) in likely {
         let mine = |hash: &u32| prints.holders.get(hash).is_some_and(|all| all.contains(&(n as u16)));
         let own: Vec<Hit> = hits.iter().copied().filter(|(_, hash)| mine(hash)).collect();
-        let hashes = densest(&own, 2 * print.n_runs + 100);
-        if !enough(hashes.len(), print.n_kept) {
-            continue;
+        let (n_found, places) = densest(&own, 2 * print.n_runs + 100);
+        if enough(n_found, print.n_kept) {
+            let share = n_found as f64 / print.n_kept as f64;
+            out.push(Candidate { spdx: print.spdx, share, weight: weight(print, n_found), places });
         }
-        let (share, weight) = (hashes.len() as f64 / print.n_kept as f64, weight(print, hashes.len()));
-        out.push(Candidate { spdx: print.spdx, n_kept: print.n_kept, share, weight, hashes });
     }
     out
 }
 
-/// The distinct hashes within that stretch of so many words which has most of them.
-fn densest(hits: &[Hit], n_words: usize) -> Vec<u32> {
+/// How many distinct hashes that stretch of so many words has which has most of them, and where they stand.
+fn densest(hits: &[Hit], n_words: usize) -> (usize, Vec<usize>) {
     let mut inside: HashMap<u32, usize> = HashMap::new();
     let (mut first, mut best) = (0, (0, 0, 0));
     for (last, (at, hash)) in hits.iter().enumerate() {
@@ -198,10 +200,7 @@ fn densest(hits: &[Hit], n_words: usize) -> Vec<u32> {
             best = (inside.len(), first, last + 1);
         }
     }
-    let mut hashes: Vec<u32> = hits.get(best.1..best.2).unwrap_or_default().iter().map(|(_, hash)| *hash).collect();
-    hashes.sort_unstable();
-    hashes.dedup();
-    hashes
+    (best.0, hits.get(best.1..best.2).unwrap_or_default().iter().map(|(at, _)| *at).collect())
 }
 
 /// The text without comment marks that are words, if its lines begin with such: `dnl`, `REM`.

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, MatchKind};
 
 /// Longest holder that is believed, in characters, and how much of a line is read for it, in bytes.
 const HOLDER_MAX: usize = 120;
@@ -14,7 +14,7 @@ const MARKS: [&str; 8] = ["spdx-filecopyrighttext:", "copyright", "urheberrecht"
 /// Words that claim copyright; the other marks also number lists and stand in formulas.
 const WORDS: [&str; 4] = ["spdx-filecopyrighttext:", "copyright", "urheberrecht", "copr."];
 
-static MARK: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::builder().ascii_case_insensitive(true).build(MARKS).ok());
+static MARK: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::builder().ascii_case_insensitive(true).match_kind(MatchKind::LeftmostFirst).build(MARKS).ok());
 
 /// What ends a holder.
 const STOPS: [&str; 22] = [
@@ -87,10 +87,10 @@ fn parse(line: &str, next: Option<&str>, begins_line: bool) -> Option<CopyrightN
         sign |= ["©", "&copy;", "ⓒ"].contains(mark);
         n_marks += if *mark == "spdx-filecopyrighttext:" { 2 } else { 1 };
         rest = rest.get(mark.len()..)?;
-    }
-    // `Copyrights`, `copyrighted`, `Urheberrechtsgesetz` are words of their own.
-    if rest.starts_with(char::is_alphabetic) && n_marks == 1 && word_mark {
-        return None;
+        // `Copyrights`, `copyrighted`, `Urheberrechtsgesetz` are words of their own.
+        if WORDS.contains(mark) && rest.starts_with(char::is_alphabetic) {
+            return None;
+        }
     }
     let bracketed = rest.strip_prefix('(').filter(|r| r.starts_with(['1', '2']));
     let (years, rest) = leading_years(bracketed.unwrap_or(rest));

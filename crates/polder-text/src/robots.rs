@@ -33,7 +33,10 @@ pub(crate) fn groups<'a>(robots: &'a str, mut other: impl FnMut(&[String], &str,
                 group.1.push(Rule { allows: key == "allow", path: value });
                 open = false;
             }
-            (_, group) => other(group.map_or(&[], |g| g.0.as_slice()), &key, value),
+            (_, group) => {
+                open &= !key.starts_with("content-");
+                other(group.map_or(&[], |g| g.0.as_slice()), &key, value);
+            }
         }
     }
     groups

@@ -10,7 +10,7 @@ const TAG_BYTES_MAX: usize = 2000;
 pub(super) fn by_address(address: &str) -> Option<Expression> {
     let lower = address.get(..address.floor_char_boundary(300))?.to_ascii_lowercase();
     let (_, rest) = lower.split_once("://").unwrap_or(("", &lower));
-    let rest = rest.trim_start_matches("www.").trim_end_matches('/');
+    let rest = rest.trim_start_matches('/').trim_start_matches("www.").trim_end_matches('/');
     let (host, path) = rest.split_once('/')?;
     let path = path.split(['?', '#']).next()?;
     let last = path.rsplit('/').next()?;

@@ -47,7 +47,8 @@ pub(super) fn notice(lower: &str) -> Option<(Expression, f64)> {
             continue;
         }
         let behind = words.get(n + 1..words.len().min(n + 1 + NAMES_WORDS_MAX)).unwrap_or_default();
-        if let Some(found) = names(behind) {
+        let dual = verb.checked_sub(1).and_then(|n| words.get(n)).is_some_and(|w| w.starts_with("dual"));
+        if let Some(found) = names(behind, dual) {
             return Some(found);
         }
     }
@@ -100,9 +101,9 @@ fn below_heading(lower: &str, at: usize) -> bool {
 }
 
 /// The names that the words begin with, joined: one may be chosen unless a plain `and` joins them.
-fn names(words: &[&str]) -> Option<(Expression, f64)> {
+fn names(words: &[&str], dual: bool) -> Option<(Expression, f64)> {
     let (mut found, mut at, mut gap) = (Vec::new(), 0, 0);
-    let (mut choice, mut all, mut score) = (false, false, 0.7);
+    let (mut choice, mut all, mut score) = (dual, false, 0.7);
     while let Some(word) = words.get(at) {
         let rest = words.get(at..)?;
         if let Some((license, n)) = granted(rest) {

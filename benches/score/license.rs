@@ -73,7 +73,15 @@ fn commented(text: &str, mark: &str) -> String {
 /// Holders and years filled in, as a copy has them.
 fn signed(text: &str, holder: &str, year: &str) -> String {
     let mut text = text.to_string();
-    for (from, to) in [("[year]", year), ("[yyyy]", year), ("[fullname]", holder), ("[name of copyright owner]", holder), ("[project]", "Dike"), ("<year>", year), ("<name of author>", holder)] {
+    for (from, to) in [
+        ("[year]", year),
+        ("[yyyy]", year),
+        ("[fullname]", holder),
+        ("[name of copyright owner]", holder),
+        ("[project]", "Dike"),
+        ("<year>", year),
+        ("<name of author>", holder),
+    ] {
         text = text.replace(from, to);
     }
     text
@@ -130,13 +138,25 @@ fn whole_texts(texts: &BTreeMap<String, String>) -> Vec<Row> {
         n_right += right;
         if what == "as they are" {
             let note = format!("{right} of {}; fingerprints are of the SPDX list's texts, not of these", texts.len());
-            rows.push(Row { what: "licence_texts, whole texts named".into(), figure: right as f64 / texts.len() as f64, asked: Some(1.0), note });
+            rows.push(Row {
+                what: "licence_texts, whole texts named".into(),
+                figure: right as f64 / texts.len() as f64,
+                asked: Some(1.0),
+                note,
+            });
         }
     }
-    let note = format!("{n_right} of {n_all}: as they are and nine changes (re-wrapped, in comments, other holders, 2 % of words edited, behind a readme …)");
+    let note = format!(
+        "{n_right} of {n_all}: as they are and nine changes (re-wrapped, in comments, other holders, 2 % of words edited, behind a readme …)"
+    );
     rows.push(Row { what: "licence_texts and changed, recall".into(), figure: n_right as f64 / n_all as f64, asked: Some(0.95), note });
     let note = format!("{n_right} of {n_named} named");
-    rows.push(Row { what: "licence_texts and changed, precision".into(), figure: n_right as f64 / n_named as f64, asked: Some(0.98), note });
+    rows.push(Row {
+        what: "licence_texts and changed, precision".into(),
+        figure: n_right as f64 / n_named as f64,
+        asked: Some(0.98),
+        note,
+    });
     rows
 }
 
@@ -164,8 +184,16 @@ fn repositories(path: &Path) -> Vec<Row> {
             eprintln!("license: {} stands under {of}, {} says {} ({})", get("repo"), get("path"), found.spdx, found.how);
         }
     }
-    let note = format!("{} of {n_named} files that name one, of {n_files}; {n_notices} have a copyright notice; what differs are files of others and tests", n_named - n_other);
-    vec![Row { what: "code_repos, licence as the repository's".into(), figure: (n_named - n_other) as f64 / n_named.max(1) as f64, asked: None, note }]
+    let note = format!(
+        "{} of {n_named} files that name one, of {n_files}; {n_notices} have a copyright notice; what differs are files of others and tests",
+        n_named - n_other
+    );
+    vec![Row {
+        what: "code_repos, licence as the repository's".into(),
+        figure: (n_named - n_other) as f64 / n_named.max(1) as f64,
+        asked: None,
+        note,
+    }]
 }
 
 /// Documents of sets that hold no licence.
@@ -179,7 +207,10 @@ fn books(data: &Path) -> Vec<Row> {
                     folders.push(entry);
                     continue;
                 }
-                let own = entry.file_name().and_then(|n| n.to_str()).is_some_and(|n| n == "SOURCE.txt" || n.to_uppercase().contains("LICENSE") || n.to_uppercase().contains("README"));
+                let own = entry
+                    .file_name()
+                    .and_then(|n| n.to_str())
+                    .is_some_and(|n| n == "SOURCE.txt" || n.to_uppercase().contains("LICENSE") || n.to_uppercase().contains("README"));
                 let Ok(text) = std::fs::read_to_string(&entry) else { continue };
                 if own {
                     continue;
@@ -195,7 +226,12 @@ fn books(data: &Path) -> Vec<Row> {
         }
         if n_docs > 0 {
             let note = format!("{n_named} of {n_docs} files");
-            rows.push(Row { what: format!("{set}, files said to name a licence"), figure: n_named as f64 / n_docs as f64, asked: None, note });
+            rows.push(Row {
+                what: format!("{set}, files said to name a licence"),
+                figure: n_named as f64 / n_docs as f64,
+                asked: None,
+                note,
+            });
         }
     }
     rows

@@ -5,9 +5,10 @@
 
 use polder_base::Random;
 use polder_text::{
-    Finding, LICENSE_CLASSES, NGRAM, OPT_OUT_SOURCES, PII_KINDS, code_quality, copyright_notices, detect_language, domain, exact_digest, gopher_quality,
-    hap_score, hash_share, host, jaccard, jaccard_estimate, license, license_class, license_expression, minhash, minhash_bands, normalized, opt_outs, pii,
-    pii_redact, pii_redact_kinds, profanity, programming_language, robots_txt_allows, secrets, shingles, text_digest, words,
+    Finding, LICENSE_CLASSES, NGRAM, OPT_OUT_SOURCES, PII_KINDS, code_quality, copyright_notices, detect_language, domain, exact_digest,
+    gopher_quality, hap_score, hash_share, host, jaccard, jaccard_estimate, license, license_class, license_expression, minhash,
+    minhash_bands, normalized, opt_outs, pii, pii_redact, pii_redact_kinds, profanity, programming_language, robots_txt_allows, secrets,
+    shingles, text_digest, words,
 };
 
 use crate::mutate::fuzz_slow;

@@ -320,13 +320,16 @@ fn rights_are_columns() {
     assert_eq!(class.as_string::<i32>().value(0), "permissive");
     let signals = call("opt_outs", vec![texts(&[Some(page), None])]).unwrap();
     assert_eq!(signals.as_list::<i32>().value(0).as_struct().column(0).as_string::<i32>().value(0), "noai");
-    let sources = vec![texts(&[Some("User-agent: CCBot\nDisallow: /"), Some("TDM-Reservation: 1")]), texts(&[Some("robots.txt"), Some("headers")])];
+    let sources =
+        vec![texts(&[Some("User-agent: CCBot\nDisallow: /"), Some("TDM-Reservation: 1")]), texts(&[Some("robots.txt"), Some("headers")])];
     let signals = call("opt_outs", sources).unwrap();
     let agents = signals.as_list::<i32>().values().as_struct().column(1).clone();
     assert_eq!(agents.as_string::<i32>().iter().collect::<Vec<_>>(), [Some("ccbot"), Some("*")]);
     let wrong = call("opt_outs", vec![texts(&[Some("")]), texts(&[Some("smoke")])]).unwrap_err().to_string();
     assert!(wrong.contains("no source `smoke`; the sources are html, headers"), "{wrong}");
-    let allowed = call("robots_txt_allows", vec![texts(&[Some("User-agent: *\nDisallow: /a")]), texts(&[Some("x")]), texts(&[Some("/a/b")])]).unwrap();
+    let allowed =
+        call("robots_txt_allows", vec![texts(&[Some("User-agent: *\nDisallow: /a")]), texts(&[Some("x")]), texts(&[Some("/a/b")])])
+            .unwrap();
     assert!(!allowed.as_boolean().value(0));
     let domains = call("domain", vec![texts(&[Some("https://www.example.co.uk/x"), Some("localhost")])]).unwrap();
     assert_eq!(domains.as_string::<i32>().iter().collect::<Vec<_>>(), [Some("example.co.uk"), None]);

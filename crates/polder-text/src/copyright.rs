@@ -14,17 +14,73 @@ const MARKS: [&str; 8] = ["spdx-filecopyrighttext:", "copyright", "urheberrecht"
 /// Words that claim copyright; the other marks also number lists and stand in formulas.
 const WORDS: [&str; 4] = ["spdx-filecopyrighttext:", "copyright", "urheberrecht", "copr."];
 
-static MARK: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::builder().ascii_case_insensitive(true).match_kind(MatchKind::LeftmostFirst).build(MARKS).ok());
+static MARK: LazyLock<Option<AhoCorasick>> =
+    LazyLock::new(|| AhoCorasick::builder().ascii_case_insensitive(true).match_kind(MatchKind::LeftmostFirst).build(MARKS).ok());
 
 /// What ends a holder.
 const STOPS: [&str; 22] = [
-    "All rights", "all rights", "All Rights", "ALL RIGHTS", "Alle Rechte", "alle Rechte", "*/", "-->", ". ", "\\n", "\"", "Licensed", "<br", "</", " under the ", " under a ", " | ", "; ", " — ",
-    " See ", "http://", "https://",
+    "All rights",
+    "all rights",
+    "All Rights",
+    "ALL RIGHTS",
+    "Alle Rechte",
+    "alle Rechte",
+    "*/",
+    "-->",
+    ". ",
+    "\\n",
+    "\"",
+    "Licensed",
+    "<br",
+    "</",
+    " under the ",
+    " under a ",
+    " | ",
+    "; ",
+    " — ",
+    " See ",
+    "http://",
+    "https://",
 ];
 /// What begins no holder in a notice without a year: the words of sentences about copyright.
 const NO_HOLDER: [&str; 37] = [
-    "Notice", "Notices", "Law", "Laws", "Act", "License", "Licence", "Holder", "Holders", "Owner", "Owners", "Infringement", "Protection", "Office", "Claim", "Claims", "Status", "Statement", "Information", "Policy", "Symbol",
-    "Year", "Years", "And", "Or", "Is", "In", "Of", "For", "On", "To", "Directive", "Clearance", "Alliance", "Term", "Terms", "Treaty",
+    "Notice",
+    "Notices",
+    "Law",
+    "Laws",
+    "Act",
+    "License",
+    "Licence",
+    "Holder",
+    "Holders",
+    "Owner",
+    "Owners",
+    "Infringement",
+    "Protection",
+    "Office",
+    "Claim",
+    "Claims",
+    "Status",
+    "Statement",
+    "Information",
+    "Policy",
+    "Symbol",
+    "Year",
+    "Years",
+    "And",
+    "Or",
+    "Is",
+    "In",
+    "Of",
+    "For",
+    "On",
+    "To",
+    "Directive",
+    "Clearance",
+    "Alliance",
+    "Term",
+    "Terms",
+    "Treaty",
 ];
 
 /// One notice.
@@ -128,8 +184,10 @@ fn bare(line: &str) -> &str {
 /// Whether the next line belongs to the notice: the holder is missing, or a list of holders is open.
 fn goes_on(next: &str, holder: &str, has_years: bool) -> bool {
     let lower = next.get(..next.floor_char_boundary(24)).unwrap_or_default().to_ascii_lowercase();
-    let other = MARKS.iter().any(|m| lower.starts_with(m)) || ["all rights", "licensed", "permission", "redistribution", "this "].iter().any(|w| lower.starts_with(w));
-    let open = (holder.is_empty() && has_years) || (!holder.is_empty() && (holder.ends_with([',', '&']) || holder.ends_with(" and") || holder.ends_with(" und")));
+    let other = MARKS.iter().any(|m| lower.starts_with(m))
+        || ["all rights", "licensed", "permission", "redistribution", "this "].iter().any(|w| lower.starts_with(w));
+    let open = (holder.is_empty() && has_years)
+        || (!holder.is_empty() && (holder.ends_with([',', '&']) || holder.ends_with(" and") || holder.ends_with(" und")));
     open && !other && next.len() <= HOLDER_MAX && next.starts_with(|c: char| c.is_uppercase())
 }
 
@@ -137,15 +195,25 @@ fn goes_on(next: &str, holder: &str, has_years: bool) -> bool {
 fn is_name(holder: &str) -> bool {
     let words: Vec<&str> = holder.split_whitespace().collect();
     let Some(first) = words.first() else { return false };
-    let begins = first.starts_with(char::is_uppercase) && !NO_HOLDER.iter().any(|w| w.eq_ignore_ascii_case(first.trim_end_matches(|c: char| !c.is_alphanumeric())));
-    let small = words.iter().filter(|w| w.starts_with(char::is_lowercase)).filter(|w| !["of", "the", "and", "its", "de", "van", "von", "der", "und", "la", "contributors", "authors", "for", "e.V", "et", "al"].contains(w)).count();
+    let begins = first.starts_with(char::is_uppercase)
+        && !NO_HOLDER.iter().any(|w| w.eq_ignore_ascii_case(first.trim_end_matches(|c: char| !c.is_alphanumeric())));
+    let small = words
+        .iter()
+        .filter(|w| w.starts_with(char::is_lowercase))
+        .filter(|w| {
+            !["of", "the", "and", "its", "de", "van", "von", "der", "und", "la", "contributors", "authors", "for", "e.V", "et", "al"]
+                .contains(w)
+        })
+        .count();
     begins && words.len() <= BARE_WORDS_MAX && small == 0
 }
 
 /// Splits off years at the end: `Foo GmbH, 2012-2020`.
 fn trailing_years(holder: &str) -> (&str, &str) {
     let trimmed_end = holder.trim_end_matches(['.', ',', ';', ')', ' ', '*', '/', '-']);
-    let start = trimmed_end.rfind(|c: char| !(c.is_ascii_digit() || matches!(c, ' ' | ',' | '-' | '–'))).map_or(0, |at| at + trimmed_end.get(at..).and_then(|r| r.chars().next()).map_or(1, char::len_utf8));
+    let start = trimmed_end
+        .rfind(|c: char| !(c.is_ascii_digit() || matches!(c, ' ' | ',' | '-' | '–')))
+        .map_or(0, |at| at + trimmed_end.get(at..).and_then(|r| r.chars().next()).map_or(1, char::len_utf8));
     let candidate = trimmed_end.get(start..).unwrap_or_default().trim_start_matches([' ', ',', '-']);
     let (years, after) = leading_years(candidate);
     match trimmed_end.strip_suffix(candidate).filter(|_| !years.is_empty() && after.is_empty()) {
@@ -163,7 +231,8 @@ fn leading_years(text: &str) -> (&str, &str) {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let year = digits == 4 && matches!(rest.as_bytes().first(), Some(b'1' | b'2'));
         let short = digits == 2 && end > 0;
-        let open = ["present", "today", "heute", "now"].iter().find(|w| end > 0 && rest.get(..w.len()).is_some_and(|r| r.eq_ignore_ascii_case(w)));
+        let open =
+            ["present", "today", "heute", "now"].iter().find(|w| end > 0 && rest.get(..w.len()).is_some_and(|r| r.eq_ignore_ascii_case(w)));
         if year || short {
             at += digits;
         } else if let Some(word) = open {
@@ -174,7 +243,8 @@ fn leading_years(text: &str) -> (&str, &str) {
         end = at;
         let rest = text.get(at..).unwrap_or_default();
         let joined = rest.strip_prefix(" and ").or_else(|| rest.strip_prefix(" to ")).filter(|r| r.starts_with(['1', '2']));
-        let gap = joined.map_or_else(|| rest.len() - rest.trim_start_matches([' ', ',', '-', '–', '—', '/']).len(), |r| rest.len() - r.len());
+        let gap =
+            joined.map_or_else(|| rest.len() - rest.trim_start_matches([' ', ',', '-', '–', '—', '/']).len(), |r| rest.len() - r.len());
         if gap == 0 {
             break;
         }

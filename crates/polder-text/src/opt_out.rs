@@ -32,8 +32,30 @@ const DIRECTIVES: [(&str, &str); 8] = [
 
 /// Agents that fetch for training or for collections that models are trained on, in lower case.
 const AI_AGENTS: [&str; 24] = [
-    "ai2bot", "amazonbot", "anthropic-ai", "applebot-extended", "bytespider", "ccbot", "claude-web", "claudebot", "cohere-ai", "cohere-training-data-crawler", "diffbot", "facebookbot",
-    "friendlycrawler", "google-cloudvertexbot", "google-extended", "gptbot", "icc-crawler", "img2dataset", "meta-externalagent", "omgili", "omgilibot", "pangubot", "timpibot", "webzio-extended",
+    "ai2bot",
+    "amazonbot",
+    "anthropic-ai",
+    "applebot-extended",
+    "bytespider",
+    "ccbot",
+    "claude-web",
+    "claudebot",
+    "cohere-ai",
+    "cohere-training-data-crawler",
+    "diffbot",
+    "facebookbot",
+    "friendlycrawler",
+    "google-cloudvertexbot",
+    "google-extended",
+    "gptbot",
+    "icc-crawler",
+    "img2dataset",
+    "meta-externalagent",
+    "omgili",
+    "omgilibot",
+    "pangubot",
+    "timpibot",
+    "webzio-extended",
 ];
 
 /// One signal.
@@ -129,7 +151,9 @@ fn html(text: &str, found: &mut Signals) {
         if !rest.get(1..5).is_some_and(|name| name.eq_ignore_ascii_case("meta")) {
             continue;
         }
-        let Some(tag) = rest.get(..rest.floor_char_boundary(TAG_BYTES_MAX)).and_then(|r| r.split_once('>')).map(|(tag, _)| tag) else { continue };
+        let Some(tag) = rest.get(..rest.floor_char_boundary(TAG_BYTES_MAX)).and_then(|r| r.split_once('>')).map(|(tag, _)| tag) else {
+            continue;
+        };
         let name = attribute(tag, "name").or_else(|| attribute(tag, "http-equiv")).or_else(|| attribute(tag, "property"));
         let (Some(name), Some(content)) = (name, attribute(tag, "content")) else { continue };
         match name.trim().to_ascii_lowercase().as_str() {

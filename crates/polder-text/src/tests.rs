@@ -166,7 +166,10 @@ fn run_all(text: &str) {
     }
     pii_redact(text);
     if let Some(found) = license(text) {
-        assert!(found.score > 0.0 && found.score <= 1.0 && license_expression(&found.spdx).as_deref() == Some(found.spdx.as_str()), "{found:?}");
+        assert!(
+            found.score > 0.0 && found.score <= 1.0 && license_expression(&found.spdx).as_deref() == Some(found.spdx.as_str()),
+            "{found:?}"
+        );
     }
     assert!(LICENSE_CLASSES.contains(&license_class(text)));
     copyright_notices(text);

@@ -13,7 +13,8 @@ pub(super) fn field(text: &str, at: usize) -> Option<Expression> {
     let before = text.get(text.floor_char_boundary(at.saturating_sub(BEFORE_BYTES_MAX))..at)?;
     let before = before.rsplit('\n').next()?;
     let rest = text.get(at..text.floor_char_boundary(at + VALUE_BYTES_MAX))?;
-    let word = ["licenses", "licences", "license", "licence"].iter().find(|w| rest.get(..w.len()).is_some_and(|r| r.eq_ignore_ascii_case(w)))?;
+    let word =
+        ["licenses", "licences", "license", "licence"].iter().find(|w| rest.get(..w.len()).is_some_and(|r| r.eq_ignore_ascii_case(w)))?;
     let rest = rest.get(word.len()..)?;
     if before.ends_with('<') {
         return element(rest);
@@ -38,7 +39,9 @@ pub(super) fn field(text: &str, at: usize) -> Option<Expression> {
 fn begins_line(before: &str) -> bool {
     let before = before.strip_suffix('.').map_or(before, |b| b.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || c == '_'));
     let before = before.trim_end_matches('@');
-    before.chars().all(|c| c.is_whitespace() || matches!(c, '#' | '*' | '/' | '-' | ';' | '%' | '!' | '"' | '\'' | ',' | '{' | '>' | '_' | '|'))
+    before
+        .chars()
+        .all(|c| c.is_whitespace() || matches!(c, '#' | '*' | '/' | '-' | ';' | '%' | '!' | '"' | '\'' | ',' | '{' | '>' | '_' | '|'))
 }
 
 /// What follows the sign of assignment: a text, a list, a table, or the rest of the line.
@@ -68,7 +71,11 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
 
 /// A line without Markdown's marks, the end of a comment, and what a comma begins in code.
 fn plain(line: &str) -> String {
-    let line = line.trim().trim_end_matches(['*', '/', '_', '`', ',', ';', '-', '>', '<', '.', '|']).trim_start_matches(['*', '_', '`', '-', '>']).trim();
+    let line = line
+        .trim()
+        .trim_end_matches(['*', '/', '_', '`', ',', ';', '-', '>', '<', '.', '|'])
+        .trim_start_matches(['*', '_', '`', '-', '>'])
+        .trim();
     let line = line.split(" #").next().unwrap_or_default();
     // `[MIT](LICENSE)` and `[MIT][1]`
     let Some((before, rest)) = line.split_once('[') else { return line.replace(['`', '*'], "") };

@@ -155,7 +155,8 @@ fn candidates(prints: &Fingerprints, hits: &[Hit]) -> Vec<Candidate> {
             *count += 1;
         }
     }
-    let enough = |n_found: usize, n_kept: usize| n_found as f64 >= n_kept as f64 * if n_kept < FEW_RUNS { SHARE_MIN_FEW } else { SHARE_MIN };
+    let enough =
+        |n_found: usize, n_kept: usize| n_found as f64 >= n_kept as f64 * if n_kept < FEW_RUNS { SHARE_MIN_FEW } else { SHARE_MIN };
     let weight = |print: &Fingerprint, n_found: usize| {
         let per_run = print.n_runs as f64 / print.n_kept as f64;
         (WEIGHT_FOUND * n_found as f64 - WEIGHT_MISSING * (print.n_kept - n_found) as f64) * per_run

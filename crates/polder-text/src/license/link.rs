@@ -58,7 +58,16 @@ pub(super) fn page_licenses(text: &str) -> Vec<Expression> {
         let tag = rest.get(..end).unwrap_or_default();
         let value = if name.starts_with("meta") {
             let of = attribute(tag, "name").or_else(|| attribute(tag, "property")).unwrap_or_default().to_ascii_lowercase();
-            let rights = ["license", "dc.rights", "dcterms.license", "dc.license", "dcterms.rights", "dc.rights.license", "og:license", "cc:license"];
+            let rights = [
+                "license",
+                "dc.rights",
+                "dcterms.license",
+                "dc.license",
+                "dcterms.rights",
+                "dc.rights.license",
+                "og:license",
+                "cc:license",
+            ];
             attribute(tag, "content").filter(|_| rights.contains(&of.as_str()))
         } else {
             let is_license = |rel: &&str| rel.split_ascii_whitespace().any(|r| ["license", "cc:license", "dct:license"].contains(&r));
@@ -76,7 +85,9 @@ pub(crate) fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
     for (at, _) in lower.match_indices(name) {
         let before = lower.as_bytes().get(at.checked_sub(1)?)?;
         let rest = tag.get(at + name.len()..)?.trim_start();
-        let Some(value) = rest.strip_prefix('=').filter(|_| before.is_ascii_whitespace() || matches!(before, b'"' | b'\'')) else { continue };
+        let Some(value) = rest.strip_prefix('=').filter(|_| before.is_ascii_whitespace() || matches!(before, b'"' | b'\'')) else {
+            continue;
+        };
         let value = value.trim_start();
         return match value.chars().next()? {
             quote @ ('"' | '\'') => value.get(1..)?.split(quote).next(),

@@ -80,7 +80,8 @@ fn declared(text: &str, words: &[usize]) -> Option<Expression> {
     let (before, behind) = ("SPDX-", "License-Identifier:");
     let mut found: Vec<Expression> = Vec::new();
     for at in words {
-        let is_tag = text.get(at.saturating_sub(before.len())..*at) == Some(before) && text.get(*at..).is_some_and(|t| t.starts_with(behind));
+        let is_tag =
+            text.get(at.saturating_sub(before.len())..*at) == Some(before) && text.get(*at..).is_some_and(|t| t.starts_with(behind));
         if !is_tag || found.len() >= DECLARED_MAX {
             continue;
         }

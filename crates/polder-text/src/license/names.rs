@@ -131,7 +131,22 @@ const NAMES: &[(&str, &str, &str)] = &[
 ];
 
 /// Names that are also plain words, and name a licence only before the word: `the Ruby license`, but not `written in Ruby`.
-const PLAIN_WORDS: &[&str] = &["apache", "boost", "curl", "eclipse", "elastic", "expat", "mozilla", "openssl", "php", "postgresql", "ruby", "unicode", "vim", "zope"];
+const PLAIN_WORDS: &[&str] = &[
+    "apache",
+    "boost",
+    "curl",
+    "eclipse",
+    "elastic",
+    "expat",
+    "mozilla",
+    "openssl",
+    "php",
+    "postgresql",
+    "ruby",
+    "unicode",
+    "vim",
+    "zope",
+];
 
 /// The GNU licences by the words for them.
 const GNU: &[(&str, &str)] = &[
@@ -152,7 +167,8 @@ const GNU: &[(&str, &str)] = &[
 ];
 
 /// Words between the name and its version.
-const BEFORE_VERSION: &[&str] = &["license", "licence", "licenses", "public", "v", "ver", "version", "versions", "software", "international", "unported", "generic"];
+const BEFORE_VERSION: &[&str] =
+    &["license", "licence", "licenses", "public", "v", "ver", "version", "versions", "software", "international", "unported", "generic"];
 
 type Named = (Vec<&'static str>, &'static str, &'static str);
 
@@ -275,7 +291,9 @@ pub(super) fn later(words: &[&str]) -> usize {
 }
 
 fn gnu(words: &[&str]) -> Option<Name> {
-    let fits = |(name, _): &&(&str, &str)| name.split(' ').zip(words.iter().copied().map(Some).chain(std::iter::repeat(None))).all(|(a, b)| Some(a) == b);
+    let fits = |(name, _): &&(&str, &str)| {
+        name.split(' ').zip(words.iter().copied().map(Some).chain(std::iter::repeat(None))).all(|(a, b)| Some(a) == b)
+    };
     let (name, stem) = GNU.iter().find(fits)?;
     let mut n = name.split(' ').count();
     let at_least = words.get(n..)?.iter().take(2).position(|w| *w == ">=");
@@ -339,8 +357,26 @@ fn creative_commons(words: &[&str]) -> Option<Name> {
 }
 
 /// Words in the value of a field that name no licence and take none back.
-const AROUND: &[&str] =
-    &["the", "a", "license", "licence", "licensed", "licenses", "under", "file", "+", "see", "approved", "osi", "terms", "of", "version", "style", "international", "public"];
+const AROUND: &[&str] = &[
+    "the",
+    "a",
+    "license",
+    "licence",
+    "licensed",
+    "licenses",
+    "under",
+    "file",
+    "+",
+    "see",
+    "approved",
+    "osi",
+    "terms",
+    "of",
+    "version",
+    "style",
+    "international",
+    "public",
+];
 
 /// The licence that a whole value names: an expression, an address, or names with nothing else but an empty word or a holder around.
 pub(super) fn by_name(value: &str) -> Option<Expression> {
@@ -355,7 +391,8 @@ pub(super) fn by_name(value: &str) -> Option<Expression> {
         return super::link::by_address(value);
     }
     // `MIT © Jane Doe`
-    let end = ["©", "(c) ", "Copyright", " - see", " — see", ", see", ". See"].iter().filter_map(|m| value.find(m)).filter(|n| *n > 0).min();
+    let end =
+        ["©", "(c) ", "Copyright", " - see", " — see", ", see", ". See"].iter().filter_map(|m| value.find(m)).filter(|n| *n > 0).min();
     let lower = value.get(..end.unwrap_or(value.len()))?.to_ascii_lowercase().replace(['|', '/'], " or ");
     let words: Vec<&str> = name_words(&lower).into_iter().map(|(_, w)| w).collect();
     let (mut at, mut found, mut all) = (0, Vec::new(), false);

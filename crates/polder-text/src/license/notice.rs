@@ -14,20 +14,143 @@ const GAP_WORDS_MAX: usize = 18;
 /// How far a heading may be above the sentence, in bytes.
 const HEADING_BYTES_MAX: usize = 400;
 
-const VERBS: &[&str] =
-    &["licensed", "licenced", "relicensed", "released", "distributed", "published", "available", "provided", "governed", "covered", "redistributed", "made", "subject", "shared", "offered"];
+const VERBS: &[&str] = &[
+    "licensed",
+    "licenced",
+    "relicensed",
+    "released",
+    "distributed",
+    "published",
+    "available",
+    "provided",
+    "governed",
+    "covered",
+    "redistributed",
+    "made",
+    "subject",
+    "shared",
+    "offered",
+];
 const BEFORE_VERB: &[&str] = &["dual", "dually", "double", "is", "are", "also", "and", "jointly", "all", "code", "source", "software"];
 const SELF: &[&str] = &["this", "these", "copyright", "©", "except", "contents", "contribution", "your", "you"];
-const THING: &[&str] =
-    &["code", "software", "program", "library", "package", "project", "source", "file", "files", "repository", "work", "content", "documentation", "text", "module", "data", "dataset", "crate", "it"];
-const OTHERS: &[&str] = &["not", "was", "were", "previously", "formerly", "some", "many", "most", "other", "portions", "parts", "part", "third", "often", "typically", "usually"];
+const THING: &[&str] = &[
+    "code",
+    "software",
+    "program",
+    "library",
+    "package",
+    "project",
+    "source",
+    "file",
+    "files",
+    "repository",
+    "work",
+    "content",
+    "documentation",
+    "text",
+    "module",
+    "data",
+    "dataset",
+    "crate",
+    "it",
+];
+const OTHERS: &[&str] = &[
+    "not",
+    "was",
+    "were",
+    "previously",
+    "formerly",
+    "some",
+    "many",
+    "most",
+    "other",
+    "portions",
+    "parts",
+    "part",
+    "third",
+    "often",
+    "typically",
+    "usually",
+];
 
 /// Words that may stand before, between and behind the names of a sentence.
 const FILL: &[&str] = &[
-    "the", "a", "an", "terms", "of", "both", "either", "and", "or", "conditions", "under", "following", "your", "choice", "at", "option", "license", "licence",
-    "licenses", "licences", "version", "http", "https", "www", "org", "com", "net", "apache", "mit", "opensource", "creativecommons", "href", "rel", "class", "target",
-    "blank", "br", "p", "em", "strong", "b", "i", "span", "xmlns", "dct", "cc", "by", "file", "see", "in", "md", "txt", "html", "li", "ul", "style", "as", "bsd", "dual",
-    "to", "found", "is", "copy", "github", "blob", "main", "master", "all", "any", "title", "licensing", "gnu", "published", "permissive", "free", "software",
+    "the",
+    "a",
+    "an",
+    "terms",
+    "of",
+    "both",
+    "either",
+    "and",
+    "or",
+    "conditions",
+    "under",
+    "following",
+    "your",
+    "choice",
+    "at",
+    "option",
+    "license",
+    "licence",
+    "licenses",
+    "licences",
+    "version",
+    "http",
+    "https",
+    "www",
+    "org",
+    "com",
+    "net",
+    "apache",
+    "mit",
+    "opensource",
+    "creativecommons",
+    "href",
+    "rel",
+    "class",
+    "target",
+    "blank",
+    "br",
+    "p",
+    "em",
+    "strong",
+    "b",
+    "i",
+    "span",
+    "xmlns",
+    "dct",
+    "cc",
+    "by",
+    "file",
+    "see",
+    "in",
+    "md",
+    "txt",
+    "html",
+    "li",
+    "ul",
+    "style",
+    "as",
+    "bsd",
+    "dual",
+    "to",
+    "found",
+    "is",
+    "copy",
+    "github",
+    "blob",
+    "main",
+    "master",
+    "all",
+    "any",
+    "title",
+    "licensing",
+    "gnu",
+    "published",
+    "permissive",
+    "free",
+    "software",
 ];
 
 /// The licence of the first such sentence of a text in lower case, and how sure that is.
@@ -36,7 +159,9 @@ pub(super) fn notice(lower: &str) -> Option<(Expression, f64)> {
     let words: Vec<&str> = placed.iter().map(|(_, w)| *w).collect();
     for (n, word) in words.iter().enumerate() {
         let verb = match *word {
-            "under" | "by" | "to" => n.checked_sub(1).map(|v| if words.get(v).is_some_and(|w| ["only", "it", "them", "both"].contains(w)) { v.saturating_sub(1) } else { v }),
+            "under" | "by" | "to" => n
+                .checked_sub(1)
+                .map(|v| if words.get(v).is_some_and(|w| ["only", "it", "them", "both"].contains(w)) { v.saturating_sub(1) } else { v }),
             "as" if words.get(n + 1) == Some(&"perl") && words.get(n.saturating_sub(2)) == Some(&"same") => {
                 return Some((Expression::parse("Artistic-1.0-Perl OR GPL-1.0-or-later")?, 0.7));
             }
@@ -73,7 +198,10 @@ fn speaks_of_itself(lower: &str, placed: &[(usize, &str)], verb: usize) -> bool 
     while start > 0 && verb - start < SUBJECT_WORDS_MAX {
         let (Some((a, before)), Some((b, _))) = (placed.get(start - 1), placed.get(start)) else { break };
         let between = lower.get(a + before.len()..*b).unwrap_or_default();
-        let ends = between.contains(['!', '?', ':', ';', '|']) || between.contains(". ") || between.contains(".\n") || between.matches('\n').count() > 1;
+        let ends = between.contains(['!', '?', ':', ';', '|'])
+            || between.contains(". ")
+            || between.contains(".\n")
+            || between.matches('\n').count() > 1;
         if ends {
             break;
         }
@@ -85,7 +213,10 @@ fn speaks_of_itself(lower: &str, placed: &[(usize, &str)], verb: usize) -> bool 
     }
     let is_bare = subject.iter().all(|w| BEFORE_VERB.contains(w));
     let linked = subject.iter().rev().take(3).any(|w| ["is", "are", "be"].contains(w));
-    let named = subject.iter().any(|w| SELF.contains(w)) || (linked && subject.first().is_some_and(|w| THING.contains(w) || ["the", "all", "unless"].contains(w)) && subject.iter().any(|w| THING.contains(w)));
+    let named = subject.iter().any(|w| SELF.contains(w))
+        || (linked
+            && subject.first().is_some_and(|w| THING.contains(w) || ["the", "all", "unless"].contains(w))
+            && subject.iter().any(|w| THING.contains(w)));
     let at = placed.get(verb).map_or(0, |(at, _)| *at);
     is_bare || named || below_heading(lower, at)
 }
@@ -95,7 +226,8 @@ fn below_heading(lower: &str, at: usize) -> bool {
     let above = lower.get(lower.floor_char_boundary(at.saturating_sub(HEADING_BYTES_MAX))..at).unwrap_or_default();
     let is_heading = |line: &str| {
         let bare = line.trim().trim_matches(['#', '*', '=', '<', '>', '/', ' ', ':', '_']);
-        ["license", "licence", "licensing", "licenses", "license information", "copyright and license", "lizenz"].contains(&bare) || (line.starts_with('#') && bare.ends_with("license"))
+        ["license", "licence", "licensing", "licenses", "license information", "copyright and license", "lizenz"].contains(&bare)
+            || (line.starts_with('#') && bare.ends_with("license"))
     };
     above.lines().any(is_heading)
 }
@@ -145,7 +277,9 @@ fn granted(words: &[&str]) -> Option<(Expression, usize)> {
         return Some((name.license, name.n_words));
     }
     let rest = words.get(name.n_words..)?;
-    let Some(place) = rest.iter().take(24).position(|w| matches!(*w, "version" | "versions" | "v")) else { return Some((name.license, name.n_words)) };
+    let Some(place) = rest.iter().take(24).position(|w| matches!(*w, "version" | "versions" | "v")) else {
+        return Some((name.license, name.n_words));
+    };
     let number = rest.get(place + 1).filter(|w| w.len() == 1 && w.bytes().all(|b| b.is_ascii_digit()));
     let Some(number) = number else { return Some((name.license, name.n_words)) };
     let minor = rest.get(place + 2).filter(|w| w.len() == 1 && w.bytes().all(|b| b.is_ascii_digit()));

@@ -39,7 +39,9 @@ fn expressions_are_normalised_or_refused() {
     same("Apache-2.0+", "Apache-2.0+");
     same("apache-2.0 with llvm-exception", "Apache-2.0 WITH LLVM-exception");
     same("DocumentRef-x:LicenseRef-y", "DocumentRef-x:LicenseRef-y");
-    for refused in ["", "Foo", "MIT ISC", "MIT OR OR ISC", "AND", "MIT WITH MIT", "()", "LicenseRef-", &"(".repeat(500), &"MIT OR ".repeat(300)] {
+    for refused in
+        ["", "Foo", "MIT ISC", "MIT OR OR ISC", "AND", "MIT WITH MIT", "()", "LicenseRef-", &"(".repeat(500), &"MIT OR ".repeat(300)]
+    {
         assert_eq!(license_expression(refused), None, "{refused}");
     }
 }
@@ -71,12 +73,22 @@ fn fields_of_manifests_and_readmes_are_read() {
         ("**License:** MIT", "MIT"),
         ("# Dike\n\n## License\n\n[MIT](LICENSE) © Jane Doe\n", "MIT"),
         ("License\n-------\n\nBSD 3-Clause\n", "BSD-3-Clause"),
-        ("Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nFiles: *\nLicense: GPL-2+\n\nFiles: x\nLicense: Expat\n", "GPL-2.0-or-later AND MIT"),
+        (
+            "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nFiles: *\nLicense: GPL-2+\n\nFiles: x\nLicense: Expat\n",
+            "GPL-2.0-or-later AND MIT",
+        ),
     ];
     for (text, expected) in cases {
         assert_eq!(how(text), Some((expected.to_string(), "field")), "{text}");
     }
-    for text in ["license = \"my own\"", "\"license\": \"UNLICENSED\"", "\"license\": \"SEE LICENSE IN x.txt\"", "license = get_license()", "License: see the file COPYING", "<license file=\"x\"/>"] {
+    for text in [
+        "license = \"my own\"",
+        "\"license\": \"UNLICENSED\"",
+        "\"license\": \"SEE LICENSE IN x.txt\"",
+        "license = get_license()",
+        "License: see the file COPYING",
+        "<license file=\"x\"/>",
+    ] {
         assert_eq!(license(text), None, "{text}");
     }
 }
@@ -88,7 +100,10 @@ fn notices_are_weaker_than_declarations() {
     let cases = [
         ("Licensed under either of\n * Apache License, Version 2.0\n * MIT license\nat your option.", "Apache-2.0 OR MIT"),
         ("## License\n\nDike is dual-licensed under MIT and Apache-2.0.", "MIT OR Apache-2.0"),
-        ("Dike is distributed under the terms of both the MIT license and the Apache License (Version 2.0).\n\n# License\nSee above. This project is licensed under the MIT license.", "MIT"),
+        (
+            "Dike is distributed under the terms of both the MIT license and the Apache License (Version 2.0).\n\n# License\nSee above. This project is licensed under the MIT license.",
+            "MIT",
+        ),
         (
             "/* This program is free software: you can redistribute it and/or modify\n * it under the terms of the GNU General Public License as published by\n * the Free Software \
              Foundation, either version 3 of the License, or\n * (at your option) any later version. */",
@@ -99,14 +114,32 @@ fn notices_are_weaker_than_declarations() {
              License, or (at your option) any later version.",
             "LGPL-2.1-or-later",
         ),
-        ("# modify it under the terms of the GNU General Public License version 2 as\n# published by the Free Software Foundation.", "GPL-2.0-only"),
-        ("# modify it under the terms of version 2 of the GNU General Public License as\n# published by the Free Software Foundation.", "GPL-2.0-only"),
-        ("# it under the terms of\nyou can modify it under the terms of the GNU Affero General Public License as\npublished by the Free Software Foundation, either version 3 of the\nLicense, or (at your option) any later version.", "AGPL-3.0-or-later"),
-        ("/* This Source Code Form is subject to the terms of the Mozilla Public\n * License, v. 2.0. If a copy of the MPL was not distributed with this\n * file */", "MPL-2.0"),
-        ("// Copyright 2009 The Dike Authors. All rights reserved.\n// Use of this source code is governed by a BSD-style\n// license that can be found in the LICENSE file.", "BSD-3-Clause"),
+        (
+            "# modify it under the terms of the GNU General Public License version 2 as\n# published by the Free Software Foundation.",
+            "GPL-2.0-only",
+        ),
+        (
+            "# modify it under the terms of version 2 of the GNU General Public License as\n# published by the Free Software Foundation.",
+            "GPL-2.0-only",
+        ),
+        (
+            "# it under the terms of\nyou can modify it under the terms of the GNU Affero General Public License as\npublished by the Free Software Foundation, either version 3 of the\nLicense, or (at your option) any later version.",
+            "AGPL-3.0-or-later",
+        ),
+        (
+            "/* This Source Code Form is subject to the terms of the Mozilla Public\n * License, v. 2.0. If a copy of the MPL was not distributed with this\n * file */",
+            "MPL-2.0",
+        ),
+        (
+            "// Copyright 2009 The Dike Authors. All rights reserved.\n// Use of this source code is governed by a BSD-style\n// license that can be found in the LICENSE file.",
+            "BSD-3-Clause",
+        ),
         ("// Copyright (c) Dike Corporation. All rights reserved.\n// Licensed under the MIT license. See LICENSE in the root.", "MIT"),
         ("// Distributed under the Boost Software License, Version 1.0.\n// (See accompanying file LICENSE_1_0.txt)", "BSL-1.0"),
-        ("This library is free software; you may redistribute it under the same terms as Perl itself.", "Artistic-1.0-Perl OR GPL-1.0-or-later"),
+        (
+            "This library is free software; you may redistribute it under the same terms as Perl itself.",
+            "Artistic-1.0-Perl OR GPL-1.0-or-later",
+        ),
         ("This work is licensed under a <a href=\"https://creativecommons.org/licenses/by-nc-sa/4.0/\">licence</a>.", "CC-BY-NC-SA-4.0"),
         ("This article is licensed under a Creative Commons Attribution-ShareAlike 4.0 International License.", "CC-BY-SA-4.0"),
     ];
@@ -160,7 +193,10 @@ fn this_repository_stands_under_its_own_licence() {
     assert_eq!((found.spdx.as_str(), found.how), ("Apache-2.0", "text"));
     assert!(found.score > 0.9, "{}", found.score);
     let commented: String = own.lines().map(|l| format!("dnl {l}\n")).collect();
-    assert_eq!(of(&format!("{}{commented}{}", "a line of something else\n".repeat(2000), "the end\n".repeat(2000))), Some("Apache-2.0".into()));
+    assert_eq!(
+        of(&format!("{}{commented}{}", "a line of something else\n".repeat(2000), "the end\n".repeat(2000))),
+        Some("Apache-2.0".into())
+    );
 }
 
 #[test]

@@ -73,7 +73,23 @@ fn hosts_and_domains_follow_the_public_suffix_list() {
 
 #[test]
 fn addresses_without_a_registered_domain_have_none() {
-    for url in ["", "localhost", "http://localhost:3000", "http://127.0.0.1/", "http://[::1]:80/", "http://2130706433/", "co.uk", "https://github.io/", "mailto:a@b.org", "/a/b", "http://", "https://dike.invalid-tld-x/", "http://a..b.com", "javascript:alert(1)", "a b.com"] {
+    for url in [
+        "",
+        "localhost",
+        "http://localhost:3000",
+        "http://127.0.0.1/",
+        "http://[::1]:80/",
+        "http://2130706433/",
+        "co.uk",
+        "https://github.io/",
+        "mailto:a@b.org",
+        "/a/b",
+        "http://",
+        "https://dike.invalid-tld-x/",
+        "http://a..b.com",
+        "javascript:alert(1)",
+        "a b.com",
+    ] {
         assert_eq!(domain(url), None, "{url}");
     }
     assert_eq!(host("http://[2001:DB8::1]:80/").as_deref(), Some("2001:db8::1"));
@@ -103,14 +119,22 @@ fn robots_rules_follow_the_longest_match() {
 
 #[test]
 fn opt_outs_name_signal_agent_and_source() {
-    let of = |text: &str, source: &str| opt_outs(text, source).unwrap().into_iter().map(|o| format!("{} {} {}", o.signal, o.agent, o.source)).collect::<Vec<_>>();
+    let of = |text: &str, source: &str| {
+        opt_outs(text, source).unwrap().into_iter().map(|o| format!("{} {} {}", o.signal, o.agent, o.source)).collect::<Vec<_>>()
+    };
     let page = "<head><meta name=\"robots\" content=\"index, NoAI, noimageai\"><META CONTENT='noindex' NAME='GPTBot'><meta name=\"tdm-reservation\" content=\"1\">\
                 <!-- <meta name=robots content=noindex> --><meta name=description content=\"noai\"></head>";
     assert_eq!(of(page, "html"), ["noai * html", "noimageai * html", "noindex gptbot html", "tdm-reservation * html"]);
     let headers = "HTTP/1.1 200 OK\r\nX-Robots-Tag: noai, max-snippet: 0\r\nX-Robots-Tag: googlebot: noindex, noarchive\r\nTDM-Reservation: 1\r\nContent-Usage: train-ai=n\r\n";
     assert_eq!(
         of(headers, "headers"),
-        ["noai * headers", "noindex googlebot headers", "noarchive googlebot headers", "tdm-reservation * headers", "ai-train=no * headers"]
+        [
+            "noai * headers",
+            "noindex googlebot headers",
+            "noarchive googlebot headers",
+            "tdm-reservation * headers",
+            "ai-train=no * headers"
+        ]
     );
     let robots = "User-agent: GPTBot\nDisallow: /\nUser-agent: CCBot\nDisallow: /private\nUser-agent: *\nContent-Signal: search=yes, ai-train=no\nAllow: /\n";
     assert_eq!(of(robots, "robots.txt"), ["disallow gptbot robots.txt", "ai-train=no * robots.txt"]);

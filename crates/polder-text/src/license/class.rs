@@ -34,7 +34,10 @@ const BY_PREFIX: &[(&str, &str)] = &[
     ),
     ("network_copyleft", "AGPL- CAL- RPL- Parity- OSL- NPOSL- EUPL- LiLiQ-Rplus- copyleft-next- APL-"),
     ("share_alike", "CC-BY-SA- CC-SA- ODbL- GFDL- CDLA-Sharing- LAL- TAPR-OHL-"),
-    ("strong_copyleft", "GPL- CECILL-1 CECILL-2 CERN-OHL-S- D-FSL- Sleepycat QPL- SimPL- IPA NGPL ESA-PL-strong- TGPPL- OCLC-"),
+    (
+        "strong_copyleft",
+        "GPL- BSD-Protection CECILL-1 CECILL-2 CERN-OHL-S- D-FSL- Sleepycat QPL- SimPL- IPA NGPL ESA-PL-strong- TGPPL- OCLC-",
+    ),
     (
         "weak_copyleft",
         "LGPL- LGPLLR MPL- EPL- CDDL- CPL- IPL- MS-RL CECILL-C ErlPL- NPL- APSL- CUA-OPL- Motosoto Nokia SISSL SPL- OGTSL \
@@ -70,12 +73,10 @@ const LINKING: &[&str] = &[
     "Autoconf-",
     "Libtool-",
     "LLVM-",
-    "Bootloader-",
     "GNAT-",
     "Independent-modules",
     "eCos-",
     "WxWindows-",
-    "Linux-syscall-note",
     "Universal-FOSS",
 ];
 

@@ -23,6 +23,10 @@ pub(super) fn field(text: &str, at: usize) -> Option<Expression> {
     if let Some(of) = rest.strip_prefix(" :: ") {
         return classifier(of);
     }
+    if before.ends_with("![") {
+        // A badge: `[![License: MIT](…)]`.
+        return by_name(rest.strip_prefix(':')?.split(']').next()?);
+    }
     let key = rest.strip_prefix(['"', '\'']).unwrap_or(rest);
     let is_key = rest.len() != key.len() || begins_line(before);
     if !is_key {
@@ -59,7 +63,11 @@ fn assigned(value: &str) -> Option<Expression> {
             let (_, of) = ["text", "type", "name", "id"].iter().find_map(|key| table.split_once(key))?;
             by_name(quoted(of.trim_start_matches(['"', '\''])).next()?)
         }
-        '\n' | '\r' => None,
+        '\n' | '\r' => {
+            let next = value.trim_start().lines().next()?;
+            let name = ["name:", "spdx:", "id:", "- "].iter().find_map(|key| next.strip_prefix(key))?;
+            by_name(name.trim().trim_matches(['"', '\'']))
+        }
         _ => by_name(&plain(value.lines().next()?)),
     }
 }

@@ -20,6 +20,7 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("asl", "Apache", ""),
     ("blue oak model", "BlueOak", "1.0.0"),
     ("boost", "BSL", "1.0"),
+    ("bsl", "BSL", ""),
     ("boost software", "BSL", "1.0"),
     ("bsd 0 clause", "0BSD", "-"),
     ("bsd zero clause", "0BSD", "-"),
@@ -73,6 +74,7 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("hpnd", "HPND", "-"),
     ("historical permission notice and disclaimer", "HPND", "-"),
     ("isc", "ISC", "-"),
+    ("iscl", "ISC", "-"),
     ("libpng", "Libpng", "-"),
     ("lppl", "LPPL", ""),
     ("latex project", "LPPL", ""),
@@ -248,7 +250,8 @@ pub(super) fn name_at(words: &[&str]) -> Option<Name> {
 
 /// `Apache` and `2` are Apache-2.0: the first of the spellings that exists.
 fn with_version(stem: &str, version: &str) -> Option<Expression> {
-    // BSL 1.1 is how the Business Source License calls itself.
+    // The Business Source License calls itself BSL, too.
+    let stem = if stem == "BSL" && version == "1.1" { "BUSL" } else { stem };
     let spellings = [format!("{stem}-{version}"), format!("{stem}-{version}.0"), format!("{stem}-{version}c")];
     spellings.iter().find_map(|id| license_by_id(id))
 }
@@ -376,6 +379,15 @@ const AROUND: &[&str] = &[
     "style",
     "international",
     "public",
+    "universal",
+    "domain",
+    "dedication",
+    "simplified",
+    "new",
+    "revised",
+    "modified",
+    "open",
+    "source",
 ];
 
 /// The licence that a whole value names: an expression, an address, or names with nothing else but an empty word or a holder around.

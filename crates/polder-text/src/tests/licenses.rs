@@ -71,6 +71,11 @@ fn fields_of_manifests_and_readmes_are_read() {
         ("Package: x\nLicense: GPL-2 | GPL-3\n", "GPL-2.0-only OR GPL-3.0-only"),
         ("license: cc-by-sa-4.0\n", "CC-BY-SA-4.0"),
         ("**License:** MIT", "MIT"),
+        ("[![CI](https://x.org/ci.svg)](https://x.org) [![License: MIT](https://x.org/mit.svg)](LICENSE)", "MIT"),
+        ("info:\n  license:\n    name: Apache 2.0\n", "Apache-2.0"),
+        ("Classifier: License :: OSI Approved :: ISC License (ISCL)\n", "ISC"),
+        ("license: BSL-1.1\n", "BUSL-1.1"),
+        ("Classifier: License :: CC0 1.0 Universal (CC0 1.0) Public Domain Dedication\n", "CC0-1.0"),
         ("# Dike\n\n## License\n\n[MIT](LICENSE) © Jane Doe\n", "MIT"),
         ("License\n-------\n\nBSD 3-Clause\n", "BSD-3-Clause"),
         (

@@ -235,7 +235,8 @@ pub(super) fn name_at(words: &[&str]) -> Option<Name> {
         }
         let rest = words.get(name.len()..)?;
         let is_licensed = rest.first().is_none_or(|w| BEFORE_VERSION.contains(w) || is_number(w) || ["or", "and", "style"].contains(w));
-        if PLAIN_WORDS.contains(&first) && !is_licensed {
+        let is_institute = first == "mit" && rest.first().is_some_and(|w| ["press", "university", "media", "lab"].contains(w));
+        if PLAIN_WORDS.contains(&first) && !is_licensed || is_institute {
             return None;
         }
         let license_word = usize::from(rest.first().is_some_and(|w| matches!(*w, "license" | "licence")));
@@ -299,6 +300,9 @@ fn gnu(words: &[&str]) -> Option<Name> {
     };
     let (name, stem) = GNU.iter().find(fits)?;
     let mut n = name.split(' ').count();
+    if name.ends_with("public") && !words.get(n).is_some_and(|w| matches!(*w, "license" | "licence")) {
+        return None;
+    }
     let at_least = words.get(n..)?.iter().take(2).position(|w| *w == ">=");
     n += at_least.map_or(0, |i| i + 1);
     // `GPL (GPLv3)`, and the word itself before a version.

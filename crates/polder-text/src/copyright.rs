@@ -7,6 +7,8 @@ use aho_corasick::{AhoCorasick, MatchKind};
 /// Longest holder that is believed, in characters, and how much of a line is read for it, in bytes.
 const HOLDER_MAX: usize = 120;
 const LINE_BYTES_MAX: usize = 1000;
+/// Marks one behind the other that are read: `Copyright © (c)`.
+const MARKS_MAX: usize = 4;
 /// Words of a notice that has no year.
 const BARE_WORDS_MAX: usize = 9;
 
@@ -135,7 +137,7 @@ fn begins_line(text: &str, start: usize) -> bool {
 fn parse(line: &str, next: Option<&str>, begins_line: bool) -> Option<CopyrightNotice> {
     let line = line.get(..line.floor_char_boundary(LINE_BYTES_MAX))?;
     let (mut rest, mut n_marks, mut word_mark, mut sign) = (line, 0, false, false);
-    loop {
+    while n_marks < MARKS_MAX {
         rest = rest.trim_start_matches([' ', '\t', ':', ',']);
         let lower = rest.get(..rest.floor_char_boundary(24))?.to_ascii_lowercase();
         let Some(mark) = MARKS.iter().find(|m| lower.starts_with(**m)) else { break };

@@ -13,10 +13,12 @@ use crate::minhash::each_shingle;
 /// Words in a run.
 const NGRAM: usize = 3;
 /// The share of a licence's runs that must be there; of one that keeps few runs nearly all.
-const SHARE_MIN: f64 = 0.75;
+const SHARE_MIN: f64 = 0.7;
 const SHARE_MIN_FEW: f64 = 0.9;
 const FEW_RUNS: usize = 40;
-/// The share of a further licence's runs that must stand elsewhere than the licences found before.
+/// The share of a further licence's runs that must be there, and of those the share that must stand elsewhere than the licences found
+/// before: what licences have in common is no licence of its own.
+const FURTHER_SHARE_MIN: f64 = 0.85;
 const OWN_SHARE_MIN: f64 = 0.6;
 /// Licences named for one text at most.
 const LICENSES_MAX: usize = 8;
@@ -123,6 +125,7 @@ pub(super) fn whole_texts(text: &str) -> Vec<(&'static str, f64)> {
         let Some(best) = best.map(|(i, _)| i) else { break };
         let best = candidates.swap_remove(best);
         taken.extend(best.core());
+        candidates.retain(|c| c.share >= FURTHER_SHARE_MIN);
         found.push((best.spdx, best.share));
     }
     found
@@ -208,7 +211,7 @@ fn densest(hits: &[Hit], n_words: usize) -> (usize, Vec<usize>) {
 fn without_line_marks(text: &str) -> Option<String> {
     let mark = |line: &str| line.split_once([' ', '\t']).map_or(line, |(first, _)| first).len();
     let is_mark = |line: &str| line.get(..mark(line)).is_some_and(|w| ["dnl", "rem", "@rem"].iter().any(|m| w.eq_ignore_ascii_case(m)));
-    if !text.lines().take(200).any(|l| is_mark(l.trim_start())) {
+    if !text.lines().any(|l| is_mark(l.trim_start())) {
         return None;
     }
     let mut plain = String::with_capacity(text.len());

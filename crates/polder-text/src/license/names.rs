@@ -272,7 +272,6 @@ fn version(words: &[&str]) -> Option<(String, usize)> {
         version.push('.');
         version.push_str(part);
     }
-    // `1.0.0` is a version of few; `2.0` followed by a year or by a number of something else isn't.
     let n_parts = 1 + usize::from(minor.is_some()) + usize::from(patch.is_some());
     Some((version, skipped + n_parts))
 }

@@ -42,7 +42,7 @@ fn must_tell_rights(text: &str) {
         assert!(found.score > 0.0 && found.score <= 1.0, "{found:?}");
         assert_eq!(license_expression(&found.spdx).as_deref(), Some(found.spdx.as_str()), "written in one way");
     }
-    for line in text.lines() {
+    for line in text.lines().take(50) {
         if let Some(one) = license_expression(line) {
             assert_eq!(license_expression(&one).as_ref(), Some(&one));
         }

@@ -137,7 +137,8 @@ fn whole_texts(texts: &BTreeMap<String, String>) -> Vec<Row> {
         n_all += texts.len();
         n_right += right;
         if what == "as they are" {
-            let note = format!("{right} of {}; fingerprints are of the SPDX list's texts, not of these", texts.len());
+            let note =
+                format!("{right} of {}; fingerprints are of the SPDX list's texts, of these only for CeCILL 2.1 and LGPL 3.0", texts.len());
             rows.push(Row {
                 what: "licence_texts, whole texts named".into(),
                 figure: right as f64 / texts.len() as f64,

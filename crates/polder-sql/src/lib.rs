@@ -10,6 +10,7 @@ mod classify;
 mod code_quality;
 mod copyright_notices;
 mod decode;
+mod domain;
 mod encode;
 mod exact_digest;
 pub mod expr;
@@ -18,19 +19,23 @@ mod function;
 mod gopher_quality;
 mod hap_score;
 mod hash_share;
+mod host;
 mod jaccard;
 mod language;
 mod language_score;
 mod license;
+mod license_class;
 mod lines;
 mod minhash;
 mod minhash_bands;
 mod minhash_jaccard;
 mod nested;
+mod opt_outs;
 mod pii;
 mod pii_redact;
 mod profanity;
 mod programming_language;
+mod robots_txt_allows;
 mod secrets;
 mod shingle_set;
 mod sparkline;
@@ -69,23 +74,28 @@ pub fn functions(artefacts: Arc<dyn Artefacts>) -> Vec<ScalarUDF> {
         code_quality::udf(),
         copyright_notices::udf(),
         decode::udf(artefacts.clone()),
+        domain::udf(),
         encode::udf(artefacts.clone()),
         exact_digest::udf(),
         gopher_quality::udf(),
         hap_score::udf(),
         hash_share::udf(),
+        host::udf(),
         jaccard::udf(),
         language::udf(),
         language_score::udf(),
         license::udf(),
+        license_class::udf(),
         lines::udf(),
         minhash::udf(),
         minhash_bands::udf(),
         minhash_jaccard::udf(),
+        opt_outs::udf(),
         pii::udf(),
         pii_redact::udf(),
         profanity::udf(),
         programming_language::udf(),
+        robots_txt_allows::udf(),
         secrets::udf(),
         shingle_set::udf(),
         sparkline::udf(),

@@ -99,6 +99,7 @@ fn arguments(name: &str, first: &[Option<&str>]) -> Vec<ColumnarValue> {
         "minhash_jaccard" => vec![lists(|i| i), lists(|i| i * i)],
         "encode" | "token_count" => vec![text, constant("base")],
         "profanity" => vec![text, constant("en")],
+        "robots_txt_allows" => vec![text, constant("GPTBot"), constant("/")],
         "jaccard" => vec![text.clone(), text],
         "classify" => vec![constant("kind"), text],
         "without_spans" => vec![text, spans(first)],
@@ -133,7 +134,8 @@ fn null_gives_null_and_the_empty_text_an_answer() {
         let out = invoke(name, arguments(name, &[None, Some(""), Some("let x = one;")]), 3).unwrap().into_array(3).unwrap();
         let null_is_answered = name == "programming_language";
         assert_eq!(out.is_null(0), !null_is_answered, "{name}");
-        let undefined = ["minhash", "minhash_bands", "minhash_jaccard", "jaccard", "license", "shingle_set"].contains(&name);
+        let undefined =
+            ["domain", "host", "jaccard", "license", "minhash", "minhash_bands", "minhash_jaccard", "shingle_set"].contains(&name);
         assert_eq!(out.is_null(1), undefined, "{name}");
     }
 }
@@ -154,6 +156,9 @@ fn all_string_types_and_constants_give_the_same() {
         "pii_redact",
         "secrets",
         "license",
+        "license_class",
+        "domain",
+        "opt_outs",
         "gopher_quality",
         "code_quality",
         "text_digest",
@@ -357,4 +362,31 @@ fn spans_that_were_found_are_cut_out() {
     assert_eq!(out.as_string::<i32>().iter().collect::<Vec<_>>(), [Some("ab\ncd"), None, Some("ab")]);
     let whole = invoke("without_spans", vec![constant("ab"), ColumnarValue::Scalar(ScalarValue::Null)], 1).unwrap().into_array(1).unwrap();
     assert_eq!(whole.as_string::<i32>().value(0), "ab");
+}
+
+#[test]
+fn rights_are_columns() {
+    let page = "<meta name=robots content=noai><a rel=license href=\"https://creativecommons.org/licenses/by/4.0/\">";
+    let found = call("license", vec![texts(&[Some(page), Some("dike")])]).unwrap();
+    let of = |i: usize| found.as_struct().column(i).clone();
+    assert_eq!(of(0).as_string::<i32>().value(0), "CC-BY-4.0");
+    assert_eq!(of(2).as_string::<i32>().value(0), "link");
+    assert!(found.is_null(1));
+    let class = call("license_class", vec![of(0)]).unwrap();
+    assert_eq!(class.as_string::<i32>().value(0), "permissive");
+    let signals = call("opt_outs", vec![texts(&[Some(page), None])]).unwrap();
+    assert_eq!(signals.as_list::<i32>().value(0).as_struct().column(0).as_string::<i32>().value(0), "noai");
+    let sources =
+        vec![texts(&[Some("User-agent: CCBot\nDisallow: /"), Some("TDM-Reservation: 1")]), texts(&[Some("robots.txt"), Some("headers")])];
+    let signals = call("opt_outs", sources).unwrap();
+    let agents = signals.as_list::<i32>().values().as_struct().column(1).clone();
+    assert_eq!(agents.as_string::<i32>().iter().collect::<Vec<_>>(), [Some("ccbot"), Some("*")]);
+    let wrong = call("opt_outs", vec![texts(&[Some("")]), texts(&[Some("smoke")])]).unwrap_err().to_string();
+    assert!(wrong.contains("no source `smoke`; the sources are html, headers"), "{wrong}");
+    let allowed =
+        call("robots_txt_allows", vec![texts(&[Some("User-agent: *\nDisallow: /a")]), texts(&[Some("x")]), texts(&[Some("/a/b")])])
+            .unwrap();
+    assert!(!allowed.as_boolean().value(0));
+    let domains = call("domain", vec![texts(&[Some("https://www.example.co.uk/x"), Some("localhost")])]).unwrap();
+    assert_eq!(domains.as_string::<i32>().iter().collect::<Vec<_>>(), [Some("example.co.uk"), None]);
 }

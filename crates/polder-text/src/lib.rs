@@ -10,13 +10,16 @@ mod code_quality;
 mod contamination;
 mod copyright;
 mod digest;
+mod domain;
 mod gopher_quality;
 mod language;
 mod license;
 mod minhash;
+mod opt_out;
 mod pii;
 mod profanity;
 mod programming_language;
+mod robots;
 mod secrets;
 mod words;
 
@@ -24,16 +27,19 @@ pub use code_quality::{CodeQuality, code_quality};
 pub use contamination::{BenchmarkIndex, CONTAMINATION_NGRAM, Overlap, without_spans};
 pub use copyright::{CopyrightNotice, copyright_notices};
 pub use digest::{exact_digest, hash_share, normalized, text_digest};
+pub use domain::{domain, host};
 pub use gopher_quality::{GopherQuality, gopher_quality};
 pub use language::{DetectedLanguage, UNDETERMINED, detect_language};
-pub use license::{LicenseMatch, license};
+pub use license::{LICENSE_CLASSES, LicenseMatch, license, license_class, license_expression};
 pub use minhash::{
     BANDS, MinhashError, N_PERMUTATIONS, NGRAM, ROWS, jaccard, jaccard_estimate, jaccard_of_sets, minhash, minhash_bands, s_curve,
     set_digest, shingles, shingles_into, short_hashes, sketch_into,
 };
+pub use opt_out::{OPT_OUT_SOURCES, OptOut, opt_outs};
 pub use pii::{PII_KINDS, pii, pii_redact, pii_redact_kinds, pii_redact_salted};
 pub use profanity::{hap_score, profanity};
 pub use programming_language::programming_language;
+pub use robots::robots_txt_allows;
 pub use secrets::{SECRET_KINDS, secrets};
 pub use words::{Word, Words, words};
 

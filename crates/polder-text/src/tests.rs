@@ -9,6 +9,7 @@ mod licenses;
 mod minhash;
 mod pii;
 mod quality;
+mod rights;
 mod secrets;
 
 #[test]
@@ -145,6 +146,22 @@ fn very_long_text_without_spaces_or_full_of_marks_takes_linear_time() {
         "\n",
         "1.",
         "DE12",
+        "license ",
+        "License: ",
+        "under ",
+        "licensed under the ",
+        "general public license version ",
+        "SPDX-License-Identifier: MIT\n",
+        "permission is hereby granted free of charge ",
+        "<a rel=license ",
+        "<meta name=robots content=",
+        "creativecommons",
+        "user-agent: *\ndisallow: /*a\n",
+        "*a",
+        "%41",
+        "Copyright 2020 A,\n",
+        "dnl ",
+        "xn--",
     ] {
         let text = unit.repeat((1 << 20) / unit.len());
         run_all(&text);
@@ -165,8 +182,21 @@ fn run_all(text: &str) {
         assert!(found.windows(2).all(|w| w[0].end <= w[1].start));
     }
     pii_redact(text);
-    license(text);
+    if let Some(found) = license(text) {
+        assert!(
+            found.score > 0.0 && found.score <= 1.0 && license_expression(&found.spdx).as_deref() == Some(found.spdx.as_str()),
+            "{found:?}"
+        );
+    }
+    assert!(LICENSE_CLASSES.contains(&license_class(text)));
     copyright_notices(text);
+    robots_txt_allows(text, text, text);
+    for source in OPT_OUT_SOURCES {
+        assert!(opt_outs(text, source).is_some());
+    }
+    if let Some(domain) = domain(text) {
+        assert!(host(text).is_some_and(|h| h.ends_with(&domain)));
+    }
     gopher_quality(text);
     code_quality(text);
     text_digest(text);
@@ -185,7 +215,8 @@ proptest! {
     #[test]
     fn nothing_panics_on_text_made_of_what_the_rules_look_for(parts in proptest::collection::vec(prop::sample::select(vec![
         "@", ".", "a", "bob", "example.com", "+1", "212-555-0187", " ", "\n", "4111", "-", "1.2.3.4", "(c)", "©", "Copyright", "2020", "-----BEGIN ",
-        "RSA PRIVATE KEY-----", "-----END ", "ghp_", "AKIA", "DE89", "é", "漢", "license", "SPDX-License-Identifier:", "MIT", "...", "…", "#", "fuck", "\u{0}",
+        "RSA PRIVATE KEY-----", "-----END ", "ghp_", "AKIA", "DE89", "é", "漢", "license", "SPDX-License-Identifier:", "MIT", " OR ", "(", "License: ", "under the ", "GPL", "v3", "+", "<a rel=license href=", "<meta name=robots content=", "noai", ">",
+        "User-agent: *\n", "Disallow: /", "*", "$", "%7e", "http://", "xn--", "[::1]", "creativecommons.org/licenses/by/4.0/", "...", "…", "#", "fuck", "\u{0}",
         "\u{308}", "(", ")", "999", "eyJhbGciOi", "🖕", "::", "{", "}", "ä",
     ]), 0..60)) {
         run_all(&parts.concat());

@@ -2,7 +2,8 @@
 
 use super::*;
 
-const QUESTION: &str = "A train leaves the harbour town at nine in the morning and reaches the capital, 240 km away, at noon. How fast was it?";
+const QUESTION: &str =
+    "A train leaves the harbour town at nine in the morning and reaches the capital, 240 km away, at noon. How fast was it?";
 
 async fn lake_with_texts() -> (TempDir, Lake) {
     let (dir, lake) = lake().await;
@@ -28,7 +29,8 @@ async fn items_that_stand_in_documents_are_found_with_both_places() {
     let (_dir, lake) = lake_with_texts().await;
     let found = "FROM contamination('raw.docs', 'eval.items')";
     assert_eq!(number(&lake, &format!("SELECT count(*) {found}")).await, 1);
-    let same = format!("SELECT count(*) {found} WHERE doc_id = 'dirty' AND item_id = 'q1' AND doc_start = 11 AND item_start = 0 AND n_words = 24");
+    let same =
+        format!("SELECT count(*) {found} WHERE doc_id = 'dirty' AND item_id = 'q1' AND doc_start = 11 AND item_start = 0 AND n_words = 24");
     assert_eq!(number(&lake, &same).await, 1, "{same}");
     let rate = format!(
         "SELECT CAST(100 * count(DISTINCT c.item_id) / count(DISTINCT i.id) AS BIGINT)

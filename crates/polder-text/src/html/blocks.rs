@@ -1,0 +1,385 @@
+//! A page as blocks: lines as a reader sees them, each with what is link in it and where it stands in the tree.
+
+use super::marks::{Mark, mark};
+use super::tag::Tag;
+use super::tree::{NONE, Tree};
+
+/// A run of text between two line borders.
+#[derive(Clone, Debug)]
+pub(super) struct Block {
+    /// The nearest block element.
+    pub(super) tag: Tag,
+    /// Where its text stands in [`Blocks::text`].
+    pub(super) start: usize,
+    pub(super) end: usize,
+    /// Its letters and digits, and those of them in links.
+    pub(super) n_letters: usize,
+    pub(super) n_link_letters: usize,
+    /// Whether it stands in something that its name calls boilerplate.
+    pub(super) is_boilerplate: bool,
+    /// Whether it is an item of a list, or in one.
+    pub(super) in_list: bool,
+    pub(super) in_quote: bool,
+    /// Whether a blank line stands before it.
+    pub(super) is_apart: bool,
+    /// The element that holds it.
+    pub(super) holder: u32,
+}
+
+/// All blocks of a page, and which of them stand in which element.
+pub(super) struct Blocks {
+    pub(super) text: String,
+    pub(super) blocks: Vec<Block>,
+    /// For each node, the blocks in it: from, to.
+    pub(super) spans: Vec<(u32, u32)>,
+    pub(super) marks: Vec<Mark>,
+}
+
+/// Facts about what stands below a node.
+#[derive(Clone, Copy, Default)]
+struct Below {
+    n_letters: u32,
+    n_rows: u32,
+    n_cells: u32,
+    n_tables: u32,
+    n_paragraphs: u32,
+    holds_content: bool,
+}
+
+pub(super) fn blocks(tree: &Tree, html: &str) -> Blocks {
+    let mut marks: Vec<Mark> = vec![Mark::Hidden; tree.nodes.len()];
+    let mut below = vec![Below::default(); tree.nodes.len()];
+    let mut visible = Vec::new();
+    let mut at = Some(0);
+    while let Some(node) = at {
+        let mark = mark(tree, html, node);
+        marks[node as usize] = mark;
+        if mark != Mark::Hidden {
+            visible.push(node);
+        }
+        at = tree.following(node, 0, mark == Mark::Hidden);
+    }
+    // Children come after their parents: backwards, they are done before them.
+    for &node in visible.iter().rev() {
+        let mut facts = below[node as usize];
+        let tag = tree.nodes[node as usize].tag;
+        match tag {
+            Tag::Text => facts.n_letters = tree.text(node).chars().filter(|c| c.is_alphanumeric()).count() as u32,
+            Tag::Table => facts.n_tables += 1,
+            Tag::Row => facts.n_rows += 1,
+            Tag::Cell => facts.n_cells += 1,
+            Tag::Paragraph | Tag::Heading(_) | Tag::UnorderedList | Tag::OrderedList | Tag::Pre | Tag::Blockquote => {
+                facts.n_paragraphs += 1
+            }
+            _ => {}
+        }
+        facts.holds_content |= marks[node as usize] == Mark::Content;
+        below[node as usize] = facts;
+        let parent = tree.nodes[node as usize].parent;
+        if parent != NONE {
+            let above = &mut below[parent as usize];
+            above.n_letters += facts.n_letters;
+            above.n_rows += facts.n_rows;
+            above.n_cells += facts.n_cells;
+            above.n_tables += facts.n_tables;
+            above.n_paragraphs += facts.n_paragraphs;
+            above.holds_content |= facts.holds_content;
+        }
+    }
+    let total = below.first().map_or(0, |b| b.n_letters);
+    for &node in &visible {
+        let facts = below[node as usize];
+        // What is called a sidebar and holds the article is none.
+        if marks[node as usize] == Mark::Boilerplate
+            && (2 * facts.n_letters > total || matches!(tree.nodes[node as usize].tag, Tag::Body | Tag::Html))
+        {
+            marks[node as usize] = Mark::Plain;
+        }
+    }
+    let mut cutter = Cutter {
+        tree,
+        marks: &marks,
+        below: &below,
+        out: Vec::new(),
+        text: String::new(),
+        spans: vec![(0, 0); tree.nodes.len()],
+        open: Open::default(),
+    };
+    cutter.run();
+    let Cutter { out, text, spans, .. } = cutter;
+    Blocks { text, blocks: out, spans, marks }
+}
+
+/// What is open where the cutter stands.
+#[derive(Default)]
+struct Open {
+    /// Counts of open elements of a kind.
+    links: u32,
+    boilerplate: u32,
+    lists: u32,
+    quotes: u32,
+    pres: u32,
+    /// Rows of tables that are tables: their cells stand in one line.
+    rows: u32,
+    /// Numbers of open lists: `Some` for ordered ones.
+    numbers: Vec<Option<u32>>,
+    /// Open block elements.
+    holders: Vec<u32>,
+    /// What stands before the next block's text.
+    bullet: Option<String>,
+    is_apart: bool,
+    /// A space is due before the next letter.
+    space: bool,
+    block: Option<Block>,
+}
+
+struct Cutter<'a> {
+    tree: &'a Tree,
+    marks: &'a [Mark],
+    below: &'a [Below],
+    out: Vec<Block>,
+    text: String,
+    spans: Vec<(u32, u32)>,
+    open: Open,
+}
+
+impl Cutter<'_> {
+    fn run(&mut self) {
+        let mut node = 0u32;
+        loop {
+            let is_hidden = self.marks[node as usize] == Mark::Hidden;
+            if !is_hidden {
+                self.enter(node);
+            }
+            let first = self.tree.nodes[node as usize].first;
+            if !is_hidden && first != NONE {
+                node = first;
+                continue;
+            }
+            // Leave until something follows.
+            loop {
+                if self.marks[node as usize] != Mark::Hidden {
+                    self.leave(node);
+                }
+                let Node { next, parent } = Node::of(self.tree, node);
+                if next != NONE {
+                    node = next;
+                    break;
+                }
+                if parent == NONE {
+                    return;
+                }
+                node = parent;
+            }
+        }
+    }
+
+    fn is_data_table(&self, node: u32) -> bool {
+        let facts = self.below[node as usize];
+        facts.n_tables == 1
+            && facts.n_rows >= 2
+            && facts.n_cells >= 2 * facts.n_rows - 1
+            && facts.n_paragraphs <= facts.n_cells
+            && facts.n_letters <= 100 * facts.n_cells
+    }
+
+    fn in_data_table(&self, node: u32) -> bool {
+        let mut at = self.tree.nodes[node as usize].parent;
+        for _ in 0..3 {
+            if at == NONE {
+                return false;
+            }
+            if self.tree.nodes[at as usize].tag == Tag::Table {
+                return self.is_data_table(at);
+            }
+            at = self.tree.nodes[at as usize].parent;
+        }
+        false
+    }
+
+    fn enter(&mut self, node: u32) {
+        let tag = self.tree.nodes[node as usize].tag;
+        if tag.is_block() && !(self.open.rows > 0 && tag != Tag::Row) {
+            self.close(tag.is_paragraph());
+            self.open.holders.push(node);
+        }
+        self.spans[node as usize].0 = self.out.len() as u32;
+        self.open.boilerplate += u32::from(self.marks[node as usize] == Mark::Boilerplate);
+        match tag {
+            Tag::Text => {
+                if self.open.pres > 0 && self.open.rows == 0 {
+                    self.verbatim(node);
+                } else {
+                    self.flow(node);
+                }
+            }
+            Tag::A => self.open.links += 1,
+            Tag::Br if self.open.pres > 0 => self.push_verbatim("\n"),
+            Tag::Br if self.open.rows > 0 => self.open.space = true,
+            // Two of them part paragraphs.
+            Tag::Br => {
+                let was_closed = self.open.block.is_none();
+                self.close(was_closed);
+            }
+            Tag::Blockquote => self.open.quotes += 1,
+            Tag::Pre => self.open.pres += 1,
+            Tag::UnorderedList => self.open.numbers.push(None),
+            Tag::OrderedList => self.open.numbers.push(Some(0)),
+            Tag::Item => {
+                self.open.lists += 1;
+                self.open.bullet = match self.open.numbers.last_mut() {
+                    Some(Some(n)) => {
+                        *n += 1;
+                        Some(format!("{n}. "))
+                    }
+                    _ => Some("- ".to_owned()),
+                };
+            }
+            Tag::Row if self.in_data_table(node) => self.open.rows += 1,
+            Tag::Cell if self.open.rows > 0 => {
+                if let Some(block) = &self.open.block
+                    && block.start < self.text.len()
+                {
+                    self.text.push_str(" |");
+                }
+                self.open.space = true;
+            }
+            _ => {}
+        }
+    }
+
+    fn leave(&mut self, node: u32) {
+        let tag = self.tree.nodes[node as usize].tag;
+        let is_row = tag == Tag::Row && self.open.rows > 0;
+        if tag.is_block() && (self.open.rows == 0 || is_row) {
+            self.close(tag.is_paragraph());
+            self.open.holders.pop();
+        } else if tag.is_block() {
+            self.open.space = true;
+        }
+        self.spans[node as usize].1 = self.out.len() as u32;
+        self.open.boilerplate -= u32::from(self.marks[node as usize] == Mark::Boilerplate);
+        match tag {
+            Tag::A => self.open.links -= 1,
+            Tag::Blockquote => self.open.quotes -= 1,
+            Tag::Pre => self.open.pres -= 1,
+            Tag::UnorderedList | Tag::OrderedList => drop(self.open.numbers.pop()),
+            Tag::Item => {
+                self.open.lists -= 1;
+                self.open.bullet = None;
+            }
+            _ if is_row => self.open.rows -= 1,
+            _ => {}
+        }
+    }
+
+    /// The open block, begun if there is none.
+    fn block(&mut self) -> &mut Block {
+        let open = &mut self.open;
+        if open.block.is_none()
+            && let Some(bullet) = open.bullet.take()
+        {
+            open.block = None;
+            let start = self.text.len();
+            self.text.push_str(&bullet);
+            open.space = false;
+            return open.block.insert(Block {
+                start,
+                ..begin(open_of(self.tree, open.holders.last(), open.boilerplate, open.lists, open.quotes, open.is_apart))
+            });
+        }
+        let start = self.text.len();
+        let facts = open_of(self.tree, open.holders.last(), open.boilerplate, open.lists, open.quotes, open.is_apart);
+        if open.block.is_none() {
+            open.space = false;
+        }
+        open.block.get_or_insert_with(|| Block { start, ..begin(facts) })
+    }
+
+    fn flow(&mut self, node: u32) {
+        let tree = self.tree;
+        let is_link = self.open.links > 0;
+        let text = tree.text(node);
+        let mut at = 0;
+        while at < text.len() {
+            let rest = &text[at..];
+            let length = rest.find(|c: char| c.is_whitespace() || c == '\u{200b}' || c == '\u{ad}').unwrap_or(rest.len());
+            if length > 0 {
+                let word = &rest[..length];
+                let n_letters = word.chars().filter(|c| c.is_alphanumeric()).count();
+                let block = self.block();
+                block.n_letters += n_letters;
+                block.n_link_letters += if is_link { n_letters } else { 0 };
+                let start = block.start;
+                if self.open.space && self.text.len() > start {
+                    self.text.push(' ');
+                }
+                self.open.space = false;
+                self.text.push_str(word);
+                at += length;
+            } else {
+                let c = rest.chars().next().unwrap_or(' ');
+                self.open.space |= c.is_whitespace();
+                at += c.len_utf8();
+            }
+        }
+    }
+
+    fn verbatim(&mut self, node: u32) {
+        let tree = self.tree;
+        self.push_verbatim(tree.text(node));
+    }
+
+    fn push_verbatim(&mut self, text: &str) {
+        // The line end after `<pre>` is no text.
+        if self.open.block.is_none() && text.trim().is_empty() {
+            return;
+        }
+        let n_letters = text.chars().filter(|c| c.is_alphanumeric()).count();
+        let is_first = self.open.block.is_none();
+        let is_link = self.open.links > 0;
+        let block = self.block();
+        block.n_letters += n_letters;
+        block.n_link_letters += if is_link { n_letters } else { 0 };
+        block.tag = Tag::Pre;
+        self.text.push_str(if is_first { text.trim_start_matches('\n') } else { text });
+    }
+
+    /// Ends the open block.
+    fn close(&mut self, is_apart: bool) {
+        if let Some(mut block) = self.open.block.take() {
+            while self.text.len() > block.start && self.text.ends_with(char::is_whitespace) {
+                self.text.pop();
+            }
+            block.end = self.text.len();
+            self.open.is_apart = false;
+            if block.n_letters > 0 || block.tag == Tag::Pre {
+                self.out.push(block);
+            }
+        }
+        self.open.is_apart |= is_apart;
+    }
+}
+
+struct Node {
+    next: u32,
+    parent: u32,
+}
+
+impl Node {
+    fn of(tree: &Tree, node: u32) -> Self {
+        let node = &tree.nodes[node as usize];
+        Self { next: node.next, parent: node.parent }
+    }
+}
+
+type Facts = (Tag, u32, bool, bool, bool, bool);
+
+fn open_of(tree: &Tree, holder: Option<&u32>, boilerplate: u32, lists: u32, quotes: u32, is_apart: bool) -> Facts {
+    let holder = holder.copied().unwrap_or(0);
+    (tree.nodes[holder as usize].tag, holder, boilerplate > 0, lists > 0, quotes > 0, is_apart)
+}
+
+fn begin((tag, holder, is_boilerplate, in_list, in_quote, is_apart): Facts) -> Block {
+    Block { tag, start: 0, end: 0, n_letters: 0, n_link_letters: 0, is_boilerplate, in_list, in_quote, is_apart, holder }
+}

@@ -39,6 +39,8 @@ pub(super) struct Blocks {
 #[derive(Clone, Copy, Default)]
 struct Below {
     n_letters: u32,
+    /// Letters outside links.
+    n_prose: u32,
     n_rows: u32,
     n_cells: u32,
     n_tables: u32,
@@ -62,9 +64,15 @@ pub(super) fn blocks(tree: &Tree, html: &str) -> Blocks {
     // Children come after their parents: backwards, they are done before them.
     for &node in visible.iter().rev() {
         let mut facts = below[node as usize];
+        if facts.n_prose > 0 && tree.nodes[node as usize].tag == Tag::A {
+            facts.n_prose = 0;
+        }
         let tag = tree.nodes[node as usize].tag;
         match tag {
-            Tag::Text => facts.n_letters = tree.text(node).chars().filter(|c| c.is_alphanumeric()).count() as u32,
+            Tag::Text => {
+ facts.n_letters = tree.text(node).chars().filter(|c| c.is_alphanumeric()).count() as u32;
+ facts.n_prose = facts.n_letters;
+}
             Tag::Table => facts.n_tables += 1,
             Tag::Row => facts.n_rows += 1,
             Tag::Cell => facts.n_cells += 1,
@@ -79,6 +87,7 @@ pub(super) fn blocks(tree: &Tree, html: &str) -> Blocks {
         if parent != NONE {
             let above = &mut below[parent as usize];
             above.n_letters += facts.n_letters;
+            above.n_prose += facts.n_prose;
             above.n_rows += facts.n_rows;
             above.n_cells += facts.n_cells;
             above.n_tables += facts.n_tables;
@@ -86,13 +95,16 @@ pub(super) fn blocks(tree: &Tree, html: &str) -> Blocks {
             above.holds_content |= facts.holds_content;
         }
     }
-    let total = below.first().map_or(0, |b| b.n_letters);
+    // What is called a sidebar and holds the article is none.
+    let total = f64::from(below.first().map_or(0, |b| b.n_prose));
     for &node in &visible {
-        let facts = below[node as usize];
-        // What is called a sidebar and holds the article is none.
-        if marks[node as usize] == Mark::Boilerplate
-            && (2 * facts.n_letters > total || matches!(tree.nodes[node as usize].tag, Tag::Body | Tag::Html))
-        {
+        let limit = match marks[node as usize] {
+            Mark::Around => 0.5,
+            Mark::Beside => 0.2,
+            _ => continue,
+        };
+        let is_page = matches!(tree.nodes[node as usize].tag, Tag::Body | Tag::Html | Tag::Main);
+        if is_page || f64::from(below[node as usize].n_prose) > limit * total || below[node as usize].holds_content && limit < 0.5 {
             marks[node as usize] = Mark::Plain;
         }
     }
@@ -204,7 +216,7 @@ impl Cutter<'_> {
             self.open.holders.push(node);
         }
         self.spans[node as usize].0 = self.out.len() as u32;
-        self.open.boilerplate += u32::from(self.marks[node as usize] == Mark::Boilerplate);
+        self.open.boilerplate += u32::from(matches!(self.marks[node as usize], Mark::Around | Mark::Beside));
         match tag {
             Tag::Text => {
                 if self.open.pres > 0 && self.open.rows == 0 {
@@ -258,7 +270,7 @@ impl Cutter<'_> {
             self.open.space = true;
         }
         self.spans[node as usize].1 = self.out.len() as u32;
-        self.open.boilerplate -= u32::from(self.marks[node as usize] == Mark::Boilerplate);
+        self.open.boilerplate -= u32::from(matches!(self.marks[node as usize], Mark::Around | Mark::Beside));
         match tag {
             Tag::A => self.open.links -= 1,
             Tag::Blockquote => self.open.quotes -= 1,

@@ -12,13 +12,16 @@ use super::tree::{NONE, Tree};
 /// How much of an element's worth a child must have for the content to be looked for in the child.
 const SHARE: f64 = 0.80;
 
+/// How much of a list may be links.
+const LIST_LINKS: f64 = 0.65;
+
 /// What an element that its name calls the content counts more.
 const NAMED_CONTENT: f64 = 1.5;
 
 /// The blocks of the content, by index, in order.
 pub(super) fn content(tree: &Tree, page: &Blocks) -> Vec<usize> {
     let all: Vec<usize> = (0..page.blocks.len()).collect();
-    let worths: Vec<f64> = page.blocks.iter().map(|b| worth(page, b)).collect();
+    let worths = worths(page);
     let sums: Vec<f64> = std::iter::once(0.0)
         .chain(worths.iter().scan(0.0, |sum, w| {
             *sum += w;
@@ -31,7 +34,7 @@ pub(super) fn content(tree: &Tree, page: &Blocks) -> Vec<usize> {
     };
     let Some(root) = best(tree, page, &of) else { return all };
     let (from, to) = page.spans[root as usize];
-    let mut kept: Vec<usize> = (from as usize..to as usize).filter(|&i| keeps(page, i)).collect();
+    let mut kept = kept(page, from as usize, to as usize);
     trim(page, &worths, &mut kept);
     let n_kept: usize = kept.iter().map(|&i| page.blocks[i].n_letters).sum();
     // Neither prose nor a name tells content from the rest: what is no boilerplate by name, or else everything.
@@ -55,16 +58,25 @@ fn letters(page: &Blocks, block: &Block) -> f64 {
     block.n_letters as f64 * if is_dense { 2.5 } else { 1.0 }
 }
 
-fn link_share(block: &Block) -> f64 {
-    block.n_link_letters as f64 / block.n_letters.max(1) as f64
+/// What each block is worth; the lines of one paragraph are judged together.
+fn worths(page: &Blocks) -> Vec<f64> {
+    let mut worths = Vec::with_capacity(page.blocks.len());
+    for lines in page.blocks.chunk_by(|a, b| a.holder == b.holder && a.is_boilerplate == b.is_boilerplate) {
+        let n: f64 = lines.iter().map(|b| letters(page, b)).sum();
+        let n_links: usize = lines.iter().map(|b| b.n_link_letters).sum();
+        let n_letters: usize = lines.iter().map(|b| b.n_letters).sum();
+        let links = n_links as f64 / n_letters.max(1) as f64;
+        let whole = lines.last().map_or(0.0, |last| worth(page, last, n, links));
+        worths.extend(lines.iter().map(|b| whole * b.n_letters as f64 / n_letters.max(1) as f64));
+    }
+    worths
 }
 
-fn worth(page: &Blocks, block: &Block) -> f64 {
+/// What `n` letters are worth of which `links` is the share in links, and whose last line is `block`.
+fn worth(page: &Blocks, block: &Block, n: f64, links: f64) -> f64 {
     if block.is_boilerplate {
         return 0.0;
     }
-    let n = letters(page, block);
-    let links = link_share(block);
     if block.tag == Tag::Pre {
         return n;
     }
@@ -110,35 +122,58 @@ fn best(tree: &Tree, page: &Blocks, of: &dyn Fn(u32) -> f64) -> Option<u32> {
     }
 }
 
-/// Whether a block of the content's element is content.
-fn keeps(page: &Blocks, i: usize) -> bool {
-    let block = &page.blocks[i];
-    if block.is_boilerplate {
-        return false;
+/// The blocks of an element that are content.
+fn kept(page: &Blocks, from: usize, to: usize) -> Vec<usize> {
+    let mut kept = Vec::new();
+    let is_list = |i: usize| page.blocks[i].in_list;
+    let mut i = from;
+    while i < to {
+        let mut end = i + 1;
+        while is_list(i) && end < to && is_list(end) {
+            end += 1;
+        }
+        // A list of links is navigation, even if some items hold more.
+        let links: usize = page.blocks[i..end].iter().map(|b| b.n_link_letters).sum();
+        let letters: usize = page.blocks[i..end].iter().map(|b| b.n_letters).sum();
+        let share = links as f64 / letters.max(1) as f64;
+        let is_links = if is_list(i) { share > LIST_LINKS } else { share > 0.9 && letters < 120 && !matches!(page.blocks[i].tag, Tag::Heading(_)) };
+        if !is_links {
+            kept.extend((i..end).filter(|&i| !page.blocks[i].is_boilerplate));
+        }
+        i = end;
     }
-    let links = link_share(block);
-    let n = block.n_letters;
-    match block.tag {
-        Tag::Pre => true,
-        Tag::Heading(_) => true,
-        _ if block.in_list => links < 0.9 || n > 100,
-        _ => links < 0.9 || n > 120,
-    }
+    kept
 }
 
 /// Leaves out headings that nothing follows, and short blocks before and after the prose.
 fn trim(page: &Blocks, worths: &[f64], kept: &mut Vec<usize>) {
-    while let Some(&last) = kept.last() {
-        let block = &page.blocks[last];
-        if worths[last] > 0.0 || block.in_list || matches!(block.tag, Tag::Row | Tag::Pre) {
-            break;
-        }
+    let is_firm = |i: usize| {
+        let block = &page.blocks[i];
+        worths[i] > 0.0 || block.in_list || matches!(block.tag, Tag::Row | Tag::Pre | Tag::Paragraph)
+    };
+    while kept.last().is_some_and(|&last| !is_firm(last)) {
         kept.pop();
     }
     let first = kept.iter().position(|&i| worths[i] > 0.0).unwrap_or(0);
     let mut n = 0;
     kept.retain(|&i| {
         n += 1;
-        n > first || matches!(page.blocks[i].tag, Tag::Heading(_) | Tag::Row | Tag::Pre) || page.blocks[i].in_list
+        n > first || is_firm(i) && page.blocks[i].tag != Tag::Paragraph || matches!(page.blocks[i].tag, Tag::Heading(_))
     });
+    // A heading stands before text, or before the heading of a part.
+    let mut keeps = vec![true; kept.len()];
+    let mut next: Option<u8> = Some(0);
+    for n in (0..kept.len()).rev() {
+        match page.blocks[kept[n]].tag {
+            Tag::Heading(level) => {
+                keeps[n] = next.is_none_or(|below| below > level);
+                if keeps[n] {
+                    next = Some(level);
+                }
+            }
+            _ => next = None,
+        }
+    }
+    let mut keeps = keeps.into_iter();
+    kept.retain(|_| keeps.next().unwrap_or(true));
 }

@@ -13,143 +13,20 @@ pub(super) enum Mark {
     /// A reader doesn't see it, or it is no text.
     Hidden,
     /// By its name it stands around the content.
-    Boilerplate,
+    Around,
+    /// By its name it may stand beside the content, if it is small.
+    Beside,
     /// By its name it holds the content.
     Content,
     Plain,
 }
 
-/// How words of class names and ids begin that name what stands around an article. Each begins at a border: the start, after `-` or `_`, at an
+/// Words of class names and ids that name what is no part of an article, however long it is. Words end at what is no letter, and before an
 /// upper-case letter after a lower-case one.
-const AROUND: [&str; 104] = [
-    "addthis",
-    "addtoany",
-    "adslot",
-    "adsense",
-    "advert",
-    "advertisement",
-    "affiliate",
-    "alsoread",
-    "announcement",
-    "authorbio",
-    "authorbox",
-    "banner",
-    "bio",
-    "bookmark",
-    "breadcrumb",
-    "breadcrumbs",
-    "byline",
-    "captcha",
-    "combx",
-    "comment",
-    "comments",
-    "commentlist",
-    "community",
-    "consent",
-    "contentinfo",
-    "cookie",
-    "cookies",
-    "copyright",
-    "credit",
-    "dfp",
-    "disclaimer",
-    "discussion",
-    "disqus",
-    "donate",
-    "dropdown",
-    "editsection",
-    "extra",
-    "facebook",
-    "feedback",
-    "flyout",
-    "footer",
-    "gallery",
-    "gdpr",
-    "inread",
-    "interstitial",
-    "jp",
-    "language",
-    "latest",
-    "legends",
-    "livefyre",
-    "login",
-    "mailchimp",
-    "masthead",
-    "menu",
-    "metadata",
-    "metabar",
-    "modal",
-    "mostread",
-    "mostpopular",
-    "nav",
-    "navbar",
-    "navbox",
-    "navigation",
-    "newsletter",
-    "next",
-    "noprint",
-    "outbrain",
-    "pager",
-    "pagination",
-    "paywall",
-    "pingback",
-    "popular",
-    "popup",
-    "prev",
-    "print",
-    "profile",
-    "promo",
-    "promotion",
-    "rating",
-    "readmore",
-    "recirc",
-    "recommend",
-    "recommended",
-    "related",
-    "relatedposts",
-    "replies",
-    "respond",
-    "rss",
-    "share",
-    "sharedaddy",
-    "sharing",
-    "shoutbox",
-    "sidebar",
-    "signup",
-    "skip",
-    "social",
-    "sponsor",
-    "sponsored",
-    "subscribe",
-    "subscription",
-    "syndication",
-    "taboola",
-    "teaser",
-    "toolbar",
-];
+const AROUND: [&str; 53] = ["breadcrumb", "breadcrumbs", "combx", "comment", "commenting", "commentlist", "comments", "consent", "contentinfo", "cookie", "cookies", "discussion", "disqus", "footer", "gdpr", "livefyre", "login", "masthead", "menu", "mostpopular", "mostread", "nav", "navbar", "navbox", "navigation", "newsletter", "noprint", "outbrain", "pager", "pagination", "pingback", "pingbacks", "popular", "recirc", "recommend", "recommendation", "recommendations", "recommended", "related", "relatedposts", "replies", "respond", "sharedaddy", "shoutbox", "sidebar", "signup", "syndication", "taboola", "toolbar", "trending", "upsell", "yarpp", "zergnet"];
 
-/// More of them.
-const AROUND_TOO: [&str; 19] = [
-    "trending",
-    "tweet",
-    "twitter",
-    "upsell",
-    "utility",
-    "widget",
-    "whatsapp",
-    "yarpp",
-    "zergnet",
-    "tags",
-    "taglist",
-    "entrymeta",
-    "postmeta",
-    "timestamp",
-    "meta",
-    "ad",
-    "ads",
-    "tag",
-    "instagram",
-];
+/// Words that name what stands beside an article, or part of it: a `paywall` may hold all that is free.
+const BESIDE: [&str; 77] = ["ad", "addthis", "addtoany", "ads", "adsense", "adslot", "advert", "advertisement", "affiliate", "alsoread", "announcement", "author", "authorbio", "authorbox", "banner", "bio", "bookmark", "byline", "captcha", "community", "copyright", "credit", "credits", "dateline", "dfp", "disclaimer", "donate", "dropdown", "editsection", "entrymeta", "extra", "facebook", "feedback", "flyout", "gallery", "inread", "instagram", "interstitial", "language", "latest", "legends", "mailchimp", "meta", "metabar", "metadata", "modal", "next", "paywall", "popup", "postmeta", "prev", "print", "profile", "promo", "promoted", "promotion", "rating", "readmore", "rss", "share", "shares", "sharing", "skip", "social", "sponsor", "sponsored", "subscribe", "subscription", "tag", "taglist", "tags", "teaser", "teasers", "timestamp", "utility", "whatsapp", "widget"];
 
 /// Names of what holds an article's text.
 const WITHIN: [&str; 14] = [
@@ -181,7 +58,7 @@ pub(super) fn mark(tree: &Tree, html: &str, node: u32) -> Mark {
         _ => {}
     }
     let mut mark = match tag {
-        Tag::Nav | Tag::Aside | Tag::Footer => Mark::Boilerplate,
+        Tag::Nav | Tag::Aside | Tag::Footer => Mark::Around,
         Tag::Main | Tag::Article => Mark::Content,
         _ => Mark::Plain,
     };
@@ -190,11 +67,11 @@ pub(super) fn mark(tree: &Tree, html: &str, node: u32) -> Mark {
         if attribute.is("hidden") && !value.eq_ignore_ascii_case("false") || attribute.is("style") && is_hidden(value) {
             return Mark::Hidden;
         } else if attribute.is("aria-hidden") && value.trim().eq_ignore_ascii_case("true") {
-            mark = Mark::Boilerplate;
+            mark = Mark::Around;
         } else if attribute.is("role") {
             match value.trim() {
                 "navigation" | "banner" | "complementary" | "contentinfo" | "dialog" | "alert" | "alertdialog" | "search" | "menu"
-                | "menubar" | "toolbar" | "tablist" | "status" => mark = Mark::Boilerplate,
+                | "menubar" | "toolbar" | "tablist" | "status" => mark = Mark::Around,
                 "main" | "article" => mark = Mark::Content,
                 _ => {}
             }
@@ -204,10 +81,10 @@ pub(super) fn mark(tree: &Tree, html: &str, node: u32) -> Mark {
             if value.split_ascii_whitespace().any(|class| ["sr-only", "visually-hidden", "screen-reader-text"].contains(&class)) {
                 return Mark::Hidden;
             }
-            if mark != Mark::Boilerplate && WITHIN_NAMES.as_ref().is_some_and(|names| names.is_match(value)) {
+            if mark != Mark::Around && WITHIN_NAMES.as_ref().is_some_and(|names| names.is_match(value)) {
                 mark = Mark::Content;
-            } else if names_boilerplate(value) {
-                mark = Mark::Boilerplate;
+            } else if mark != Mark::Around {
+                mark = named(value).unwrap_or(mark);
             }
         }
     }
@@ -224,32 +101,46 @@ fn is_hidden(style: &str) -> bool {
     })
 }
 
-/// Whether a class list or an id names what stands around content.
-fn names_boilerplate(names: &str) -> bool {
-    words(names).any(|word| {
+/// What a class list or an id says.
+fn named(names: &str) -> Option<Mark> {
+    let mut mark = None;
+    for word in words(names) {
         let mut lower = [0u8; 24];
-        let Some(buffer) = lower.get_mut(..word.len()) else { return false };
+        let Some(buffer) = lower.get_mut(..word.len()) else { continue };
         buffer.copy_from_slice(word.as_bytes());
         buffer.make_ascii_lowercase();
-        AROUND.iter().chain(&AROUND_TOO).any(|known| known.as_bytes() == &*buffer)
-    })
+        let is_in = |list: &[&str]| list.binary_search_by(|known| known.as_bytes().cmp(buffer)).is_ok();
+        if is_in(&AROUND) {
+            return Some(Mark::Around);
+        }
+        if is_in(&BESIDE) {
+            mark = Some(Mark::Beside);
+        }
+    }
+    mark
 }
 
-/// The words of names: cut at what is no letter, and where an upper-case letter follows a lower-case one.
+/// The words of names: cut at what is no letter, and where an upper-case letter follows a lower-case one. Short ones count only between what
+/// is neither letter nor digit, since made-up names (`hJpRRP`) hold any of them.
 fn words(names: &str) -> impl Iterator<Item = &str> {
     let bytes = names.as_bytes();
+    let is_word = |i: usize| bytes.get(i).is_some_and(u8::is_ascii_alphanumeric);
     let mut at = 0;
     std::iter::from_fn(move || {
-        while bytes.get(at).is_some_and(|b| !b.is_ascii_alphabetic()) {
-            at += 1;
+        loop {
+            while bytes.get(at).is_some_and(|b| !b.is_ascii_alphabetic()) {
+                at += 1;
+            }
+            let start = at;
+            while bytes.get(at).is_some_and(|b| b.is_ascii_alphabetic() && !(at > start && b.is_ascii_uppercase() && bytes[at - 1].is_ascii_lowercase())) {
+                at += 1;
+            }
+            if at == start {
+                return None;
+            }
+            if at - start > 4 || !(start > 0 && is_word(start - 1) || is_word(at)) {
+                return names.get(start..at);
+            }
         }
-        let start = at;
-        while bytes
-            .get(at)
-            .is_some_and(|b| b.is_ascii_alphabetic() && !(at > start && b.is_ascii_uppercase() && bytes[at - 1].is_ascii_lowercase()))
-        {
-            at += 1;
-        }
-        (at > start).then(|| names.get(start..at).unwrap_or(""))
     })
 }

@@ -33,6 +33,8 @@ pub(super) struct Blocks {
     /// For each node, the blocks in it: from, to.
     pub(super) spans: Vec<(u32, u32)>,
     pub(super) marks: Vec<Mark>,
+    /// The nodes that are not hidden, in the order of the page.
+    pub(super) visible: Vec<u32>,
 }
 
 /// Facts about what stands below a node.
@@ -70,9 +72,9 @@ pub(super) fn blocks(tree: &Tree, html: &str) -> Blocks {
         let tag = tree.nodes[node as usize].tag;
         match tag {
             Tag::Text => {
- facts.n_letters = tree.text(node).chars().filter(|c| c.is_alphanumeric()).count() as u32;
- facts.n_prose = facts.n_letters;
-}
+                facts.n_letters = tree.text(node).chars().filter(|c| c.is_alphanumeric()).count() as u32;
+                facts.n_prose = facts.n_letters;
+            }
             Tag::Table => facts.n_tables += 1,
             Tag::Row => facts.n_rows += 1,
             Tag::Cell => facts.n_cells += 1,
@@ -119,7 +121,7 @@ pub(super) fn blocks(tree: &Tree, html: &str) -> Blocks {
     };
     cutter.run();
     let Cutter { out, text, spans, .. } = cutter;
-    Blocks { text, blocks: out, spans, marks }
+    Blocks { text, blocks: out, spans, marks, visible }
 }
 
 /// What is open where the cutter stands.

@@ -1,16 +1,18 @@
 //! Which blocks of a page are its content.
 //!
 //! Each block is worth its letters outside links if it reads like prose, and costs something if it is short or mostly links. The content is
-//! the element whose blocks are worth most, as deep in the tree as loses little; in it, what is boilerplate by name, by links or by standing
+//! the element whose blocks are worth most, near ones more than deep ones; in it, what is boilerplate by name, by links or by standing
 //! at the end is left out.
+
+use std::collections::HashSet;
 
 use super::blocks::{Block, Blocks};
 use super::marks::Mark;
 use super::tag::Tag;
 use super::tree::{NONE, Tree};
 
-/// How much of an element's worth a child must have for the content to be looked for in the child.
-const SHARE: f64 = 0.80;
+/// What a block counts for an element one level further up.
+const DECAY: f64 = 0.87;
 
 /// How much of a list may be links.
 const LIST_LINKS: f64 = 0.65;
@@ -19,23 +21,13 @@ const LIST_LINKS: f64 = 0.65;
 const NAMED_CONTENT: f64 = 1.5;
 
 /// The blocks of the content, by index, in order.
-pub(super) fn content(tree: &Tree, page: &Blocks) -> Vec<usize> {
+pub(super) fn content(tree: &Tree, page: &Blocks, title: &str) -> Vec<usize> {
     let all: Vec<usize> = (0..page.blocks.len()).collect();
     let worths = worths(page);
-    let sums: Vec<f64> = std::iter::once(0.0)
-        .chain(worths.iter().scan(0.0, |sum, w| {
-            *sum += w;
-            Some(*sum)
-        }))
-        .collect();
-    let of = |node: u32| {
-        let (from, to) = page.spans[node as usize];
-        sums[to as usize] - sums[from as usize]
-    };
-    let Some(root) = best(tree, page, &of) else { return all };
+    let Some(root) = best(tree, page, &worths) else { return all };
     let (from, to) = page.spans[root as usize];
     let mut kept = kept(page, from as usize, to as usize);
-    trim(page, &worths, &mut kept);
+    trim(page, &worths, title, &mut kept);
     let n_kept: usize = kept.iter().map(|&i| page.blocks[i].n_letters).sum();
     // Neither prose nor a name tells content from the rest: what is no boilerplate by name, or else everything.
     if n_kept < 100 {
@@ -84,7 +76,8 @@ fn worth(page: &Blocks, block: &Block, n: f64, links: f64) -> f64 {
         return -n.min(60.0) * 0.8;
     }
     let text = &page.text[block.start..block.end];
-    let is_prose = n >= 70.0 || n >= 20.0 && ends_sentence(text);
+    let least = if block.tag == Tag::Paragraph { 40.0 } else { 70.0 };
+    let is_prose = n >= least || n >= 20.0 && ends_sentence(text);
     if is_prose {
         return (n * (1.0 - links) - n * links * 0.5) * if matches!(block.tag, Tag::Paragraph | Tag::Heading(_)) { 1.0 } else { 0.8 };
     }
@@ -94,32 +87,26 @@ fn worth(page: &Blocks, block: &Block, n: f64, links: f64) -> f64 {
     }
 }
 
-/// The element that holds the content.
-fn best(tree: &Tree, page: &Blocks, of: &dyn Fn(u32) -> f64) -> Option<u32> {
-    let value = |node: u32| of(node) * if page.marks[node as usize] == Mark::Content { NAMED_CONTENT } else { 1.0 };
-    let is_candidate = |node: u32| tree.nodes[node as usize].tag.is_block() && page.marks[node as usize] != Mark::Hidden;
-    let mut root = (0..tree.nodes.len() as u32)
-        .filter(|&n| is_candidate(n) && page.spans[n as usize].1 > page.spans[n as usize].0)
-        .map(|n| (n, value(n)))
-        .fold(None, |best: Option<(u32, f64)>, (n, v)| if best.is_none_or(|(_, b)| v > b) { Some((n, v)) } else { best })?;
-    if root.1 <= 0.0 {
-        return None;
+/// The element that holds the content: the one whose blocks are worth most, those deep below it less than those directly in it.
+fn best(tree: &Tree, page: &Blocks, worths: &[f64]) -> Option<u32> {
+    let mut values = vec![0.0; tree.nodes.len()];
+    for (block, worth) in page.blocks.iter().zip(worths) {
+        values[block.holder as usize] += worth;
     }
-    // As deep as loses little.
-    loop {
-        let mut child = tree.nodes[root.0 as usize].first;
-        let mut next = None;
-        while child != NONE {
-            if is_candidate(child) && value(child) >= SHARE * root.1 && value(child) > 0.0 {
-                next = Some((child, value(child)));
-            }
-            child = tree.nodes[child as usize].next;
+    let mut best = None;
+    // Children come after their parents in the order of the page: backwards, they are done before them.
+    for &node in page.visible.iter().rev() {
+        let value = values[node as usize];
+        let parent = tree.nodes[node as usize].parent;
+        if parent != NONE {
+            values[parent as usize] += DECAY * value;
         }
-        match next {
-            Some(found) => root = found,
-            None => return Some(root.0),
+        let factor = if page.marks[node as usize] == Mark::Content { NAMED_CONTENT } else { 1.0 };
+        if value > 0.0 && best.is_none_or(|(_, most)| value * factor > most) {
+            best = Some((node, value * factor));
         }
     }
+    best.map(|(node, _)| node)
 }
 
 /// The blocks of an element that are content.
@@ -136,7 +123,8 @@ fn kept(page: &Blocks, from: usize, to: usize) -> Vec<usize> {
         let links: usize = page.blocks[i..end].iter().map(|b| b.n_link_letters).sum();
         let letters: usize = page.blocks[i..end].iter().map(|b| b.n_letters).sum();
         let share = links as f64 / letters.max(1) as f64;
-        let is_links = if is_list(i) { share > LIST_LINKS } else { share > 0.9 && letters < 120 && !matches!(page.blocks[i].tag, Tag::Heading(_)) };
+        let is_links =
+            if is_list(i) { share > LIST_LINKS } else { share > 0.9 && letters < 120 && !matches!(page.blocks[i].tag, Tag::Heading(_)) };
         if !is_links {
             kept.extend((i..end).filter(|&i| !page.blocks[i].is_boilerplate));
         }
@@ -146,7 +134,7 @@ fn kept(page: &Blocks, from: usize, to: usize) -> Vec<usize> {
 }
 
 /// Leaves out headings that nothing follows, and short blocks before and after the prose.
-fn trim(page: &Blocks, worths: &[f64], kept: &mut Vec<usize>) {
+fn trim(page: &Blocks, worths: &[f64], title: &str, kept: &mut Vec<usize>) {
     let is_firm = |i: usize| {
         let block = &page.blocks[i];
         worths[i] > 0.0 || block.in_list || matches!(block.tag, Tag::Row | Tag::Pre | Tag::Paragraph)
@@ -158,7 +146,19 @@ fn trim(page: &Blocks, worths: &[f64], kept: &mut Vec<usize>) {
     let mut n = 0;
     kept.retain(|&i| {
         n += 1;
-        n > first || is_firm(i) && page.blocks[i].tag != Tag::Paragraph || matches!(page.blocks[i].tag, Tag::Heading(_))
+        let block = &page.blocks[i];
+        n > first
+            || match block.tag {
+                Tag::Heading(_) => !repeats(title, &page.text[block.start..block.end]),
+                Tag::Paragraph | Tag::Figcaption => false,
+                _ => is_firm(i),
+            }
+    });
+    // Captions stand once for each size of their picture.
+    let mut seen = HashSet::new();
+    kept.retain(|&i| {
+        let block = &page.blocks[i];
+        block.n_letters < 40 || matches!(block.tag, Tag::Paragraph | Tag::Pre | Tag::Row) || seen.insert(&page.text[block.start..block.end])
     });
     // A heading stands before text, or before the heading of a part.
     let mut keeps = vec![true; kept.len()];
@@ -176,4 +176,14 @@ fn trim(page: &Blocks, worths: &[f64], kept: &mut Vec<usize>) {
     }
     let mut keeps = keeps.into_iter();
     kept.retain(|_| keeps.next().unwrap_or(true));
+}
+
+/// Whether a heading says what the page's title says.
+fn repeats(title: &str, heading: &str) -> bool {
+    let words =
+        |text: &str| text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).map(str::to_lowercase).collect::<Vec<_>>();
+    let title = words(title);
+    let heading = words(heading);
+    let n_known = heading.iter().filter(|w| title.contains(w)).count();
+    10 * n_known >= 8 * heading.len() && 10 * n_known >= 4 * title.len()
 }

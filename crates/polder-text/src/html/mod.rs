@@ -21,7 +21,7 @@ use blocks::Blocks;
 pub fn html_text(html: &str) -> String {
     let tree = tree::parse(html);
     let page = blocks::blocks(&tree, html);
-    let kept = content::content(&tree, &page);
+    let kept = content::content(&tree, &page, &title(&tree));
     render(&page, &kept)
 }
 
@@ -36,4 +36,11 @@ fn render(page: &Blocks, kept: &[usize]) -> String {
         out.push_str(&page.text[block.start..block.end]);
     }
     out
+}
+
+/// The title of a page, on one line.
+fn title(tree: &tree::Tree) -> String {
+    let title = tree.walk(0).find(|&n| tree.nodes[n as usize].tag == tag::Tag::Title);
+    let text: String = title.into_iter().flat_map(|t| tree.walk(t)).map(|n| tree.text(n)).collect();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

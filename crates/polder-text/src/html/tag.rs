@@ -99,9 +99,9 @@ impl Tag {
             "ul" => Self::UnorderedList,
             "area" | "base" | "basefont" | "bgsound" | "col" | "embed" | "frame" | "img" | "input" | "keygen" | "param" | "source"
             | "track" | "wbr" => Self::Void,
-            "applet" | "audio" | "button" | "canvas" | "colgroup" | "datalist" | "frameset" | "iframe" | "map" | "meter" | "noembed"
-            | "noframes" | "noscript" | "object" | "option" | "output" | "progress" | "rp" | "rt" | "select" | "style" | "svg"
-            | "template" | "textarea" | "video" => Self::Unseen,
+            "applet" | "audio" | "button" | "canvas" | "colgroup" | "datalist" | "frameset" | "iframe" | "label" | "map" | "meter"
+            | "noembed" | "noframes" | "noscript" | "object" | "option" | "output" | "progress" | "rp" | "rt" | "select" | "style"
+            | "svg" | "template" | "textarea" | "video" => Self::Unseen,
             _ => Self::Other,
         }
     }

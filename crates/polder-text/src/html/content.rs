@@ -12,7 +12,10 @@ use super::tag::Tag;
 use super::tree::{NONE, Tree};
 
 /// What a block counts for an element one level further up.
-const DECAY: f64 = 0.87;
+const DECAY: f64 = 0.92;
+
+/// What prose after a linked headline counts.
+const TEASER: f64 = 0.25;
 
 /// How much of a list may be links.
 const LIST_LINKS: f64 = 0.65;
@@ -53,12 +56,18 @@ fn letters(page: &Blocks, block: &Block) -> f64 {
 /// What each block is worth; the lines of one paragraph are judged together.
 fn worths(page: &Blocks) -> Vec<f64> {
     let mut worths = Vec::with_capacity(page.blocks.len());
+    let mut is_teased = false;
     for lines in page.blocks.chunk_by(|a, b| a.holder == b.holder && a.is_boilerplate == b.is_boilerplate) {
         let n: f64 = lines.iter().map(|b| letters(page, b)).sum();
         let n_links: usize = lines.iter().map(|b| b.n_link_letters).sum();
         let n_letters: usize = lines.iter().map(|b| b.n_letters).sum();
         let links = n_links as f64 / n_letters.max(1) as f64;
-        let whole = lines.last().map_or(0.0, |last| worth(page, last, n, links));
+        let mut whole = lines.last().map_or(0.0, |last| worth(page, last, n, links));
+        // What follows a linked headline is about another page.
+        if whole > 0.0 && is_teased {
+            whole *= TEASER;
+        }
+        is_teased = links > 0.9 && n_letters > 15;
         worths.extend(lines.iter().map(|b| whole * b.n_letters as f64 / n_letters.max(1) as f64));
     }
     worths
@@ -158,7 +167,7 @@ fn trim(page: &Blocks, worths: &[f64], title: &str, kept: &mut Vec<usize>) {
     let mut seen = HashSet::new();
     kept.retain(|&i| {
         let block = &page.blocks[i];
-        block.n_letters < 40 || matches!(block.tag, Tag::Paragraph | Tag::Pre | Tag::Row) || seen.insert(&page.text[block.start..block.end])
+        block.n_letters < 40 || !matches!(block.tag, Tag::Figcaption | Tag::Item) || seen.insert(&page.text[block.start..block.end])
     });
     // A heading stands before text, or before the heading of a part.
     let mut keeps = vec![true; kept.len()];

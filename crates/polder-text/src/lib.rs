@@ -5,6 +5,7 @@
 //! Every function takes time linear in the length of the text and has a stated answer for the
 //! empty one. Start with [`words()`], which says what a word is for all the others.
 
+mod clean;
 mod code_quality;
 mod copyright;
 mod digest;
@@ -18,8 +19,10 @@ mod pii_checksum;
 mod profanity;
 mod programming_language;
 mod secrets;
+mod sentences;
 mod words;
 
+pub use clean::{Boilerplate, NormalForm, boilerplate, clean_text, fix_mojibake, normalize_text, remove_boilerplate};
 pub use code_quality::{CodeQuality, code_quality};
 pub use copyright::{CopyrightNotice, copyright_notices};
 pub use digest::{exact_digest, hash_share, normalized, text_digest};
@@ -32,6 +35,7 @@ pub use pii::{PII_KINDS, pii, pii_redact, pii_redact_kinds};
 pub use profanity::{hap_score, profanity};
 pub use programming_language::programming_language;
 pub use secrets::{SECRET_KINDS, secrets};
+pub use sentences::{paragraphs, sentences};
 pub use words::{Word, Words, words};
 
 /// Something found at a place in a text.

@@ -2,7 +2,7 @@
 
 use super::marks::{Mark, mark};
 use super::tag::Tag;
-use super::tree::{NONE, Tree};
+use super::tree::{NONE, Node, Tree};
 
 /// A run of text between two line borders.
 #[derive(Clone, Debug)]
@@ -19,7 +19,8 @@ pub(super) struct Block {
     pub(super) is_boilerplate: bool,
     /// Whether it is an item of a list, or in one.
     pub(super) in_list: bool,
-    pub(super) in_quote: bool,
+    /// Whether it has text beyond the bullet of its item.
+    has_text: bool,
     /// Whether a blank line stands before it.
     pub(super) is_apart: bool,
     /// The element that holds it.
@@ -131,7 +132,6 @@ struct Open {
     links: u32,
     boilerplate: u32,
     lists: u32,
-    quotes: u32,
     pres: u32,
     /// Rows of tables that are tables: their cells stand in one line.
     rows: u32,
@@ -175,7 +175,7 @@ impl Cutter<'_> {
                 if self.marks[node as usize] != Mark::Hidden {
                     self.leave(node);
                 }
-                let Node { next, parent } = Node::of(self.tree, node);
+                let Node { next, parent, .. } = self.tree.nodes[node as usize];
                 if next != NONE {
                     node = next;
                     break;
@@ -235,7 +235,6 @@ impl Cutter<'_> {
                 let was_closed = self.open.block.is_none();
                 self.close(was_closed);
             }
-            Tag::Blockquote => self.open.quotes += 1,
             Tag::Pre => self.open.pres += 1,
             Tag::UnorderedList => self.open.numbers.push(None),
             Tag::OrderedList => self.open.numbers.push(Some(0)),
@@ -275,7 +274,6 @@ impl Cutter<'_> {
         self.open.boilerplate -= u32::from(matches!(self.marks[node as usize], Mark::Around | Mark::Beside));
         match tag {
             Tag::A => self.open.links -= 1,
-            Tag::Blockquote => self.open.quotes -= 1,
             Tag::Pre => self.open.pres -= 1,
             Tag::UnorderedList | Tag::OrderedList => drop(self.open.numbers.pop()),
             Tag::Item => {
@@ -290,24 +288,27 @@ impl Cutter<'_> {
     /// The open block, begun if there is none.
     fn block(&mut self) -> &mut Block {
         let open = &mut self.open;
-        if open.block.is_none()
-            && let Some(bullet) = open.bullet.take()
-        {
-            open.block = None;
-            let start = self.text.len();
-            self.text.push_str(&bullet);
-            open.space = false;
-            return open.block.insert(Block {
-                start,
-                ..begin(open_of(self.tree, open.holders.last(), open.boilerplate, open.lists, open.quotes, open.is_apart))
-            });
-        }
-        let start = self.text.len();
-        let facts = open_of(self.tree, open.holders.last(), open.boilerplate, open.lists, open.quotes, open.is_apart);
         if open.block.is_none() {
             open.space = false;
         }
-        open.block.get_or_insert_with(|| Block { start, ..begin(facts) })
+        let (tree, text) = (self.tree, &mut self.text);
+        open.block.get_or_insert_with(|| {
+            let holder = open.holders.last().copied().unwrap_or(0);
+            let start = text.len();
+            text.push_str(&open.bullet.take().unwrap_or_default());
+            Block {
+                tag: tree.nodes[holder as usize].tag,
+                start,
+                end: start,
+                n_letters: 0,
+                n_link_letters: 0,
+                is_boilerplate: open.boilerplate > 0,
+                in_list: open.lists > 0,
+                is_apart: open.is_apart,
+                has_text: false,
+                holder,
+            }
+        })
     }
 
     fn flow(&mut self, node: u32) {
@@ -324,8 +325,8 @@ impl Cutter<'_> {
                 let block = self.block();
                 block.n_letters += n_letters;
                 block.n_link_letters += if is_link { n_letters } else { 0 };
-                let start = block.start;
-                if self.open.space && self.text.len() > start {
+                let has_text = std::mem::replace(&mut block.has_text, true);
+                if self.open.space && has_text {
                     self.text.push(' ');
                 }
                 self.open.space = false;
@@ -373,27 +374,4 @@ impl Cutter<'_> {
         }
         self.open.is_apart |= is_apart;
     }
-}
-
-struct Node {
-    next: u32,
-    parent: u32,
-}
-
-impl Node {
-    fn of(tree: &Tree, node: u32) -> Self {
-        let node = &tree.nodes[node as usize];
-        Self { next: node.next, parent: node.parent }
-    }
-}
-
-type Facts = (Tag, u32, bool, bool, bool, bool);
-
-fn open_of(tree: &Tree, holder: Option<&u32>, boilerplate: u32, lists: u32, quotes: u32, is_apart: bool) -> Facts {
-    let holder = holder.copied().unwrap_or(0);
-    (tree.nodes[holder as usize].tag, holder, boilerplate > 0, lists > 0, quotes > 0, is_apart)
-}
-
-fn begin((tag, holder, is_boilerplate, in_list, in_quote, is_apart): Facts) -> Block {
-    Block { tag, start: 0, end: 0, n_letters: 0, n_link_letters: 0, is_boilerplate, in_list, in_quote, is_apart, holder }
 }

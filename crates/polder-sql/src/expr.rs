@@ -15,12 +15,18 @@ macro_rules! expressions {
 
 expressions! {
     bar(x, max);
+    boilerplate_lines(text);
+    clean_text(text);
     code_quality(text);
     copyright_notices(text);
     exact_digest(text);
+    fix_mojibake(text);
     gopher_quality(text);
     hap_score(text);
     hash_share(text);
+    html_metadata(html);
+    html_text(html);
+    html_title(html);
     jaccard(text_a, text_b);
     language(text);
     language_score(text);
@@ -29,11 +35,15 @@ expressions! {
     minhash(text);
     minhash_bands(text);
     minhash_jaccard(signature_a, signature_b);
+    normalize_text(text, form);
+    paragraphs(text);
     pii(text);
     pii_redact(text);
     profanity(text, language);
     programming_language(path, text);
+    remove_boilerplate(text);
     secrets(text);
+    sentences(text);
     sparkline(list);
     text_digest(text);
 }

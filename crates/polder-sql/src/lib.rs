@@ -6,6 +6,8 @@
 
 mod arguments;
 mod bar;
+mod boilerplate_lines;
+mod clean_text;
 mod code_quality;
 mod copyright_notices;
 mod decode;
@@ -13,10 +15,14 @@ mod encode;
 mod exact_digest;
 pub mod expr;
 mod findings;
+mod fix_mojibake;
 mod function;
 mod gopher_quality;
 mod hap_score;
 mod hash_share;
+mod html_metadata;
+mod html_text;
+mod html_title;
 mod jaccard;
 mod language;
 mod language_score;
@@ -26,11 +32,15 @@ mod minhash;
 mod minhash_bands;
 mod minhash_jaccard;
 mod nested;
+mod normalize_text;
+mod paragraphs;
 mod pii;
 mod pii_redact;
 mod profanity;
 mod programming_language;
+mod remove_boilerplate;
 mod secrets;
+mod sentences;
 mod sparkline;
 mod text_digest;
 mod token_count;
@@ -55,14 +65,20 @@ pub trait Artefacts: Send + Sync {
 pub fn functions(artefacts: Arc<dyn Artefacts>) -> Vec<ScalarUDF> {
     vec![
         bar::udf(),
+        boilerplate_lines::udf(),
+        clean_text::udf(),
         code_quality::udf(),
         copyright_notices::udf(),
         decode::udf(artefacts.clone()),
         encode::udf(artefacts.clone()),
         exact_digest::udf(),
+        fix_mojibake::udf(),
         gopher_quality::udf(),
         hap_score::udf(),
         hash_share::udf(),
+        html_metadata::udf(),
+        html_text::udf(),
+        html_title::udf(),
         jaccard::udf(),
         language::udf(),
         language_score::udf(),
@@ -71,11 +87,15 @@ pub fn functions(artefacts: Arc<dyn Artefacts>) -> Vec<ScalarUDF> {
         minhash::udf(),
         minhash_bands::udf(),
         minhash_jaccard::udf(),
+        normalize_text::udf(),
+        paragraphs::udf(),
         pii::udf(),
         pii_redact::udf(),
         profanity::udf(),
         programming_language::udf(),
+        remove_boilerplate::udf(),
         secrets::udf(),
+        sentences::udf(),
         sparkline::udf(),
         text_digest::udf(),
         token_count::udf(artefacts),

@@ -27,7 +27,7 @@ pub use code_quality::{CodeQuality, code_quality};
 pub use copyright::{CopyrightNotice, copyright_notices};
 pub use digest::{exact_digest, hash_share, normalized, text_digest};
 pub use gopher_quality::{GopherQuality, gopher_quality};
-pub use html::html_text;
+pub use html::{HtmlMetadata, html_metadata, html_text, html_title};
 pub use language::{DetectedLanguage, UNDETERMINED, detect_language};
 pub use license::{LicenseMatch, license};
 pub use minhash::{BANDS, MinhashError, N_PERMUTATIONS, NGRAM, ROWS, jaccard, jaccard_estimate, minhash, minhash_bands, shingles};

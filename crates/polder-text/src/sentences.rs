@@ -104,8 +104,13 @@ pub fn sentences<'a>(text: &'a str, language: Option<&str>) -> Vec<&'a str> {
                         {
                             at += next.len_utf8();
                         }
-                        at = closed(text, at);
-                        end_at(at, &mut start);
+                        let end = closed(text, at);
+                        // `「…？」と`: what was said is part of who said it.
+                        let goes_on = end > at && text.get(end..).and_then(|t| t.chars().next()).is_some_and(char::is_alphanumeric);
+                        at = end;
+                        if !goes_on {
+                            end_at(at, &mut start);
+                        }
                     }
                     Stop::Spaced => {
                         let end = closed(text, at);
@@ -225,6 +230,10 @@ fn ends_sentence(text: &str, start: usize, stop: usize, after: usize, end: usize
     }
     let is_initials = word.split('.').all(|part| part.chars().count() == 1 && part.chars().all(char::is_alphabetic));
     if is_initials && word.chars().count() == 1 {
+        // `z. B.`: an abbreviation of two words.
+        if word.chars().all(char::is_lowercase) && text.get(at + next.len_utf8()..).is_some_and(|t| t.starts_with('.')) {
+            return false;
+        }
         // `J. Smith`; in lower case a letter is the end of a sentence about letters.
         return !word.chars().all(char::is_uppercase) || word == "I" && BEGINNER_WORDS.contains(following);
     }

@@ -4,8 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod cleaning;
 mod licenses;
 mod minhash;
+mod pages;
 mod personal;
 mod quality;
 

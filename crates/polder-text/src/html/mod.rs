@@ -7,11 +7,15 @@
 mod blocks;
 mod content;
 mod marks;
+mod metadata;
 mod tag;
 mod tokens;
 mod tree;
 
+pub use metadata::{HtmlMetadata, html_metadata};
+
 use blocks::Blocks;
+use tree::Tree;
 
 /// Returns the main content of a page as text.
 ///
@@ -38,9 +42,18 @@ fn render(page: &Blocks, kept: &[usize]) -> String {
     out
 }
 
-/// The title of a page, on one line.
-fn title(tree: &tree::Tree) -> String {
+/// Returns the title of a page, on one line; the empty text if it has none.
+pub fn html_title(html: &str) -> String {
+    title(&tree::parse(html))
+}
+
+fn title(tree: &Tree) -> String {
     let title = tree.walk(0).find(|&n| tree.nodes[n as usize].tag == tag::Tag::Title);
-    let text: String = title.into_iter().flat_map(|t| tree.walk(t)).map(|n| tree.text(n)).collect();
+    title.map_or_else(String::new, |title| line(tree, tree.walk(title)))
+}
+
+/// What is written in nodes, on one line.
+fn line(tree: &Tree, nodes: impl Iterator<Item = u32>) -> String {
+    let text: String = nodes.map(|n| tree.text(n)).collect();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

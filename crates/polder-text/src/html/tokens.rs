@@ -1,7 +1,7 @@
 //! HTML as tags and text, by the states of the WHATWG standard's tokenizer; one pass, and no state that goes back.
 //!
 //! It keeps the attributes that tell content from boilerplate, as places in the source, and leaves out what nobody reads: comments,
-//! the contents of style sheets, and scripts but for data in JSON.
+//! style sheets and scripts.
 
 use std::borrow::Cow;
 use std::ops::Range;

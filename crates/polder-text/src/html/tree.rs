@@ -361,16 +361,9 @@ impl Construction<'_> {
         match kind {
             Raw::Referenced => self.text(&super::tokens::resolve(raw, false)),
             Raw::Plain => self.text(raw),
-            Raw::Script if is_data(sink, made, self.html) => self.text(raw),
             Raw::Script | Raw::Unseen => {}
         }
     }
-}
-
-/// Whether a script is no program but data about the page.
-fn is_data(sink: &Sink, script: u32, html: &str) -> bool {
-    script != NONE
-        && sink.tree.borrow().attribute(html, script, "type").is_some_and(|t| t.trim().eq_ignore_ascii_case("application/ld+json"))
 }
 
 fn steering(attributes: &[Attribute], html: &str) -> Vec<html5ever::Attribute> {

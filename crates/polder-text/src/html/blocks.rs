@@ -4,6 +4,9 @@ use super::marks::{Mark, mark};
 use super::tag::Tag;
 use super::tree::{NONE, Node, Tree};
 
+/// How far items of lists in lists are indented at most.
+const INDENTATIONS_MAX: usize = 8;
+
 /// A run of text between two line borders.
 #[derive(Clone, Debug)]
 pub(super) struct Block {
@@ -188,6 +191,10 @@ impl Cutter<'_> {
         }
     }
 
+    fn is_inner_list(&self, tag: Tag) -> bool {
+        self.open.lists > 0 && matches!(tag, Tag::UnorderedList | Tag::OrderedList)
+    }
+
     fn is_data_table(&self, node: u32) -> bool {
         let facts = self.below[node as usize];
         facts.n_tables == 1
@@ -214,7 +221,8 @@ impl Cutter<'_> {
     fn enter(&mut self, node: u32) {
         let tag = self.tree.nodes[node as usize].tag;
         if tag.is_block() && !(self.open.rows > 0 && tag != Tag::Row) {
-            self.close(tag.is_paragraph());
+            // The first paragraph of an item stands beside its bullet, a list in a list below its item.
+            self.close(tag.is_paragraph() && self.open.bullet.is_none() && !self.is_inner_list(tag));
             self.open.holders.push(node);
         }
         self.spans[node as usize].0 = self.out.len() as u32;
@@ -240,13 +248,14 @@ impl Cutter<'_> {
             Tag::OrderedList => self.open.numbers.push(Some(0)),
             Tag::Item => {
                 self.open.lists += 1;
-                self.open.bullet = match self.open.numbers.last_mut() {
+                let indentation = "  ".repeat(self.open.numbers.len().saturating_sub(1).min(INDENTATIONS_MAX));
+                self.open.bullet = Some(match self.open.numbers.last_mut() {
                     Some(Some(n)) => {
                         *n += 1;
-                        Some(format!("{n}. "))
+                        format!("{indentation}{n}. ")
                     }
-                    _ => Some("- ".to_owned()),
-                };
+                    _ => format!("{indentation}- "),
+                });
             }
             Tag::Row if self.in_data_table(node) => self.open.rows += 1,
             Tag::Cell if self.open.rows > 0 => {
@@ -265,7 +274,7 @@ impl Cutter<'_> {
         let tag = self.tree.nodes[node as usize].tag;
         let is_row = tag == Tag::Row && self.open.rows > 0;
         if tag.is_block() && (self.open.rows == 0 || is_row) {
-            self.close(tag.is_paragraph());
+            self.close(tag.is_paragraph() && !self.is_inner_list(tag));
             self.open.holders.pop();
         } else if tag.is_block() {
             self.open.space = true;
@@ -279,6 +288,7 @@ impl Cutter<'_> {
             Tag::Item => {
                 self.open.lists -= 1;
                 self.open.bullet = None;
+                self.open.is_apart = false;
             }
             _ if is_row => self.open.rows -= 1,
             _ => {}

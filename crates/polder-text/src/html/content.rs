@@ -187,11 +187,14 @@ fn trim(page: &Blocks, worths: &[f64], title: &str, kept: &mut Vec<usize>) {
     kept.retain(|_| keeps.next().unwrap_or(true));
 }
 
+/// How much of a title is compared with headings.
+const TITLE_BYTES_MAX: usize = 500;
+
 /// Whether a heading says what the page's title says.
 fn repeats(title: &str, heading: &str) -> bool {
     let words =
         |text: &str| text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).map(str::to_lowercase).collect::<Vec<_>>();
-    let title = words(title);
+    let title = words(title.get(..title.floor_char_boundary(TITLE_BYTES_MAX)).unwrap_or(""));
     let heading = words(heading);
     let n_known = heading.iter().filter(|w| title.contains(w)).count();
     10 * n_known >= 8 * heading.len() && 10 * n_known >= 4 * title.len()

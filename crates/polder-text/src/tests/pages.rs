@@ -28,12 +28,12 @@ fn the_article_stays_and_what_stands_around_it_goes() {
 #[test]
 fn lists_tables_and_code_keep_their_shape() {
     let html = page(&format!(
-        "<p>{PROSE}</p><p>{PROSE}</p><ol><li>First of all, the sand.<li>Then the <i>clay</i>.</ol><ul><li>Grass<ul><li>Sheep</ul></ul>\
+        "<p>{PROSE}</p><p>{PROSE}</p><ol><li><p>First of all, the sand.</p><li>Then the <i>clay</i>.</ol><ul><li>Grass<ul><li>Sheep</ul></ul>\
          <table><tr><th>Year<th>Height<tr><td>1900<td>2 m<tr><td>2000<td>4&thinsp;m</table>\
          <pre><code>fn main() {{\n    dike();\n\n\tsea(&amp;mut x);\n}}\n</code></pre><p>{PROSE}</p>"
     ));
     let expected = format!(
-        "{PROSE}\n\n{PROSE}\n\n1. First of all, the sand.\n2. Then the clay.\n\n- Grass\n\n- Sheep\n\nYear | Height\n1900 | 2 m\n2000 | 4 m\n\n\
+        "{PROSE}\n\n{PROSE}\n\n1. First of all, the sand.\n2. Then the clay.\n\n- Grass\n  - Sheep\n\nYear | Height\n1900 | 2 m\n2000 | 4 m\n\n\
          fn main() {{\n    dike();\n\n\tsea(&mut x);\n}}\n\n{PROSE}"
     );
     assert_eq!(html_text(&html), expected);

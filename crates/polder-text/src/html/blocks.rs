@@ -4,6 +4,10 @@ use super::marks::{Mark, mark};
 use super::tag::Tag;
 use super::tree::{NONE, Node, Tree};
 
+/// Shares of a page's letters outside links that an element may hold and still be around the content, or beside it.
+const AROUND_MAX: f64 = 0.5;
+const BESIDE_MAX: f64 = 0.2;
+
 /// How far items of lists in lists are indented at most.
 const INDENTATIONS_MAX: usize = 8;
 
@@ -54,9 +58,9 @@ struct Below {
     holds_content: bool,
 }
 
+/// Cuts a page into blocks.
 pub(super) fn blocks(tree: &Tree, html: &str) -> Blocks {
-    let mut marks: Vec<Mark> = vec![Mark::Hidden; tree.nodes.len()];
-    let mut below = vec![Below::default(); tree.nodes.len()];
+    let mut marks = vec![Mark::Hidden; tree.nodes.len()];
     let mut visible = Vec::new();
     let mut at = Some(0);
     while let Some(node) = at {
@@ -67,18 +71,27 @@ pub(super) fn blocks(tree: &Tree, html: &str) -> Blocks {
         }
         at = tree.following(node, 0, mark == Mark::Hidden);
     }
+    let below = below(tree, &marks, &visible);
+    clear_names(tree, &below, &visible, &mut marks);
+    let spans = vec![(0, 0); tree.nodes.len()];
+    let mut cutter = Cutter { tree, marks: &marks, below: &below, out: Vec::new(), text: String::new(), spans, open: Open::default() };
+    cutter.run();
+    let Cutter { out, text, spans, .. } = cutter;
+    Blocks { text, blocks: out, spans, marks, visible }
+}
+
+/// Counts what stands in each node.
+fn below(tree: &Tree, marks: &[Mark], visible: &[u32]) -> Vec<Below> {
+    let mut below = vec![Below::default(); tree.nodes.len()];
     // Children come after their parents: backwards, they are done before them.
     for &node in visible.iter().rev() {
-        let mut facts = below[node as usize];
-        if facts.n_prose > 0 && tree.nodes[node as usize].tag == Tag::A {
-            facts.n_prose = 0;
-        }
-        let tag = tree.nodes[node as usize].tag;
-        match tag {
+        let facts = &mut below[node as usize];
+        match tree.nodes[node as usize].tag {
             Tag::Text => {
                 facts.n_letters = tree.text(node).chars().filter(|c| c.is_alphanumeric()).count() as u32;
                 facts.n_prose = facts.n_letters;
             }
+            Tag::A => facts.n_prose = 0,
             Tag::Table => facts.n_tables += 1,
             Tag::Row => facts.n_rows += 1,
             Tag::Cell => facts.n_cells += 1,
@@ -88,7 +101,7 @@ pub(super) fn blocks(tree: &Tree, html: &str) -> Blocks {
             _ => {}
         }
         facts.holds_content |= marks[node as usize] == Mark::Content;
-        below[node as usize] = facts;
+        let facts = *facts;
         let parent = tree.nodes[node as usize].parent;
         if parent != NONE {
             let above = &mut below[parent as usize];
@@ -101,31 +114,25 @@ pub(super) fn blocks(tree: &Tree, html: &str) -> Blocks {
             above.holds_content |= facts.holds_content;
         }
     }
-    // What is called a sidebar and holds the article is none.
+    below
+}
+
+/// Takes its name's mark from what holds too much to stand around the content: what is called a sidebar and holds the article is none.
+fn clear_names(tree: &Tree, below: &[Below], visible: &[u32], marks: &mut [Mark]) {
     let total = f64::from(below.first().map_or(0, |b| b.n_prose));
-    for &node in &visible {
-        let limit = match marks[node as usize] {
-            Mark::Around => 0.5,
-            Mark::Beside => 0.2,
-            _ => continue,
-        };
+    for &node in visible {
+        let facts = below[node as usize];
         let is_page = matches!(tree.nodes[node as usize].tag, Tag::Body | Tag::Html | Tag::Main);
-        if is_page || f64::from(below[node as usize].n_prose) > limit * total || below[node as usize].holds_content && limit < 0.5 {
+        let holds_most = |share: f64| is_page || f64::from(facts.n_prose) > share * total;
+        let is_cleared = match marks[node as usize] {
+            Mark::Around => holds_most(AROUND_MAX),
+            Mark::Beside => holds_most(BESIDE_MAX) || facts.holds_content,
+            _ => false,
+        };
+        if is_cleared {
             marks[node as usize] = Mark::Plain;
         }
     }
-    let mut cutter = Cutter {
-        tree,
-        marks: &marks,
-        below: &below,
-        out: Vec::new(),
-        text: String::new(),
-        spans: vec![(0, 0); tree.nodes.len()],
-        open: Open::default(),
-    };
-    cutter.run();
-    let Cutter { out, text, spans, .. } = cutter;
-    Blocks { text, blocks: out, spans, marks, visible }
 }
 
 /// What is open where the cutter stands.
@@ -246,17 +253,7 @@ impl Cutter<'_> {
             Tag::Pre => self.open.pres += 1,
             Tag::UnorderedList => self.open.numbers.push(None),
             Tag::OrderedList => self.open.numbers.push(Some(0)),
-            Tag::Item => {
-                self.open.lists += 1;
-                let indentation = "  ".repeat(self.open.numbers.len().saturating_sub(1).min(INDENTATIONS_MAX));
-                self.open.bullet = Some(match self.open.numbers.last_mut() {
-                    Some(Some(n)) => {
-                        *n += 1;
-                        format!("{indentation}{n}. ")
-                    }
-                    _ => format!("{indentation}- "),
-                });
-            }
+            Tag::Item => self.begin_item(),
             Tag::Row if self.in_data_table(node) => self.open.rows += 1,
             Tag::Cell if self.open.rows > 0 => {
                 if let Some(block) = &self.open.block
@@ -268,6 +265,19 @@ impl Cutter<'_> {
             }
             _ => {}
         }
+    }
+
+    fn begin_item(&mut self) {
+        let open = &mut self.open;
+        open.lists += 1;
+        let indentation = "  ".repeat(open.numbers.len().saturating_sub(1).min(INDENTATIONS_MAX));
+        open.bullet = Some(match open.numbers.last_mut() {
+            Some(Some(n)) => {
+                *n += 1;
+                format!("{indentation}{n}. ")
+            }
+            _ => format!("{indentation}- "),
+        });
     }
 
     fn leave(&mut self, node: u32) {

@@ -225,15 +225,16 @@ fn ends_sentence(text: &str, start: usize, stop: usize, after: usize, end: usize
     if BEFORE_WORDS.contains(lower.as_str()) {
         return false;
     }
+    // `z. B.`: an abbreviation of two words.
+    let is_letter = word.chars().count() == 1;
+    if is_letter && word.chars().all(char::is_lowercase) && text.get(at + next.len_utf8()..).is_some_and(|t| t.starts_with('.')) {
+        return false;
+    }
     if NUMBERED_WORDS.contains(lower.as_str()) {
         return !next.is_numeric();
     }
     let is_initials = word.split('.').all(|part| part.chars().count() == 1 && part.chars().all(char::is_alphabetic));
-    if is_initials && word.chars().count() == 1 {
-        // `z. B.`: an abbreviation of two words.
-        if word.chars().all(char::is_lowercase) && text.get(at + next.len_utf8()..).is_some_and(|t| t.starts_with('.')) {
-            return false;
-        }
+    if is_initials && is_letter {
         // `J. Smith`; in lower case a letter is the end of a sentence about letters.
         return !word.chars().all(char::is_uppercase) || word == "I" && BEGINNER_WORDS.contains(following);
     }

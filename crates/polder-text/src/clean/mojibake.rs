@@ -160,7 +160,6 @@ fn judge(text: &str, runs: &[Run], i: usize) -> Option<Evidence> {
         return Some(Evidence::Sure);
     }
     let previous = text.get(..run.start).and_then(|t| t.chars().next_back());
-    let next = text.get(run.end..).and_then(|t| t.chars().next());
     let all_common = chars.clone().all(is_common);
     let second = chars.next()?;
     let sure_if = |sure: bool| Some(if sure { Evidence::Sure } else { Evidence::Possible });
@@ -177,10 +176,9 @@ fn judge(text: &str, runs: &[Run], i: usize) -> Option<Evidence> {
                     && (in_capitals || !previous.is_some_and(char::is_alphanumeric) && second != '\u{a0}' && second != '°')),
             )
         }
-        'Ä' | 'Å' | 'È' => {
-            let in_word = previous.is_some_and(char::is_lowercase) || next.is_some_and(char::is_lowercase);
-            let is_letter = run.decoded.is_alphabetic();
-            if is_letter { sure_if(in_word && !is_common(second)) } else { None }
+        'Ä' | 'Å' | 'È' if run.decoded.is_alphabetic() => {
+            let follows_letter = previous.is_some_and(char::is_lowercase);
+            sure_if(!is_common(second) && (!second.is_alphabetic() || follows_letter))
         }
         'á' if (0x1e00..0x2000).contains(&code) => sure_if(!(is_common(second) && chars.next().is_some_and(is_common))),
         // `â€`, `â„`, `â‚`: punctuation, the euro, signs.

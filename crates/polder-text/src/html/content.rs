@@ -23,6 +23,9 @@ const LIST_LINKS: f64 = 0.65;
 /// What an element that its name calls the content counts more.
 const NAMED_CONTENT: f64 = 1.5;
 
+/// Letters that content has at least; less of it is no more content than the rest of its page.
+const CONTENT_MIN: f64 = 100.0;
+
 /// The blocks of the content, by index, in order.
 pub(super) fn content(tree: &Tree, page: &Blocks, title: &str) -> Vec<usize> {
     let all: Vec<usize> = (0..page.blocks.len()).collect();
@@ -31,9 +34,9 @@ pub(super) fn content(tree: &Tree, page: &Blocks, title: &str) -> Vec<usize> {
     let (from, to) = page.spans[root as usize];
     let mut kept = kept(page, from as usize, to as usize);
     trim(page, &worths, title, &mut kept);
-    let n_kept: usize = kept.iter().map(|&i| page.blocks[i].n_letters).sum();
+    let n_kept: f64 = kept.iter().map(|&i| letters(page, &page.blocks[i])).sum();
     // Neither prose nor a name tells content from the rest: what is no boilerplate by name, or else everything.
-    if n_kept < 100 {
+    if n_kept < CONTENT_MIN {
         let plain: Vec<usize> = all.iter().copied().filter(|&i| !page.blocks[i].is_boilerplate).collect();
         return if plain.is_empty() { all } else { plain };
     }

@@ -230,7 +230,8 @@ fn ends_sentence(text: &str, start: usize, stop: usize, after: usize, end: usize
     if is_letter && word.chars().all(char::is_lowercase) && text.get(at + next.len_utf8()..).is_some_and(|t| t.starts_with('.')) {
         return false;
     }
-    if NUMBERED_WORDS.contains(lower.as_str()) {
+    // `S. 5` is a page, `S. Jones` a name.
+    if NUMBERED_WORDS.contains(lower.as_str()) && (next.is_numeric() || !is_letter) {
         return !next.is_numeric();
     }
     let is_initials = word.split('.').all(|part| part.chars().count() == 1 && part.chars().all(char::is_alphabetic));

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 /// Attributes of one tag that are kept; the others say nothing about text.
-const KEPT: [&str; 20] = [
+const KEPT: [&str; 16] = [
     "class",
     "id",
     "style",
@@ -24,10 +24,6 @@ const KEPT: [&str; 20] = [
     "lang",
     "type",
     "http-equiv",
-    "itemtype",
-    "alt",
-    "colspan",
-    "title",
 ];
 
 /// An attribute: an index into the kept names, and where its value stands in the source.

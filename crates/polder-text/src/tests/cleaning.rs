@@ -121,8 +121,8 @@ fn sentences_end_where_readers_end_them() {
     of("", &[]);
     of(" \n ", &[]);
     of(
-        "Dr. Smith went to Washington, D.C. on Jan. 5. He met Mr. J. R. Jones.",
-        &["Dr. Smith went to Washington, D.C. on Jan. 5.", "He met Mr. J. R. Jones."],
+        "Dr. Smith went to Washington, D.C. on Jan. 5. He met Mr. J. P. Jones.",
+        &["Dr. Smith went to Washington, D.C. on Jan. 5.", "He met Mr. J. P. Jones."],
     );
     of("At 3 p.m. The U.S. Government said no. It cost $3.50.", &["At 3 p.m.", "The U.S. Government said no.", "It cost $3.50."]);
     of("\"Why?\" he asked. (Really!) Next…", &["\"Why?\" he asked.", "(Really!)", "Next…"]);

@@ -211,12 +211,14 @@ impl<'a> Tokens<'a> {
         let bytes = self.html.as_bytes();
         let (mut found, mut seen) = (Vec::new(), 0u32);
         loop {
-            while matches!(bytes.get(at)?, b' ' | b'\t' | b'\n' | b'\r' | 0x0c | b'/') {
+            let mut is_slash = false;
+            while let space @ (b' ' | b'\t' | b'\n' | b'\r' | 0x0c | b'/') = *bytes.get(at)? {
+                is_slash = space == b'/';
                 at += 1;
             }
             if bytes[at] == b'>' {
                 self.at = at + 1;
-                return Some((found, bytes[at - 1] == b'/'));
+                return Some((found, is_slash));
             }
             // A `=` at the beginning belongs to the name.
             let start = at;

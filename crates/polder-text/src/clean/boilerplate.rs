@@ -182,9 +182,9 @@ fn is_boilerplate(line: &str) -> bool {
         return false;
     }
     let lower = line.to_lowercase();
-    let is_ascii_start = lower.starts_with('©') || lower.starts_with("copyright ©") || lower.starts_with("copyright (c)");
+    let is_notice = lower.starts_with('©') || lower.starts_with("copyright ©") || lower.starts_with("copyright (c)");
     WHOLE_LINES.contains(lower.as_str())
-        || is_ascii_start && lower.len() < 150 && lower.bytes().any(|b| b.is_ascii_digit())
+        || is_notice && lower.len() < 150 && lower.bytes().any(|b| b.is_ascii_digit())
         || is_counter(&lower)
         || is_page(&lower)
         || PARTS.as_ref().is_some_and(|parts| parts.is_match(&lower))

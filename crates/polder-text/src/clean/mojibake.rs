@@ -93,7 +93,7 @@ fn run_at(text: &str, start: usize) -> Option<Run> {
     let (mut code, mut end) = (first, start + 2);
     for _ in 0..n_more {
         let c = chars.next()?;
-        code = code << 6 | u32::from(continuation(c)?) & 0x3f;
+        code = (code << 6) | (u32::from(continuation(c)?) & 0x3f);
         end += c.len_utf8();
     }
     let decoded = char::from_u32(code)?;

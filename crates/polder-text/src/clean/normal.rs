@@ -100,6 +100,6 @@ fn line_end(out: &mut String) {
 fn is_unseen(c: char) -> bool {
     c.is_control() && c != '\t'
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{206f}' | '\u{feff}')
-        || u32::from(c) & 0xfffe == 0xfffe
+        || (u32::from(c) & 0xfffe) == 0xfffe
         || matches!(c, '\u{fdd0}'..='\u{fdef}')
 }

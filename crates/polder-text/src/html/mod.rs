@@ -20,8 +20,9 @@ use tree::Tree;
 /// Returns the main content of a page as text.
 ///
 /// Paragraphs, headings, tables and lists stand apart by blank lines, list items, rows and lines each on a line of their own. Items begin with `- ` or
-/// their number, cells of a row are joined by ` | `, code keeps its line breaks and indentation, all other space is one space. A page in which
-/// no content is found gives all its visible text; one without text gives the empty text.
+/// their number, cells of a row are joined by ` | `, code keeps its line breaks and indentation, all other space is one space. A heading before
+/// the text that repeats the title is left to [`html_title`]. A page in which no content is found gives all its visible text; one without text
+/// gives the empty text. What a page nests more than 512 deep is text of the deepest.
 pub fn html_text(html: &str) -> String {
     let tree = tree::parse(html);
     let page = blocks::blocks(&tree, html);

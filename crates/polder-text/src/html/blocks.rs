@@ -233,7 +233,7 @@ impl Cutter<'_> {
             self.open.holders.push(node);
         }
         self.spans[node as usize].0 = self.out.len() as u32;
-        self.open.boilerplate += u32::from(matches!(self.marks[node as usize], Mark::Around | Mark::Beside));
+        self.open.boilerplate += self.counts_as_boilerplate(node);
         match tag {
             Tag::Text => {
                 if self.open.pres > 0 && self.open.rows == 0 {
@@ -290,7 +290,6 @@ impl Cutter<'_> {
             self.open.space = true;
         }
         self.spans[node as usize].1 = self.out.len() as u32;
-        self.open.boilerplate -= u32::from(matches!(self.marks[node as usize], Mark::Around | Mark::Beside));
         match tag {
             Tag::A => self.open.links -= 1,
             Tag::Pre => self.open.pres -= 1,
@@ -303,6 +302,12 @@ impl Cutter<'_> {
             _ if is_row => self.open.rows -= 1,
             _ => {}
         }
+        self.open.boilerplate -= self.counts_as_boilerplate(node);
+    }
+
+    /// 1 if the element is boilerplate by its name; within code, names are of colours.
+    fn counts_as_boilerplate(&self, node: u32) -> u32 {
+        u32::from(self.open.pres == 0 && matches!(self.marks[node as usize], Mark::Around | Mark::Beside))
     }
 
     /// The open block, begun if there is none.

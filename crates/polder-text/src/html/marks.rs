@@ -80,7 +80,7 @@ const AROUND: [&str; 53] = [
 ];
 
 /// Words that name what stands beside an article, or part of it: a `paywall` may hold all that is free.
-const BESIDE: [&str; 77] = [
+const BESIDE: [&str; 76] = [
     "ad",
     "addthis",
     "addtoany",
@@ -119,7 +119,6 @@ const BESIDE: [&str; 77] = [
     "inread",
     "instagram",
     "interstitial",
-    "language",
     "latest",
     "legends",
     "mailchimp",
@@ -197,10 +196,20 @@ pub(super) fn mark(tree: &Tree, html: &str, node: u32) -> Mark {
     };
     for attribute in tree.attributes(node) {
         let value = attribute.raw(html);
-        if attribute.is("hidden") && !value.eq_ignore_ascii_case("false") || attribute.is("style") && is_hidden(value) {
+        let hides_by_class = || value.split_ascii_whitespace().any(|c| ["sr-only", "visually-hidden", "screen-reader-text"].contains(&c));
+        if attribute.is("hidden") && !value.eq_ignore_ascii_case("false")
+            || attribute.is("style") && is_hidden(value)
+            || attribute.is("class") && hides_by_class()
+        {
             return Mark::Hidden;
         } else if attribute.is("aria-hidden") && value.trim().eq_ignore_ascii_case("true") {
+            // In a line it is decoration, or a formula's second form.
+            if !tag.is_block() {
+                return Mark::Hidden;
+            }
             mark = Mark::Around;
+        } else if !tag.is_block() {
+            // Names of parts of a line say how it looks: `comment` is a colour of code.
         } else if attribute.is("role") {
             match value.trim() {
                 "navigation" | "banner" | "complementary" | "contentinfo" | "dialog" | "alert" | "alertdialog" | "search" | "menu"
@@ -211,9 +220,6 @@ pub(super) fn mark(tree: &Tree, html: &str, node: u32) -> Mark {
         } else if attribute.is("itemprop") && value.trim().eq_ignore_ascii_case("articleBody") {
             return Mark::Content;
         } else if attribute.is("class") || attribute.is("id") {
-            if value.split_ascii_whitespace().any(|class| ["sr-only", "visually-hidden", "screen-reader-text"].contains(&class)) {
-                return Mark::Hidden;
-            }
             if mark != Mark::Around && WITHIN_NAMES.as_ref().is_some_and(|names| names.is_match(value)) {
                 mark = Mark::Content;
             } else if mark != Mark::Around {

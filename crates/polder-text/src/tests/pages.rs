@@ -50,6 +50,15 @@ fn what_is_hidden_is_not_read() {
 }
 
 #[test]
+fn names_of_colours_and_anchors_hide_no_code_and_no_heading() {
+    let html = page(&format!(
+        "<p>{PROSE}</p><h2><a class=anchor aria-hidden=true href=#x>#</a>Use <i class=tag>it</i></h2><div class='highlight language-rust'>\
+         <pre><code class=language-rust><span class='token comment'>// Why.</span>\n<span class=meta>#![no_std]</span></code></pre></div><p>{PROSE}</p>"
+    ));
+    assert_eq!(html_text(&html), format!("{PROSE}\n\nUse it\n\n// Why.\n#![no_std]\n\n{PROSE}"));
+}
+
+#[test]
 fn a_page_without_an_article_gives_its_visible_text() {
     assert_eq!(html_text("<title>x</title><body><h1>Hello</h1><a href=/>World</a>"), "Hello\nWorld".replace('\n', "\n\n"));
     assert_eq!(html_text("plain text, no tags"), "plain text, no tags");

@@ -334,6 +334,11 @@ impl Construction<'_> {
         let depth = sink.tree.borrow().nodes[sink.current.get() as usize].depth;
         if depth >= DEPTH_MAX && !Tag::named(name).is_void() {
             self.too_deep += 1;
+            match name {
+                "script" => _ = tokens.raw(Raw::Script, name),
+                "style" | "textarea" | "title" | "iframe" | "noembed" | "noframes" | "noscript" => _ = tokens.raw(Raw::Unseen, name),
+                _ => {}
+            }
             return;
         }
         // A hidden field may stand in a table, another not; the other attributes stay beside the construction.

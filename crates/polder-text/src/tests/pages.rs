@@ -189,6 +189,7 @@ fn hostile_pages_are_answered() {
         assert!(text.len() <= html.len() + 8 && metadata.title.is_none_or(|t| t.len() <= html.len()), "{:?}", html.get(..30));
     }
     assert_eq!(html_text(&pages[1]), "text");
+    assert_eq!(html_text(&format!("{}<script>'<p>no'</script><style>p {{}}</style>text", many("<div>"))), "text");
     assert_eq!(html_text(&pages[39]), "text");
 }
 

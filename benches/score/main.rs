@@ -5,6 +5,7 @@
 //! rows. What a model was trained on is never what it is scored on.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::expect_used, clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod clean;
 mod hap;
 mod html_text;
 mod language;
@@ -32,7 +33,8 @@ pub struct Row {
 /// A topic: its name on the command line, and what scores it given the folder of sets.
 type Topic = (&'static str, fn(&Path) -> Vec<Row>);
 
-const TOPICS: [Topic; 9] = [
+const TOPICS: [Topic; 10] = [
+    ("clean", clean::score),
     ("hap", hap::score),
     ("html_text", html_text::score),
     ("language", language::score),

@@ -15,14 +15,20 @@ macro_rules! expressions {
 
 expressions! {
     bar(x, max);
+    boilerplate_lines(text);
+    clean_text(text);
     code_quality(text);
     copyright_notices(text);
     domain(url);
     exact_digest(text);
+    fix_mojibake(text);
     gopher_quality(text);
     hap_score(text);
     hash_share(text);
     host(url);
+    html_metadata(html);
+    html_text(html);
+    html_title(html);
     jaccard(text_a, text_b);
     language(text);
     language_score(text);
@@ -32,13 +38,17 @@ expressions! {
     minhash(text);
     minhash_bands(text);
     minhash_jaccard(signature_a, signature_b);
+    normalize_text(text, form);
     opt_outs(text);
+    paragraphs(text);
     pii(text);
     pii_redact(text);
     profanity(text, language);
     programming_language(path, text);
+    remove_boilerplate(text);
     robots_txt_allows(robots, user_agent, path);
     secrets(text);
+    sentences(text);
     shingle_set(text);
     sparkline(list);
     text_digest(text);

@@ -6,7 +6,9 @@
 
 mod arguments;
 mod bar;
+mod boilerplate_lines;
 mod classify;
+mod clean_text;
 mod code_quality;
 mod copyright_notices;
 mod decode;
@@ -15,11 +17,15 @@ mod encode;
 mod exact_digest;
 pub mod expr;
 mod findings;
+mod fix_mojibake;
 mod function;
 mod gopher_quality;
 mod hap_score;
 mod hash_share;
 mod host;
+mod html_metadata;
+mod html_text;
+mod html_title;
 mod jaccard;
 mod language;
 mod language_score;
@@ -30,13 +36,17 @@ mod minhash;
 mod minhash_bands;
 mod minhash_jaccard;
 mod nested;
+mod normalize_text;
 mod opt_outs;
+mod paragraphs;
 mod pii;
 mod pii_redact;
 mod profanity;
 mod programming_language;
+mod remove_boilerplate;
 mod robots_txt_allows;
 mod secrets;
+mod sentences;
 mod shingle_set;
 mod sparkline;
 mod text_digest;
@@ -70,17 +80,23 @@ pub trait Artefacts: Send + Sync {
 pub fn functions(artefacts: Arc<dyn Artefacts>) -> Vec<ScalarUDF> {
     vec![
         bar::udf(),
+        boilerplate_lines::udf(),
         classify::udf(artefacts.clone()),
+        clean_text::udf(),
         code_quality::udf(),
         copyright_notices::udf(),
         decode::udf(artefacts.clone()),
         domain::udf(),
         encode::udf(artefacts.clone()),
         exact_digest::udf(),
+        fix_mojibake::udf(),
         gopher_quality::udf(),
         hap_score::udf(),
         hash_share::udf(),
         host::udf(),
+        html_metadata::udf(),
+        html_text::udf(),
+        html_title::udf(),
         jaccard::udf(),
         language::udf(),
         language_score::udf(),
@@ -90,13 +106,17 @@ pub fn functions(artefacts: Arc<dyn Artefacts>) -> Vec<ScalarUDF> {
         minhash::udf(),
         minhash_bands::udf(),
         minhash_jaccard::udf(),
+        normalize_text::udf(),
         opt_outs::udf(),
+        paragraphs::udf(),
         pii::udf(),
         pii_redact::udf(),
         profanity::udf(),
         programming_language::udf(),
+        remove_boilerplate::udf(),
         robots_txt_allows::udf(),
         secrets::udf(),
+        sentences::udf(),
         shingle_set::udf(),
         sparkline::udf(),
         text_digest::udf(),

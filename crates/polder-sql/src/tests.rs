@@ -167,6 +167,16 @@ fn all_string_types_and_constants_give_the_same() {
         "shingle_set",
         "lines",
         "hash_share",
+        "boilerplate_lines",
+        "clean_text",
+        "fix_mojibake",
+        "html_metadata",
+        "html_text",
+        "html_title",
+        "normalize_text",
+        "paragraphs",
+        "remove_boilerplate",
+        "sentences",
     ] {
         let expected = call(name, vec![strings[0].clone()]).unwrap();
         for column in &strings[1..] {
@@ -312,6 +322,37 @@ fn texts_of_every_layout_encode_alike_where_they_lie() {
     let names: ArrayRef = Arc::new(StringArray::from(vec![Some("base"), None, Some("base")]));
     let ids = call("encode", vec![columns[0].slice(0, 3), names]).unwrap();
     assert_eq!((0..3).map(|i| ids.is_null(i)).collect::<Vec<_>>(), [false, true, false]);
+}
+
+#[test]
+fn a_page_is_read_and_its_text_cleaned_row_by_row() {
+    let page = "<html lang=de><title>Deich</title><meta name=author content=Ann><nav><a href=/>Start</a></nav><article><p>Der Deich hält das Wasser vom \
+                Dorf ab, seit er im letzten Jahrhundert gebaut wurde. Niemand hat etwas dagegen.</p></article>";
+    let strings = |name: &str, rows: &[Option<&str>]| {
+        call(name, vec![texts(rows)]).unwrap().as_string::<i32>().iter().map(|t| t.map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let text = strings("html_text", &[Some(page), None, Some("")]);
+    assert!(text[0].as_ref().unwrap().starts_with("Der Deich hält") && !text[0].as_ref().unwrap().contains("Start"), "{text:?}");
+    assert_eq!(text[1..], [None, Some(String::new())]);
+    let metadata = call("html_metadata", vec![texts(&[Some(page), None])]).unwrap();
+    let field =
+        |name: &str| metadata.as_struct().column_by_name(name).unwrap().as_string::<i32>().iter().next().unwrap().map(str::to_owned);
+    assert_eq!((field("title"), field("author"), field("language")), (Some("Deich".into()), Some("Ann".into()), Some("de".into())));
+    assert_eq!((field("license"), metadata.is_null(1)), (None, true));
+    assert_eq!(strings("fix_mojibake", &[Some("MÃ¤rz")]), [Some("März".to_owned())]);
+    assert_eq!(strings("remove_boilerplate", &[Some("Text.\nRead more\n")]), [Some("Text.\n".to_owned())]);
+    let list = |name: &str, args: Vec<ArrayRef>| {
+        let array = call(name, args).unwrap();
+        array.as_list::<i32>().value(0).as_string_view().iter().map(|s| s.unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(list("sentences", vec![texts(&[Some("Am 3. Mond. Ja.")]), texts(&[Some("de")])]), ["Am 3. Mond.", "Ja."]);
+    assert_eq!(list("sentences", vec![texts(&[Some("Am 3. Mond. Ja.")]), texts(&[None])]), ["Am 3.", "Mond.", "Ja."]);
+    assert_eq!(list("boilerplate_lines", vec![texts(&[Some("Text.\nRead more\n")])]), ["Read more"]);
+    assert_eq!(list("paragraphs", vec![texts(&[Some("a\nb\n\nc")])]), ["a\nb", "c"]);
+    let forms = call("normalize_text", vec![texts(&[Some("ﬁ²"), Some("ﬁ²")]), texts(&[Some("nfkc"), None])]).unwrap();
+    assert_eq!(forms.as_string::<i32>().iter().collect::<Vec<_>>(), [Some("fi2"), None]);
+    let error = call("normalize_text", vec![texts(&[Some("a")]), texts(&[Some("nfx")])]).unwrap_err().to_string();
+    assert!(error.contains("`nfx` is no normal form"), "{error}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! Every function takes time linear in the length of the text and has a stated answer for the
 //! empty one. Start with [`words()`], which says what a word is for all the others.
 
+mod clean;
 pub mod classifier;
 mod code_quality;
 mod contamination;
@@ -12,6 +13,7 @@ mod copyright;
 mod digest;
 mod domain;
 mod gopher_quality;
+mod html;
 mod language;
 mod license;
 mod minhash;
@@ -21,14 +23,17 @@ mod profanity;
 mod programming_language;
 mod robots;
 mod secrets;
+mod sentences;
 mod words;
 
+pub use clean::{Boilerplate, NormalForm, boilerplate, clean_text, fix_mojibake, normalize_text, remove_boilerplate};
 pub use code_quality::{CodeQuality, code_quality};
 pub use contamination::{BenchmarkIndex, CONTAMINATION_NGRAM, Overlap, without_spans};
 pub use copyright::{CopyrightNotice, copyright_notices};
 pub use digest::{exact_digest, hash_share, normalized, text_digest};
 pub use domain::{domain, host};
 pub use gopher_quality::{GopherQuality, gopher_quality};
+pub use html::{HtmlMetadata, html_metadata, html_text, html_title};
 pub use language::{DetectedLanguage, UNDETERMINED, detect_language};
 pub use license::{LICENSE_CLASSES, LicenseMatch, license, license_class, license_expression};
 pub use minhash::{
@@ -41,6 +46,7 @@ pub use profanity::{hap_score, profanity};
 pub use programming_language::programming_language;
 pub use robots::robots_txt_allows;
 pub use secrets::{SECRET_KINDS, secrets};
+pub use sentences::{paragraphs, sentences};
 pub use words::{Word, Words, words};
 
 /// Something found at a place in a text.

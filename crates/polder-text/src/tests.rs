@@ -4,9 +4,11 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod cleaning;
 mod copyright;
 mod licenses;
 mod minhash;
+mod pages;
 mod pii;
 mod quality;
 mod rights;

@@ -8,7 +8,6 @@
 mod code_quality;
 mod copyright;
 mod digest;
-mod gopher_quality;
 mod language;
 mod license;
 mod minhash;
@@ -16,19 +15,24 @@ mod pii;
 mod pii_checksum;
 mod profanity;
 mod programming_language;
+mod quality;
 mod secrets;
 mod words;
 
 pub use code_quality::{CodeQuality, code_quality};
 pub use copyright::{CopyrightNotice, copyright_notices};
 pub use digest::{exact_digest, hash_share, normalized, text_digest};
-pub use gopher_quality::{GopherQuality, gopher_quality};
 pub use language::{DetectedLanguage, UNDETERMINED, detect_language};
 pub use license::{LicenseMatch, license};
 pub use minhash::{BANDS, MinhashError, N_PERMUTATIONS, NGRAM, ROWS, jaccard, jaccard_estimate, minhash, minhash_bands, shingles};
 pub use pii::{PII_KINDS, pii, pii_redact, pii_redact_kinds};
 pub use profanity::{hap_score, profanity};
 pub use programming_language::programming_language;
+pub use quality::{
+    C4_DIALECTS, C4Quality, Dialect, DialectError, FINEWEB_DIALECTS, FinewebQuality, GOPHER_DIALECTS, GopherQuality, GopherRepetition, Quality,
+    REFINEDWEB_DIALECTS, REPETITION_DIALECTS, RefinedwebQuality, c4_quality, fineweb_quality, gopher_quality, gopher_repetition, quality,
+    refinedweb_quality,
+};
 pub use secrets::{SECRET_KINDS, secrets};
 pub use words::{Word, Words, words};
 

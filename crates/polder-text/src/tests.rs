@@ -150,7 +150,7 @@ fn run_all(text: &str) {
     pii_redact(text);
     license(text);
     copyright_notices(text);
-    gopher_quality(text);
+    quality(text);
     code_quality(text);
     text_digest(text);
     assert!((0.0..1.0).contains(&hash_share(text)));

@@ -1,9 +1,13 @@
 //! What the quality rules keep and why they don't.
 
-use crate::{code_quality, gopher_quality};
+use crate::{Dialect, GopherQuality, code_quality};
 
 const SENTENCE: &str =
     "It is said that the people of the village have built a dike with their own hands and that the sea was not pleased. ";
+
+fn gopher_quality(text: &str) -> GopherQuality {
+    crate::gopher_quality(text, Dialect::Datatrove).unwrap()
+}
 
 #[test]
 fn ordinary_prose_is_kept_with_its_figures() {

@@ -15,10 +15,13 @@ macro_rules! expressions {
 
 expressions! {
     bar(x, max);
+    c4_quality(text);
     code_quality(text);
     copyright_notices(text);
     exact_digest(text);
+    fineweb_quality(text);
     gopher_quality(text);
+    gopher_repetition(text);
     hap_score(text);
     hash_share(text);
     jaccard(text_a, text_b);
@@ -33,6 +36,8 @@ expressions! {
     pii_redact(text);
     profanity(text, language);
     programming_language(path, text);
+    quality(text);
+    refinedweb_quality(text);
     secrets(text);
     sparkline(list);
     text_digest(text);

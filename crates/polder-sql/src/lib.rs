@@ -6,6 +6,7 @@
 
 mod arguments;
 mod bar;
+mod c4_quality;
 mod code_quality;
 mod copyright_notices;
 mod decode;
@@ -13,8 +14,10 @@ mod encode;
 mod exact_digest;
 pub mod expr;
 mod findings;
+mod fineweb_quality;
 mod function;
 mod gopher_quality;
+mod gopher_repetition;
 mod hap_score;
 mod hash_share;
 mod jaccard;
@@ -30,10 +33,13 @@ mod pii;
 mod pii_redact;
 mod profanity;
 mod programming_language;
+mod quality;
+mod refinedweb_quality;
 mod secrets;
 mod sparkline;
 mod text_digest;
 mod token_count;
+mod verdicts;
 mod word_counts;
 mod words;
 
@@ -55,12 +61,15 @@ pub trait Artefacts: Send + Sync {
 pub fn functions(artefacts: Arc<dyn Artefacts>) -> Vec<ScalarUDF> {
     vec![
         bar::udf(),
+        c4_quality::udf(),
         code_quality::udf(),
         copyright_notices::udf(),
         decode::udf(artefacts.clone()),
         encode::udf(artefacts.clone()),
         exact_digest::udf(),
+        fineweb_quality::udf(),
         gopher_quality::udf(),
+        gopher_repetition::udf(),
         hap_score::udf(),
         hash_share::udf(),
         jaccard::udf(),
@@ -75,6 +84,8 @@ pub fn functions(artefacts: Arc<dyn Artefacts>) -> Vec<ScalarUDF> {
         pii_redact::udf(),
         profanity::udf(),
         programming_language::udf(),
+        quality::udf(),
+        refinedweb_quality::udf(),
         secrets::udf(),
         sparkline::udf(),
         text_digest::udf(),

@@ -5,15 +5,14 @@
 //! `… -- figures` prints the verdicts and figures of each document instead, for `tests/golden/check_quality.py`.
 #![allow(clippy::print_stdout, clippy::expect_used, missing_docs)]
 
+mod quality_figures;
+
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use polder_text::{
-    C4_DIALECTS, Dialect, GOPHER_DIALECTS, REPETITION_DIALECTS, c4_quality, fineweb_quality, gopher_quality, gopher_repetition, quality,
-    refinedweb_quality,
-};
-use serde_json::{Map, Value, json};
+use polder_text::{Dialect, c4_quality, fineweb_quality, gopher_quality, gopher_repetition, quality, refinedweb_quality};
+use serde_json::Value;
 
 /// Text to measure on: enough to leave the caches, little enough to finish in seconds.
 const CORPUS_BYTES: usize = 32 << 20;
@@ -21,7 +20,7 @@ const CORPUS_BYTES: usize = 32 << 20;
 fn main() {
     let texts = std::env::var_os("POLDER_QUALITY_DOCUMENTS").map_or_else(sources, |file| documents(Path::new(&file)));
     if std::env::args().any(|a| a == "figures") {
-        texts.iter().for_each(|text| println!("{}", figures(text)));
+        texts.iter().for_each(|text| println!("{}", quality_figures::figures(text)));
         return;
     }
     let bytes: usize = texts.iter().map(String::len).sum();
@@ -47,44 +46,6 @@ fn main() {
         bytes as f64 / 1e6,
         texts.len()
     );
-}
-
-/// The verdict of every rule set in every dialect, as `{"RULES/DIALECT": {…}}`.
-fn figures(text: &str) -> Value {
-    let mut all = Map::new();
-    for dialect in GOPHER_DIALECTS {
-        let q = gopher_quality(text, dialect).expect("a known dialect");
-        let figures = json!({
-            "reason": q.reason, "n_words": q.n_words, "mean_word_length": q.mean_word_length, "hash_share": q.hash_share,
-            "ellipsis_share": q.ellipsis_share, "symbol_share": q.symbol_share, "bullet_lines_share": q.bullet_lines_share,
-            "ellipsis_lines_share": q.ellipsis_lines_share, "alphabetic_share": q.alphabetic_share, "n_stop_words": q.n_stop_words,
-        });
-        all.insert(format!("gopher_quality/{}", dialect.name()), figures);
-    }
-    for dialect in REPETITION_DIALECTS {
-        let r = gopher_repetition(text, dialect).expect("a known dialect");
-        let figures = json!({
-            "reason": r.reason, "lines": r.duplicate_lines_share, "paragraphs": r.duplicate_paragraphs_share,
-            "line_chars": r.duplicate_line_chars_share, "paragraph_chars": r.duplicate_paragraph_chars_share,
-            "top": r.top_ngram_share, "duplicate": r.duplicate_ngram_share,
-        });
-        all.insert(format!("gopher_repetition/{}", dialect.name()), figures);
-    }
-    for dialect in C4_DIALECTS {
-        let c = c4_quality(text, dialect).expect("a known dialect");
-        let figures = json!({ "reason": c.reason, "text": c.text, "n_lines": c.n_lines, "n_sentences": c.n_sentences });
-        all.insert(format!("c4_quality/{}", dialect.name()), figures);
-    }
-    let f = fineweb_quality(text, Dialect::Datatrove).expect("a known dialect");
-    let figures = json!({
-        "reason": f.reason, "line_punct_ratio": f.line_punct_ratio, "short_line_ratio": f.short_line_ratio, "char_dup_ratio": f.char_dup_ratio,
-        "list_ratio": f.list_ratio,
-    });
-    all.insert("fineweb_quality/datatrove".to_owned(), figures);
-    let r = refinedweb_quality(text, Dialect::Dclm).expect("a known dialect");
-    let figures = json!({ "reason": r.reason, "text": r.text, "n_words": r.n_words, "removed_words_share": r.removed_words_share });
-    all.insert("refinedweb_quality/dclm".to_owned(), figures);
-    Value::Object(all)
 }
 
 fn documents(file: &Path) -> Vec<String> {

@@ -13,6 +13,8 @@ mod near_duplicates;
 mod pii;
 mod programming_language;
 mod quality;
+#[path = "../quality_figures.rs"]
+mod quality_figures;
 mod secrets;
 
 use std::path::{Path, PathBuf};

@@ -4,28 +4,32 @@
     POLDER_QUALITY_DOCUMENTS=DOCUMENTS.jsonl cargo bench --profile release -p polder-text --bench quality -- figures > FIGURES.jsonl
     python3 tests/golden/check_quality.py DOCUMENTS.jsonl FIGURES.jsonl [DCLM]
 
+    python3 tests/golden/check_quality.py expected DATA EXPECTED.jsonl [DCLM]
+
+The second form writes what tools answer for the test data of Dolma and of the Data Prep Kit (DATA/peer_dolma, DATA/peer_dpk), and what the
+latter published as expected, for `cargo xtask score` to read as DATA/peer_quality/expected.jsonl; it needs pyarrow too.
+
 DOCUMENTS.jsonl has a field `text` a line. Packages: datatrove[processing], spacy, regex, tqdm; dolma and nemo-curator are asked where they
 can be imported; DCLM is the folder of its repository, with uniseg, fasttext and nltk. Prints, per rule set and dialect, on how many documents
 verdict and reason agree, and on how many each figure does (to 1e-9), with the first documents that differ.
 """
 
 import collections
+import gzip
 import json
+import pathlib
 import sys
 
 TOP, DUPLICATE = range(2, 5), range(5, 11)
 
 
 def main() -> None:
+    if sys.argv[1] == "expected":
+        expect(pathlib.Path(sys.argv[2]), all_tools(sys.argv[4] if len(sys.argv) > 4 else None), sys.argv[3])
+        return
     with open(sys.argv[1], encoding="utf-8") as documents, open(sys.argv[2], encoding="utf-8") as figures:
         rows = [(json.loads(d)["text"], json.loads(f)) for d, f in zip(documents, figures)]
-    tools = dict(datatrove())
-    for add in (dolma, curator, lambda: dclm(sys.argv[3])):
-        try:
-            tools.update(add())
-        except (ImportError, IndexError) as e:
-            print(f"not compared: {e!r}")
-    for name, tool in tools.items():
+    for name, tool in all_tools(sys.argv[3] if len(sys.argv) > 3 else None).items():
         n, same, first = 0, collections.Counter(), {}
         for i, (text, ours) in enumerate(rows):
             theirs = tool(text)
@@ -41,6 +45,35 @@ def main() -> None:
         for key, differing in first.items():
             for i, ours, theirs in differing[:3]:
                 print(f"    {key} of document {i}: {str(ours)[-80:]!r}, the tool has {str(theirs)[-80:]!r}")
+
+
+def all_tools(dclm_folder):
+    tools = dict(datatrove())
+    for add in (dolma, curator, lambda: dclm(dclm_folder)):
+        try:
+            tools.update(add())
+        except ImportError as e:
+            print(f"not compared: {e!r}")
+    return tools
+
+
+def expect(data: pathlib.Path, tools: dict, target: str) -> None:
+    from pyarrow import parquet
+
+    published = {"line_punct_ratio": "frac_line_punct", "short_line_ratio": "short_line_frac", "char_dup_ratio": "dup_line_char_frac"}
+    annotated = parquet.read_table(data / "peer_dpk/universal/fineweb_quality_annotator/expected/test1.parquet").to_pylist()
+    rows = [(r["text"], {"fineweb_quality/dpk": {ours: r[theirs] for ours, theirs in published.items()}}) for r in annotated]
+    texts = [r["text"] for r in annotated]
+    for name in ("extreme_tokenized/expected/test1", "enrichment/expected/1", "enrichment/expected/2"):
+        texts += parquet.read_table(data / f"peer_dpk/language/{name}.parquet")["text"].to_pylist()
+    for file in sorted((data / "peer_dolma/data").rglob("*.json*")):
+        if file.parent.name in ("multiple_files", "documents", "pathnotd0cumentz") and file.suffix in (".jsonl", ".gz"):
+            with (gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else open(file, encoding="utf-8")) as lines:
+                texts += [json.loads(line)["text"] for line in lines]
+    rows += [(text, {name: answer for name, tool in tools.items() if (answer := tool(text)) is not None}) for text in dict.fromkeys(texts)]
+    with open(target, "w", encoding="utf-8") as out:
+        for text, expected in rows:
+            out.write(json.dumps({"text": text, "expected": expected}) + "\n")
 
 
 def equal(ours, theirs) -> bool:
@@ -172,8 +205,8 @@ def curator():
     return {"gopher_quality/curator": gopher_quality, "gopher_repetition/curator": gopher_repetition}
 
 
-def dclm(folder: str):
-    sys.path.insert(0, folder)
+def dclm(folder):
+    sys.path.insert(0, folder or ".")
     from baselines.mappers import modifiers as m
     from baselines.mappers.filters import content_filters as f
 

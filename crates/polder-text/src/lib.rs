@@ -29,9 +29,9 @@ pub use pii::{PII_KINDS, pii, pii_redact, pii_redact_kinds};
 pub use profanity::{hap_score, profanity};
 pub use programming_language::programming_language;
 pub use quality::{
-    C4_DIALECTS, C4Quality, Dialect, DialectError, FINEWEB_DIALECTS, FinewebQuality, GOPHER_DIALECTS, GopherQuality, GopherRepetition, Quality,
-    REFINEDWEB_DIALECTS, REPETITION_DIALECTS, RefinedwebQuality, c4_quality, fineweb_quality, gopher_quality, gopher_repetition, quality,
-    refinedweb_quality,
+    C4_DIALECTS, C4Quality, Dialect, DialectError, FINEWEB_DIALECTS, FinewebQuality, GOPHER_DIALECTS, GopherQuality, GopherRepetition,
+    Quality, REFINEDWEB_DIALECTS, REPETITION_DIALECTS, RefinedwebQuality, c4_quality, fineweb_quality, gopher_quality, gopher_repetition,
+    quality, refinedweb_quality,
 };
 pub use secrets::{SECRET_KINDS, secrets};
 pub use words::{Word, Words, words};

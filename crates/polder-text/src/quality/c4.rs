@@ -173,7 +173,7 @@ fn judge(line: &str, is_cut: bool, original: &str, tokens: &[Span], page: &Page<
     } else if is_cut {
         Line::Keep(n_sentences(line, &english_spans(line)))
     } else {
-        Line::Keep(n_sentences(page.text, tokens) )
+        Line::Keep(n_sentences(page.text, tokens))
     }
 }
 
@@ -220,7 +220,7 @@ fn n_sentences(text: &str, tokens: &[Span]) -> usize {
 fn dolma(text: &str) -> C4Quality {
     let mut quality = C4Quality::default();
     let (mut has_javascript, mut has_lorem_ipsum, mut has_brace) = (false, false, false);
-    for line in text.split_inclusive('\n').chain(text.ends_with('\n').then_some("")) {
+    for line in text.split_inclusive('\n').chain((text.is_empty() || text.ends_with('\n')).then_some("")) {
         let lower = line.to_lowercase();
         let lower = strip(&lower);
         let words = || lower.split(super::characters::is_space).filter(|w| !w.is_empty());

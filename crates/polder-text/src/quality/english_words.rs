@@ -10,9 +10,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::characters::{
-    ALPHA, BEFORE_STOP, CURRENCY, Characters, ICON, LIST, LOWER, PREFIX, QUOTE, SPACE, SUFFIX, UPPER,
-};
+use super::characters::{ALPHA, BEFORE_STOP, CURRENCY, Characters, ICON, LIST, LOWER, PREFIX, QUOTE, SPACE, SUFFIX, UPPER};
 use super::web_address::is_web_address;
 
 /// A token of a text: its bytes, and whether a word between spaces begins with it.
@@ -304,7 +302,9 @@ impl Cutter<'_> {
             return 0;
         }
         let bytes = word.as_bytes();
-        let Some(len) = bytes.iter().rev().take(self.specials.unit_len_max + 1).position(u8::is_ascii_digit).filter(|n| *n > 0) else { return 0 };
+        let Some(len) = bytes.iter().rev().take(self.specials.unit_len_max + 1).position(u8::is_ascii_digit).filter(|n| *n > 0) else {
+            return 0;
+        };
         let unit = &word[word.len() - len..];
         let is_unit = (classes & CURRENCY != 0 && unit.chars().count() == 1)
             || ["US$", "C$", "A$"].contains(&unit)
@@ -389,8 +389,8 @@ impl Cutter<'_> {
                     break;
                 }
                 let is_cut_so = |ends: &Vec<usize>| ends.iter().copied().eq(tokens[i..=j].iter().map(|t| t.end - at - from));
-                if let (Some(ends), Some(special)) = (self.specials.pieces.get(text), self.specials.get(text))
-                    && is_cut_so(ends)
+                if let Some(special) = self.specials.get(text)
+                    && self.specials.pieces.get(text).is_some_and(is_cut_so)
                 {
                     found.push((i, j + 1, special));
                 }

@@ -1,6 +1,6 @@
 //! Gopher's quality rules: length, symbols, bullets, letters, stop words.
 
-use super::characters::{LETTER, NUMERIC, SYMBOL, Characters};
+use super::characters::{Characters, LETTER, NUMERIC, SYMBOL};
 use super::spans::{Span, n_chars, python_lines, share, strip};
 use super::stop_words::{ENGLISH, lacks_stop_words};
 use super::{Analysis, Dialect, DialectError, first_broken};
@@ -40,7 +40,7 @@ pub struct GopherQuality {
 ///
 /// Limits of all dialects: 50 to 100,000 words, of 3 to 10 characters on average; symbols at most 0.1 per word; at most 0.9 of the lines
 /// begin with a bullet, at most 0.3 end with an ellipsis; at least 0.8 of the words have a letter; at least 2 stop words.
-/// `Polder` takes the stop words of the language that the text is in, asks for none where it has no list, and sets no least length
+/// `Polder` counts no symbols as words, takes the stop words of the language that the text is in, asks for none where it has no list, and sets no least length
 /// for words of scripts without spaces. The empty text is too short.
 ///
 /// # Errors
@@ -97,7 +97,11 @@ impl GopherQuality {
 }
 
 /// Shares of lines that begin with a bullet, and that end with an ellipsis.
-fn line_shares<'a>(lines: impl Iterator<Item = &'a str>, is_bullet: impl Fn(&str) -> bool, is_ellipsis: impl Fn(&str) -> bool) -> (f64, f64) {
+fn line_shares<'a>(
+    lines: impl Iterator<Item = &'a str>,
+    is_bullet: impl Fn(&str) -> bool,
+    is_ellipsis: impl Fn(&str) -> bool,
+) -> (f64, f64) {
     let (mut n, mut n_bullets, mut n_ellipses) = (0, 0, 0);
     for line in lines {
         n += 1;
@@ -215,7 +219,7 @@ fn dolma(analysis: &Analysis<'_>) -> GopherQuality {
 }
 
 /// Words as fastText reads them, of which only those that begin with a letter or number count.
-fn fasttext_words(text: &str) -> usize {
+pub(super) fn fasttext_words(text: &str) -> usize {
     let characters = Characters::get();
     let is_separator = |c: char| matches!(c, ' ' | '\n' | '\r' | '\t' | '\u{b}' | '\u{c}' | '\0');
     text.split(is_separator).filter(|w| characters.is(w.chars().next(), LETTER | NUMERIC)).count()
@@ -328,7 +332,7 @@ fn polder(analysis: &Analysis<'_>) -> GopherQuality {
         symbol_share: hash_share.max(ellipsis_share),
         bullet_lines_share,
         ellipsis_lines_share,
-        alphabetic_share: share(n_alphabetic, n_all),
+        alphabetic_share: share(n_alphabetic, n_words),
         n_stop_words,
         ..GopherQuality::default()
     };

@@ -5,7 +5,7 @@
 //! function returns all its figures with the verdict, so that other limits are a comparison away; the defaults stand at each function.
 //! The rules are made for prose, those of every dialect but [`Dialect::Polder`] for English prose.
 //!
-//! What tools answer to the empty text differs or fails; here it is never kept, and its figures are 0.
+//! What tools answer to the empty text differs or fails; here it is never kept.
 
 mod c4;
 mod characters;

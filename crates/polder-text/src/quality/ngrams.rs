@@ -61,7 +61,12 @@ impl<'a> Ngrams<'a> {
     pub(super) fn new(words: &'a [Span]) -> Self {
         let running = |of: fn(&Span) -> usize| {
             let mut sum = 0;
-            std::iter::once(0).chain(words.iter().map(|w| { sum += of(w); sum })).collect::<Vec<_>>()
+            std::iter::once(0)
+                .chain(words.iter().map(|w| {
+                    sum += of(w);
+                    sum
+                }))
+                .collect::<Vec<_>>()
         };
         Self {
             words,

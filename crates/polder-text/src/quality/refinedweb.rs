@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::characters::{Characters, DIGIT, LETTER, NUMERIC, is_space};
+use super::characters::{Characters, DIGIT, is_space};
 use super::spans::{share, strip};
 use super::{Analysis, Dialect, DialectError, gopher, repetition};
 
@@ -45,7 +45,7 @@ pub struct RefinedwebQuality {
 pub fn refinedweb_quality(text: &str, dialect: Dialect) -> Result<RefinedwebQuality, DialectError> {
     dialect.among(&REFINEDWEB_DIALECTS)?;
     let text = at_most_two_line_feeds(text);
-    let n_words = n_words(&text);
+    let n_words = gopher::fasttext_words(&text);
     let page = RefinedwebQuality { n_words, n_lines: text.split('\n').count(), ..RefinedwebQuality::default() };
     let gone = gopher::dclm(&Analysis::new(&text)).reason.or_else(|| repetition::dclm(&text).reason);
     if gone.is_some() {
@@ -54,18 +54,11 @@ pub fn refinedweb_quality(text: &str, dialect: Dialect) -> Result<RefinedwebQual
     Ok(match modified(text) {
         Err(reason) => RefinedwebQuality { reason: Some(reason), removed_words_share: share(n_words, n_words), ..page },
         Ok(text) => {
-            // More words than before can be left only by rounding none: taking out joins no words.
-            let removed_words_share = share(n_words.saturating_sub(self::n_words(&text)), n_words);
+            let removed_words_share = share(n_words.saturating_sub(gopher::fasttext_words(&text)), n_words);
             let reason = (removed_words_share > 0.05).then_some("word_removal_ratio_filter");
             RefinedwebQuality { keep: reason.is_none(), reason, n_kept_lines: text.split('\n').count(), text, removed_words_share, ..page }
         }
     })
-}
-
-fn n_words(text: &str) -> usize {
-    let characters = Characters::get();
-    let is_separator = |c: char| matches!(c, ' ' | '\n' | '\r' | '\t' | '\u{b}' | '\u{c}' | '\0');
-    text.split(is_separator).filter(|w| characters.is(w.chars().next(), LETTER | NUMERIC)).count()
 }
 
 fn at_most_two_line_feeds(text: &str) -> String {

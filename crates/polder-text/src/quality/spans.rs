@@ -53,14 +53,10 @@ const PRIME: u64 = (1 << 61) - 1;
 const BASE: u64 = 0x0b3a_72f5_91d4_e6c7;
 
 /// `POWERS[k]` is BASE^k.
-static POWERS: LazyLock<Vec<u64>> = LazyLock::new(|| {
-    std::iter::successors(Some(1), |power| Some(times(*power, BASE))).take(512).collect()
-});
+static POWERS: LazyLock<Vec<u64>> = LazyLock::new(|| std::iter::successors(Some(1), |power| Some(times(*power, BASE))).take(512).collect());
 
 /// For each byte, its part in the hash when k bytes follow it, k from 0 to 7.
-static PARTS: LazyLock<Vec<[u64; 8]>> = LazyLock::new(|| {
-    (0..256u64).map(|b| std::array::from_fn(|k| times(b + 1, POWERS[k]))).collect()
-});
+static PARTS: LazyLock<Vec<[u64; 8]>> = LazyLock::new(|| (0..256u64).map(|b| std::array::from_fn(|k| times(b + 1, POWERS[k]))).collect());
 
 #[inline]
 pub(super) fn times(a: u64, b: u64) -> u64 {
@@ -197,7 +193,8 @@ impl std::hash::Hasher for LineHasher {
         let (chunks, rest) = bytes.as_chunks::<8>();
         let last = rest.iter().fold(rest.len() as u64 + 1, |n, b| n << 8 | u64::from(*b));
         for part in chunks.iter().map(|c| u64::from_le_bytes(*c)).chain([last]) {
-            let product = u128::from(self.0 ^ part ^ 0x9e37_79b9_7f4a_7c15) * u128::from(0xd6e8_feb8_6659_fd93_u64 ^ self.0.rotate_left(32));
+            let product =
+                u128::from(self.0 ^ part ^ 0x9e37_79b9_7f4a_7c15) * u128::from(0xd6e8_feb8_6659_fd93_u64 ^ self.0.rotate_left(32));
             self.0 = product as u64 ^ (product >> 64) as u64;
         }
     }

@@ -48,7 +48,8 @@ fn words_are_cut_as_the_tokenizer_behind_datatrove_cuts_them() {
 }
 
 /// Sentences in which the tools disagree most.
-const FOUR_DIALECTS: &str = "Buy now and save.\nBuy now and save.\nBuy now and save.\nOur store has the best tea in town.\nVisit us and enjoy the tea with cake.";
+const FOUR_DIALECTS: &str =
+    "Buy now and save.\nBuy now and save.\nBuy now and save.\nOur store has the best tea in town.\nVisit us and enjoy the tea with cake.";
 
 #[test]
 fn one_text_has_the_figures_of_each_tool_in_its_dialect() {
@@ -66,7 +67,7 @@ fn one_text_has_the_figures_of_each_tool_in_its_dialect() {
 }
 
 #[test]
-fn the_empty_text_is_never_kept_and_has_figures_of_zero() {
+fn the_empty_text_is_never_kept() {
     for text in ["", "\n", " \n\t"] {
         for dialect in GOPHER_DIALECTS {
             let q = gopher_quality(text, dialect).unwrap();
@@ -80,7 +81,7 @@ fn the_empty_text_is_never_kept_and_has_figures_of_zero() {
         assert_eq!(refinedweb_quality(text, Dialect::Dclm).unwrap().reason, Some("page_length_filter"));
     }
     for dialect in REPETITION_DIALECTS {
-        assert_eq!(gopher_repetition("", dialect).unwrap(), GopherRepetition { reason: Some("empty"), ..gopher_repetition("", dialect).unwrap() });
+        assert_eq!(gopher_repetition("", dialect).unwrap().reason, Some("empty"));
     }
 }
 
@@ -113,7 +114,9 @@ fn polders_own_dialect_keeps_good_prose_of_other_languages() {
 #[test]
 fn c4s_rules_take_lines_out_and_say_why() {
     let good = "The dike was built by the village. It holds the water back.\n".repeat(3);
-    let page = format!("Menu\n{good}Enable JavaScript to read this page.\nWe use cookies on this page.\nSee the next page for more...\nIt was built [12] in 1604.[edit]\n");
+    let page = format!(
+        "Menu\n{good}Enable JavaScript to read this page.\nWe use cookies on this page.\nSee the next page for more...\nIt was built [12] in 1604.[edit]\n"
+    );
     let c4 = c4_quality(&page, Dialect::Datatrove).unwrap();
     assert_eq!((c4.keep, c4.n_lines, c4.n_kept_lines, c4.n_sentences), (true, 8, 4, 7));
     assert_eq!((c4.n_no_terminal_lines, c4.n_javascript_lines, c4.n_policy_lines), (2, 1, 1));
@@ -182,7 +185,12 @@ fn slow_ngrams(text: &str, dialect: Dialect) -> ([f64; 3], [f64; 6]) {
     let words: Vec<&str> = spans.iter().map(|w| w.of(text)).collect();
     let chars = |words: &[&str]| words.iter().map(|w| w.chars().count()).sum::<usize>();
     let (all, text_chars) = (chars(&words), text.chars().count());
-    let counts = |n: usize| words.windows(n).fold(HashMap::<&[&str], usize>::new(), |mut m, w| { *m.entry(w).or_default() += 1; m });
+    let counts = |n: usize| {
+        words.windows(n).fold(HashMap::<&[&str], usize>::new(), |mut m, w| {
+            *m.entry(w).or_default() += 1;
+            m
+        })
+    };
     let top = |n: usize| {
         let counts = counts(n);
         let most = counts.values().copied().max().unwrap_or(0);
@@ -191,7 +199,9 @@ fn slow_ngrams(text: &str, dialect: Dialect) -> ([f64; 3], [f64; 6]) {
             (None, Dialect::Curator) => f64::from(u8::from(words.len() < n)),
             (None, _) => 0.0,
             (Some(gram), Dialect::Datatrove) => spans::share(gram.join(" ").chars().count() * most, text_chars),
-            (Some(gram), Dialect::Curator) => spans::share(text.matches(&gram.join(" ")).count() * gram.join(" ").chars().count(), text_chars),
+            (Some(gram), Dialect::Curator) => {
+                spans::share(text.matches(&gram.join(" ")).count() * gram.join(" ").chars().count(), text_chars)
+            }
             (Some(gram), Dialect::Dolma) => spans::share(chars(gram) * most, all),
             (Some(_), _) if most == 1 => 0.0,
             (Some(_), _) => spans::share(counts.iter().filter(|(_, c)| **c == most).map(|(w, _)| chars(w)).max().unwrap() * most, all),
@@ -214,7 +224,8 @@ fn slow_ngrams(text: &str, dialect: Dialect) -> ([f64; 3], [f64; 6]) {
         }
         Dialect::Dclm => {
             let counts = counts(n);
-            let covered: HashSet<usize> = words.windows(n).enumerate().filter(|(_, w)| counts[*w] > 1).flat_map(|(i, _)| i..i + n).collect();
+            let covered: HashSet<usize> =
+                words.windows(n).enumerate().filter(|(_, w)| counts[*w] > 1).flat_map(|(i, _)| i..i + n).collect();
             spans::share(covered.iter().map(|i| chars(&words[*i..=*i])).sum(), all)
         }
         _ => {
@@ -292,12 +303,50 @@ proptest! {
 }
 
 #[test]
-fn a_million_repeats_of_anything_take_linear_time() {
+fn a_million_bytes_of_any_one_thing_take_linear_time() {
     for unit in [
-        "a", " ", "\n", "a ", ".", "..", ". ", "(", ")", "'", "'s", "-", "a-", "a.A", "1km", "@", "a@", "a@b.", "://", "[", "[1", "{", "…", "\u{308}", "\u{e000}", "漢", ":)",
-        "US$", "#", "lorem", "\r", "\u{202e}", "\u{0}", "http://", "a/", "+", "1+", "°C.", "3 likes\n", "the ",
+        "a",
+        " ",
+        "\n",
+        "a ",
+        ".",
+        "..",
+        ". ",
+        "(",
+        ")",
+        "'",
+        "'s",
+        "-",
+        "a-",
+        "a.A",
+        "1km",
+        "@",
+        "a@",
+        "a@b.",
+        "://",
+        "[",
+        "[1",
+        "{",
+        "…",
+        "\u{308}",
+        "\u{e000}",
+        "漢",
+        ":)",
+        "US$",
+        "#",
+        "lorem",
+        "\r",
+        "\u{202e}",
+        "\u{0}",
+        "http://",
+        "a/",
+        "+",
+        "1+",
+        "°C.",
+        "3 likes\n",
+        "the ",
     ] {
-        let text = unit.repeat(1 << 20);
+        let text = unit.repeat((1 << 20) / unit.len());
         let q = quality(&text);
         assert!(!q.keep, "{unit:?}");
         for dialect in GOPHER_DIALECTS {

@@ -1,42 +1,44 @@
 //! How much of a text its repeated n-grams take: counted by rolling hashes, n from 2 to 10.
 
-use super::spans::{Span, plus, power, times};
+use super::spans::{Span, minus, plus, power, times};
 
 /// Mixes a word's hash into that of a row of words.
 const STEP: u64 = 0x07c1_55e0_3a9d_b24f;
 
-/// A set or a count of hashes: open addressing, sized for one text, used again for each n.
+/// A set of hashes, with a number each where it counts: open addressing, sized for one text, used again for each n.
 struct Table {
-    slots: Vec<(u64, u32)>,
+    keys: Vec<u64>,
+    numbers: Vec<u32>,
     shift: u32,
 }
 
 impl Table {
     fn new(n: usize) -> Self {
         let size = (2 * n).next_power_of_two().max(16);
-        Self { slots: vec![(0, 0); size], shift: 64 - size.trailing_zeros() }
+        Self { keys: vec![0; size], numbers: vec![0; size], shift: 64 - size.trailing_zeros() }
     }
 
     fn clear(&mut self) {
-        self.slots.fill((0, 0));
+        self.keys.fill(0);
     }
 
-    /// The number under a key, and `number` after if there was none.
+    /// Where a key stands, and whether it stood there before.
     #[inline]
-    fn number_or(&mut self, key: u64, number: u32) -> Option<u32> {
+    fn place(&mut self, key: u64) -> (usize, bool) {
         // Hashes are below 2^61, so that 0 stays free.
         let key = key + 1;
         let mut at = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize;
+        let last = self.keys.len() - 1;
         loop {
-            let (k, n) = self.slots[at];
-            if k == key {
-                return Some(n);
+            let found = &mut self.keys[at & last];
+            if *found == key {
+                return (at & last, true);
             }
-            if k == 0 {
-                self.slots[at] = (key, number);
-                return None;
+            if *found == 0 {
+                *found = key;
+                return (at & last, false);
             }
-            at = (at + 1) & (self.slots.len() - 1);
+            at += 1;
         }
     }
 }
@@ -44,14 +46,14 @@ impl Table {
 /// The n-grams of a text's words, from n = 2 upwards.
 pub(super) struct Ngrams<'a> {
     words: &'a [Span],
-    /// Bytes and characters before each word, without what stands between words.
+    /// Bytes and characters before each word, without what stands between words, and the hash of those bytes.
     bytes_before: Vec<usize>,
     chars_before: Vec<usize>,
+    hash_before: Vec<u64>,
     table: Table,
     n: usize,
-    /// Hash of the n words from each on: as a row, and as one string.
+    /// Hash of the n words from each on, as a row.
     rows: Vec<u64>,
-    strings: Vec<u64>,
     /// Per n-gram, where it was first seen, and there, how often.
     first: Vec<u32>,
     counts: Vec<u32>,
@@ -59,26 +61,33 @@ pub(super) struct Ngrams<'a> {
 
 impl<'a> Ngrams<'a> {
     pub(super) fn new(words: &'a [Span]) -> Self {
-        let running = |of: fn(&Span) -> usize| {
-            let mut sum = 0;
-            std::iter::once(0)
-                .chain(words.iter().map(|w| {
-                    sum += of(w);
-                    sum
-                }))
-                .collect::<Vec<_>>()
-        };
+        let (mut bytes, mut chars, mut hash) = (0, 0, 0);
+        let (mut bytes_before, mut chars_before, mut hash_before) = (vec![0], vec![0], vec![0]);
+        for word in words {
+            let len = word.end - word.start;
+            bytes += len;
+            chars += word.n_chars;
+            hash = plus(times(hash, power(len)), word.hash);
+            bytes_before.push(bytes);
+            chars_before.push(chars);
+            hash_before.push(hash);
+        }
         Self {
             words,
-            bytes_before: running(|w| w.end - w.start),
-            chars_before: running(|w| w.n_chars),
+            bytes_before,
+            chars_before,
+            hash_before,
             table: Table::new(words.len()),
             n: 1,
             rows: words.iter().map(|w| w.hash).collect(),
-            strings: words.iter().map(|w| w.hash).collect(),
             first: vec![0; words.len()],
             counts: vec![0; words.len()],
         }
+    }
+
+    /// Goes on to the next n.
+    pub(super) fn longer(&mut self) {
+        self.n += 1;
     }
 
     /// How many n-grams there are.
@@ -96,24 +105,19 @@ impl<'a> Ngrams<'a> {
         self.chars_before[i + self.n] - self.chars_before[i]
     }
 
-    /// Goes on to the next n.
-    pub(super) fn longer(&mut self) {
-        self.n += 1;
-        for i in 0..self.len() {
-            self.rows[i] = plus(times(self.words[i].hash, row_power(self.n - 1)), self.rows[i + 1]);
-            let behind = self.bytes_before[i + self.n] - self.bytes_before[i + 1];
-            self.strings[i] = plus(times(self.words[i].hash, power(behind)), self.strings[i + 1]);
-        }
-    }
-
-    /// Counts the n-grams as rows of words.
+    /// Counts the n-grams as rows of words; those of n - 1 words were counted before.
     pub(super) fn count(&mut self) {
         self.table.clear();
         self.counts.fill(0);
+        let step = (1..self.n).fold(1, |power, _| times(power, STEP));
         for i in 0..self.len() {
-            let at = self.table.number_or(self.rows[i], i as u32).unwrap_or(i as u32);
-            self.first[i] = at;
-            self.counts[at as usize] += 1;
+            self.rows[i] = plus(times(self.words[i].hash, step), self.rows[i + 1]);
+            let (at, is_known) = self.table.place(self.rows[i]);
+            if !is_known {
+                self.table.numbers[at] = i as u32;
+            }
+            self.first[i] = self.table.numbers[at];
+            self.counts[self.first[i] as usize] += 1;
         }
     }
 
@@ -161,7 +165,9 @@ impl<'a> Ngrams<'a> {
         self.table.clear();
         let (mut i, mut chars) = (0, 0);
         while i < self.len() {
-            if self.table.number_or(self.strings[i], 0).is_some() {
+            let bytes = self.bytes_before[i + self.n] - self.bytes_before[i];
+            let string = minus(self.hash_before[i + self.n], times(self.hash_before[i], power(bytes)));
+            if self.table.place(string).1 {
                 chars += self.chars(i);
                 i += self.n;
             } else {
@@ -183,8 +189,4 @@ impl<'a> Ngrams<'a> {
         }
         chars
     }
-}
-
-fn row_power(k: usize) -> u64 {
-    (0..k).fold(1, |p, _| times(p, STEP))
 }

@@ -76,6 +76,11 @@ pub(super) fn plus(a: u64, b: u64) -> u64 {
     if sum >= PRIME { sum - PRIME } else { sum }
 }
 
+#[inline]
+pub(super) fn minus(a: u64, b: u64) -> u64 {
+    if a >= b { a - b } else { a + PRIME - b }
+}
+
 /// BASE^k.
 #[inline]
 pub(super) fn power(k: usize) -> u64 {

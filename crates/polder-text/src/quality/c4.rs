@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 use aho_corasick::AhoCorasick;
 
 use super::characters::{Characters, DIGIT, PUNCTUATION, SENTENCE_END};
+use super::english_words::english_words;
 use super::spans::{Span, n_chars, python_lines, strip};
-use super::{Analysis, Dialect, DialectError, english_spans};
+use super::{Analysis, Dialect, DialectError};
 
 /// The dialects of [`c4_quality`]; the first is the default.
 pub const C4_DIALECTS: [Dialect; 3] = [Dialect::Datatrove, Dialect::Fineweb, Dialect::Dolma];
@@ -171,7 +172,7 @@ fn judge(line: &str, is_cut: bool, original: &str, tokens: &[Span], page: &Page<
     } else if has(Phrase::Policy) {
         Line::Policy
     } else if is_cut {
-        Line::Keep(n_sentences(line, &english_spans(line)))
+        Line::Keep(n_sentences(line, &english_words(line)))
     } else {
         Line::Keep(n_sentences(page.text, tokens))
     }

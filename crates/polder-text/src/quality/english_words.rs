@@ -11,14 +11,14 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::characters::{ALPHA, BEFORE_STOP, CURRENCY, Characters, ICON, LIST, LOWER, PREFIX, QUOTE, SPACE, SUFFIX, UPPER};
+use super::spans::Span;
 use super::web_address::is_web_address;
 
-/// A token of a text: its bytes, and whether a word between spaces begins with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Token {
-    pub(super) start: usize,
-    pub(super) end: usize,
-    pub(super) begins_word: bool,
+/// The bytes of a token.
+#[derive(Clone, Copy)]
+struct Token {
+    start: usize,
+    end: usize,
 }
 
 /// Words with tokens of their own.
@@ -132,29 +132,31 @@ fn pair(bytes: &[u8], at: usize) -> usize {
 /// Where a word's slot is, and the bits that tell it from others there.
 #[inline]
 fn place(bytes: &[u8]) -> (usize, u16) {
-    let number = |part: &[u8]| part.iter().rev().fold(0u64, |n, b| n << 8 | u64::from(*b));
-    let key = match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
-        (Some(first), Some(last)) => u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(29),
-        _ => number(bytes),
+    let number = |part: &[u8; 4]| u64::from(u32::from_le_bytes(*part));
+    let key = if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(29)
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        number(first) << 24 ^ number(last)
+    } else {
+        bytes.iter().fold(0, |n, b| n << 8 | u64::from(*b))
     };
     let hash = (key ^ (bytes.len() as u64) << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     ((hash >> 51) as usize, (hash >> 32) as u16)
 }
 
 /// Returns the tokens of a text in order.
-pub(super) fn english_words(text: &str) -> Vec<Token> {
+pub(super) fn english_words(text: &str) -> Vec<Span> {
     let cutter = Cutter { specials: &SPECIALS, characters: Characters::get(), joins: true };
     let bytes = text.as_bytes();
-    let (mut tokens, mut suffixes) = (Vec::with_capacity(text.len() / 4), Vec::new());
+    let mut words = Vec::with_capacity(text.len() / 4);
+    let (mut tokens, mut suffixes) = (Vec::new(), Vec::new());
     let mut at = 0;
     while at < bytes.len() {
         // A word between spaces, and whether it has letters of ASCII only.
-        let (start, mut only_letters) = (at, true);
+        let start = at;
+        at += bytes[at..].iter().take_while(|b| b.is_ascii_alphabetic()).count();
+        let end_of_letters = at;
         while let Some(&b) = bytes.get(at) {
-            if b.is_ascii_alphabetic() {
-                at += 1;
-                continue;
-            }
             if b < 128 {
                 if cutter.characters.of_ascii(b) & SPACE != 0 {
                     break;
@@ -167,29 +169,33 @@ pub(super) fn english_words(text: &str) -> Vec<Token> {
                 }
                 at += c.len_utf8();
             }
-            only_letters = false;
         }
         if start < at {
             let word = &text[start..at];
-            let first = tokens.len();
             match cutter.specials.get(word) {
-                Some(special) => push_special(special, start, &mut tokens),
-                None if only_letters => tokens.push(Token { start, end: at, begins_word: true }),
-                None => cutter.cut(word, start, &mut suffixes, &mut tokens),
-            }
-            if let Some(token) = tokens.get_mut(first) {
-                token.begins_word = true;
+                None if at == end_of_letters => words.push(Span::of_letters(text, start, at)),
+                special => {
+                    tokens.clear();
+                    match special {
+                        Some(special) => push_special(special, start, &mut tokens),
+                        None => cutter.cut(word, start, &mut suffixes, &mut tokens),
+                    }
+                    words.extend(tokens.iter().map(|t| Span::new(text, t.start, t.end, t.start == start, cutter.characters)));
+                }
             }
         }
-        at += text.get(at..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8);
+        at += match bytes.get(at) {
+            Some(b) if *b < 128 => 1,
+            _ => text.get(at..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8),
+        };
     }
-    tokens
+    words
 }
 
 fn push_special(special: &Special, start: usize, tokens: &mut Vec<Token>) {
     let mut from = 0;
     for &end in &special.ends {
-        tokens.push(Token { start: start + from, end: start + end, begins_word: false });
+        tokens.push(Token { start: start + from, end: start + end });
         from = end;
     }
 }
@@ -210,7 +216,7 @@ impl Cutter<'_> {
     fn cut(&self, word: &str, at: usize, suffixes: &mut Vec<(usize, usize)>, tokens: &mut Vec<Token>) {
         let first = tokens.len();
         let push = |from: usize, to: usize, tokens: &mut Vec<Token>| {
-            tokens.push(Token { start: at + from, end: at + to, begins_word: false });
+            tokens.push(Token { start: at + from, end: at + to });
         };
         let (mut from, mut to) = (0, word.len());
         suffixes.clear();
@@ -317,7 +323,7 @@ impl Cutter<'_> {
         let (mut from, mut i) = (0, 0);
         let push = |from: usize, to: usize, tokens: &mut Vec<Token>| {
             if from < to {
-                tokens.push(Token { start: at + from, end: at + to, begins_word: false });
+                tokens.push(Token { start: at + from, end: at + to });
             }
         };
         while let Some(&b) = bytes.get(i) {

@@ -130,7 +130,8 @@ fn n_ellipses(text: &str) -> usize {
 
 /// How many of these words are stop words of English.
 fn english_stop_words<'a>(text: &'a str, words: &'a [Span]) -> impl Iterator<Item = usize> {
-    words.iter().filter(|w| w.end - w.start <= 4).filter_map(|w| ENGLISH.iter().position(|s| *s == w.of(text)))
+    let of_length: [&[usize]; 5] = [&[], &[], &[1, 2, 3], &[0, 4], &[5, 6, 7]];
+    words.iter().filter_map(move |w| of_length.get(w.end - w.start)?.iter().copied().find(|i| ENGLISH[*i] == w.of(text)))
 }
 
 fn distinct(stop_words: impl Iterator<Item = usize>) -> usize {

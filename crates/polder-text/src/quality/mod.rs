@@ -27,7 +27,6 @@ pub use gopher::{GOPHER_DIALECTS, GopherQuality, gopher_quality};
 pub use refinedweb::{REFINEDWEB_DIALECTS, RefinedwebQuality, refinedweb_quality};
 pub use repetition::{GopherRepetition, REPETITION_DIALECTS, gopher_repetition};
 
-use characters::Characters;
 use spans::Span;
 
 /// Whose reading of the rules.
@@ -136,7 +135,7 @@ impl<'a> Analysis<'a> {
 
     /// Words as datatrove's tokenizer cuts them.
     fn english_words(&self) -> &[Span] {
-        self.english_words.get_or_init(|| english_spans(self.text))
+        self.english_words.get_or_init(|| english_words::english_words(self.text))
     }
 
     fn words_between_spaces(&self) -> &[Span] {
@@ -146,11 +145,6 @@ impl<'a> Analysis<'a> {
     fn n_chars(&self) -> usize {
         *self.n_chars.get_or_init(|| spans::n_chars(self.text))
     }
-}
-
-fn english_spans(text: &str) -> Vec<Span> {
-    let characters = Characters::get();
-    english_words::english_words(text).iter().map(|t| Span::new(text, t.start, t.end, t.begins_word, characters)).collect()
 }
 
 /// The first rule that is broken.

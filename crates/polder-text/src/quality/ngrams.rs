@@ -1,11 +1,12 @@
-//! How much of a text its repeated n-grams take: counted by rolling hashes, n from 2 to 10.
+//! How much of a text its repeated n-grams take, n from 2 to 10.
+//!
+//! Most of a text stands once. So only places whose n-gram may stand elsewhere too are looked at: for rows of words those whose shorter
+//! n-gram did, for strings those whose first bytes do.
 
-use super::spans::{Span, minus, plus, power, times};
+use super::spans::{Span, hash, mixed};
 
-/// Mixes a word's hash into that of a row of words.
-const STEP: u64 = 0x07c1_55e0_3a9d_b24f;
-
-/// A set of hashes, with a number each where it counts: open addressing, sized for one text, used again for each n.
+/// A set of hashes, with a number each where it counts: open addressing, used again for each n.
+#[derive(Default)]
 struct Table {
     keys: Vec<u64>,
     numbers: Vec<u32>,
@@ -13,20 +14,20 @@ struct Table {
 }
 
 impl Table {
-    fn new(n: usize) -> Self {
+    /// Empties it, and makes room for `n` keys.
+    fn reset(&mut self, n: usize) {
         let size = (2 * n).next_power_of_two().max(16);
-        Self { keys: vec![0; size], numbers: vec![0; size], shift: 64 - size.trailing_zeros() }
-    }
-
-    fn clear(&mut self) {
-        self.keys.fill(0);
+        self.keys.clear();
+        self.keys.resize(size, 0);
+        self.numbers.resize(self.numbers.len().max(size), 0);
+        self.shift = 64 - size.trailing_zeros();
     }
 
     /// Where a key stands, and whether it stood there before.
     #[inline]
     fn place(&mut self, key: u64) -> (usize, bool) {
-        // Hashes are below 2^61, so that 0 stays free.
-        let key = key + 1;
+        // 0 marks a free slot.
+        let key = key | 1;
         let mut at = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize;
         let last = self.keys.len() - 1;
         loop {
@@ -43,43 +44,49 @@ impl Table {
     }
 }
 
+/// How many first bytes tell strings apart at first.
+const HEAD: usize = 16;
+
 /// The n-grams of a text's words, from n = 2 upwards.
 pub(super) struct Ngrams<'a> {
     words: &'a [Span],
-    /// Bytes and characters before each word, without what stands between words, and the hash of those bytes.
+    /// The words without anything between them, and `HEAD` bytes more.
+    string: Vec<u8>,
+    /// Bytes and characters before each word.
     bytes_before: Vec<usize>,
     chars_before: Vec<usize>,
-    hash_before: Vec<u64>,
     table: Table,
     n: usize,
-    /// Hash of the n words from each on, as a row.
-    rows: Vec<u64>,
-    /// Per n-gram, where it was first seen, and there, how often.
+    /// Where n-grams stand of which there may be several, in order: as rows of words, and as strings once they were asked for.
+    rows: Vec<u32>,
+    strings: Option<Vec<u32>>,
+    /// Per such place, where its n-gram was first seen, and there, how often.
     first: Vec<u32>,
     counts: Vec<u32>,
 }
 
 impl<'a> Ngrams<'a> {
-    pub(super) fn new(words: &'a [Span]) -> Self {
-        let (mut bytes, mut chars, mut hash) = (0, 0, 0);
-        let (mut bytes_before, mut chars_before, mut hash_before) = (vec![0], vec![0], vec![0]);
+    pub(super) fn new(text: &str, words: &'a [Span]) -> Self {
+        let (mut bytes_before, mut chars_before) = (Vec::with_capacity(words.len() + 1), Vec::with_capacity(words.len() + 1));
+        let (mut string, mut chars) = (Vec::with_capacity(text.len() + HEAD), 0);
         for word in words {
-            let len = word.end - word.start;
-            bytes += len;
-            chars += word.n_chars;
-            hash = plus(times(hash, power(len)), word.hash);
-            bytes_before.push(bytes);
+            bytes_before.push(string.len());
             chars_before.push(chars);
-            hash_before.push(hash);
+            string.extend_from_slice(word.of(text).as_bytes());
+            chars += word.n_chars;
         }
+        bytes_before.push(string.len());
+        chars_before.push(chars);
+        string.extend_from_slice(&[0; HEAD]);
         Self {
             words,
+            string,
             bytes_before,
             chars_before,
-            hash_before,
-            table: Table::new(words.len()),
+            table: Table::default(),
             n: 1,
-            rows: words.iter().map(|w| w.hash).collect(),
+            rows: (0..words.len() as u32).collect(),
+            strings: None,
             first: vec![0; words.len()],
             counts: vec![0; words.len()],
         }
@@ -107,25 +114,33 @@ impl<'a> Ngrams<'a> {
 
     /// Counts the n-grams as rows of words; those of n - 1 words were counted before.
     pub(super) fn count(&mut self) {
-        self.table.clear();
-        self.counts.fill(0);
-        let step = (1..self.n).fold(1, |power, _| times(power, STEP));
-        for i in 0..self.len() {
-            self.rows[i] = plus(times(self.words[i].hash, step), self.rows[i + 1]);
-            let (at, is_known) = self.table.place(self.rows[i]);
+        let len = self.len();
+        self.rows.retain(|i| (*i as usize) < len);
+        self.table.reset(self.rows.len());
+        for &i in &self.rows {
+            self.counts[i as usize] = 0;
+            let row = self.words[i as usize..i as usize + self.n].iter().fold(0, |row, word| mixed(row, word.hash));
+            let (at, is_known) = self.table.place(row);
             if !is_known {
-                self.table.numbers[at] = i as u32;
+                self.table.numbers[at] = i;
             }
-            self.first[i] = self.table.numbers[at];
-            self.counts[self.first[i] as usize] += 1;
+            self.first[i as usize] = self.table.numbers[at];
+            self.counts[self.table.numbers[at] as usize] += 1;
         }
+        self.rows.retain(|i| self.counts[self.first[*i as usize] as usize] > 1);
     }
 
-    /// Where the most frequent n-gram is, and its count: of several the first seen. Needs [`Self::count`].
+    /// Where n-grams stand that stand more than once. Needs [`Self::count`].
+    fn repeated(&self) -> impl Iterator<Item = usize> {
+        self.rows.iter().map(|i| *i as usize)
+    }
+
+    /// Where the most frequent n-gram is, and its count: of several the first seen.
     pub(super) fn most_frequent(&self) -> Option<(usize, usize)> {
-        let counts = &self.counts[..self.len()];
-        let most = *counts.iter().max()?;
-        counts.iter().position(|c| *c == most).map(|i| (i, most as usize))
+        let count = |i: usize| self.counts[self.first[i] as usize] as usize;
+        // What stands once alone stands first at the beginning.
+        let first = (!self.is_empty()).then_some((0, 1));
+        self.repeated().fold(first, |best, i| if best.is_none_or(|(_, most)| count(i) > most) { Some((i, count(i))) } else { best })
     }
 
     /// Characters of the most frequent n-gram times its count, the first seen of several.
@@ -136,57 +151,71 @@ impl<'a> Ngrams<'a> {
     /// The same for the longest of the most frequent ones; none if nothing stands twice.
     pub(super) fn longest_top_chars(&self) -> usize {
         let Some((_, most)) = self.most_frequent().filter(|(_, most)| *most > 1) else { return 0 };
-        (0..self.len()).filter(|i| self.counts[*i] as usize == most).map(|i| self.chars(i)).max().map_or(0, |chars| chars * most)
+        let is_most = |i: &usize| self.counts[self.first[*i] as usize] as usize == most;
+        self.repeated().filter(is_most).map(|i| self.chars(i)).max().map_or(0, |chars| chars * most)
     }
 
     /// Characters of all n-grams, and of those that stand more than once, each occurrence counted.
     pub(super) fn occurrences(&self) -> (usize, usize) {
-        (0..self.len()).fold((0, 0), |(all, repeated), i| {
-            let chars = self.chars(i);
-            (all + chars, if self.counts[self.first[i] as usize] > 1 { repeated + chars } else { repeated })
-        })
+        ((0..self.len()).map(|i| self.chars(i)).sum(), self.repeated().map(|i| self.chars(i)).sum())
     }
 
     /// Characters of the words that some repeated n-gram covers.
     pub(super) fn covered_chars(&self) -> usize {
         let (mut chars, mut covered_to) = (0, 0);
-        for i in 0..self.len() {
-            if self.counts[self.first[i] as usize] > 1 {
-                let from = covered_to.max(i);
-                chars += self.chars_before[i + self.n] - self.chars_before[from];
-                covered_to = i + self.n;
-            }
-        }
-        chars
-    }
-
-    /// Characters of n-grams that were seen before, each behind the end of the last: equal are those that read the same without spaces.
-    pub(super) fn greedy_chars(&mut self) -> usize {
-        self.table.clear();
-        let (mut i, mut chars) = (0, 0);
-        while i < self.len() {
-            let bytes = self.bytes_before[i + self.n] - self.bytes_before[i];
-            let string = minus(self.hash_before[i + self.n], times(self.hash_before[i], power(bytes)));
-            if self.table.place(string).1 {
-                chars += self.chars(i);
-                i += self.n;
-            } else {
-                i += 1;
-            }
+        for i in self.repeated() {
+            chars += self.chars_before[i + self.n] - self.chars_before[covered_to.max(i)];
+            covered_to = i + self.n;
         }
         chars
     }
 
     /// Characters, one space between words included, that are newly covered by n-grams seen before.
     pub(super) fn spaced_chars(&self) -> usize {
-        let (mut chars, mut overlap) = (0, 0usize);
-        for i in 0..self.len() {
-            if self.first[i] as usize != i {
-                chars += self.chars_before[i + self.n] - self.chars_before[i + overlap] + (self.n - overlap).min(self.n - 1);
-                overlap = self.n;
-            }
-            overlap = overlap.saturating_sub(1);
+        let (mut chars, mut covered_to) = (0, 0);
+        for i in self.repeated().filter(|i| self.first[*i] as usize != *i) {
+            let overlap = usize::saturating_sub(covered_to, i);
+            chars += self.chars_before[i + self.n] - self.chars_before[i + overlap] + (self.n - overlap).min(self.n - 1);
+            covered_to = i + self.n;
         }
         chars
+    }
+
+    /// Characters of n-grams that were seen before, each behind the end of the last: equal are those that read the same without spaces.
+    pub(super) fn greedy_chars(&mut self) -> usize {
+        let places = self.strings.take().unwrap_or_else(|| self.doubtful_strings());
+        self.table.reset(places.len());
+        let (len, mut next, mut chars) = (self.len(), 0, 0);
+        for i in places.iter().map(|i| *i as usize) {
+            if i < next || i >= len {
+                continue;
+            }
+            let string = hash(&self.string[self.bytes_before[i]..self.bytes_before[i + self.n]]);
+            if self.table.place(string).1 {
+                chars += self.chars_before[i + self.n] - self.chars_before[i];
+                next = i + self.n;
+            }
+        }
+        self.strings = Some(places);
+        chars
+    }
+
+    /// Where n-grams of this or a greater n may stand that read like another: those that are short or share their first bytes.
+    fn doubtful_strings(&mut self) -> Vec<u32> {
+        let len = self.len();
+        self.table.reset(len);
+        let mut is_doubtful = vec![false; len];
+        for i in 0..len {
+            let from = self.bytes_before[i];
+            is_doubtful[i] = self.bytes_before[i + self.n] - from < HEAD;
+            let (at, is_known) = self.table.place(hash(&self.string[from..from + HEAD]));
+            if is_known {
+                is_doubtful[i] = true;
+                is_doubtful[self.table.numbers[at] as usize] = true;
+            } else {
+                self.table.numbers[at] = i as u32;
+            }
+        }
+        (0..len as u32).filter(|i| is_doubtful[*i as usize]).collect()
     }
 }

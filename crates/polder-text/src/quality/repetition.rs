@@ -76,8 +76,14 @@ impl GopherRepetition {
     }
 
     /// Fills the shares of n-grams: by the characters of the most frequent one, and of the repeated ones.
-    fn count_ngrams(&mut self, words: &[Span], top: impl Fn(&Ngrams<'_>, usize) -> f64, repeated: impl Fn(&mut Ngrams<'_>) -> f64) {
-        let mut ngrams = Ngrams::new(words);
+    fn count_ngrams(
+        &mut self,
+        text: &str,
+        words: &[Span],
+        top: impl Fn(&Ngrams<'_>, usize) -> f64,
+        repeated: impl Fn(&mut Ngrams<'_>) -> f64,
+    ) {
+        let mut ngrams = Ngrams::new(text, words);
         for (i, share) in self.top_ngram_share.iter_mut().enumerate() {
             ngrams.longer();
             ngrams.count();
@@ -156,7 +162,7 @@ pub(super) fn datatrove(analysis: &Analysis<'_>) -> GopherRepetition {
         ..GopherRepetition::default()
     };
     let top = |ngrams: &Ngrams<'_>, n: usize| share(ngrams.top_chars(n - 1), n_chars);
-    figures.count_ngrams(analysis.english_words(), top, |ngrams| share(ngrams.greedy_chars(), n_chars));
+    figures.count_ngrams(text, analysis.english_words(), top, |ngrams| share(ngrams.greedy_chars(), n_chars));
     let rules = [
         (figures.duplicate_paragraphs_share > 0.3, "dup_para_frac"),
         (figures.duplicate_paragraph_chars_share > 0.2, "dup_para_char_frac"),
@@ -184,7 +190,7 @@ fn dolma(analysis: &Analysis<'_>) -> GopherRepetition {
         ..GopherRepetition::default()
     };
     let top = |ngrams: &Ngrams<'_>, _| share(ngrams.top_chars(0), n_chars);
-    figures.count_ngrams(words, top, |ngrams| {
+    figures.count_ngrams(text, words, top, |ngrams| {
         ngrams.count();
         let (all, repeated) = ngrams.occurrences();
         share(repeated, all)
@@ -232,7 +238,7 @@ pub(super) fn dclm(text: &str) -> GopherRepetition {
         ..GopherRepetition::default()
     };
     let top = |ngrams: &Ngrams<'_>, _| share(ngrams.longest_top_chars(), n_chars);
-    figures.count_ngrams(&words, top, |ngrams| {
+    figures.count_ngrams(text, &words, top, |ngrams| {
         ngrams.count();
         share(ngrams.covered_chars(), n_chars)
     });
@@ -273,7 +279,7 @@ fn curator(analysis: &Analysis<'_>) -> GopherRepetition {
         let gram = words[i..i + n].iter().map(|w| w.of(text)).collect::<Vec<_>>().join(" ");
         share(text.matches(&gram).count() * super::spans::n_chars(&gram), n_chars)
     };
-    figures.count_ngrams(words, top, |ngrams| {
+    figures.count_ngrams(text, words, top, |ngrams| {
         ngrams.count();
         if ngrams.is_empty() { 1.0 } else { share(ngrams.spaced_chars(), n_chars) }
     });

@@ -1,8 +1,6 @@
 //! Words and lines as places in a text, with what the rules ask of each: its length, its kinds of characters, its hash.
 
-use std::sync::LazyLock;
-
-use super::characters::{Characters, SPACE, is_space};
+use super::characters::{ALPHA, Characters, LETTER, SPACE, is_space};
 
 /// A word of a text.
 #[derive(Clone, Copy, Debug)]
@@ -14,7 +12,7 @@ pub(super) struct Span {
     pub(super) some: u32,
     /// Classes that every character has.
     pub(super) every: u32,
-    /// The bytes as one number: see [`hash`].
+    /// A hash of its bytes.
     pub(super) hash: u64,
     /// Whether a word between spaces begins here.
     pub(super) begins_word: bool,
@@ -42,73 +40,48 @@ impl Span {
         Self { start, end, n_chars, some, every, hash: hash(word.as_bytes()), begins_word }
     }
 
+    /// A word of letters of ASCII.
+    #[inline]
+    pub(super) fn of_letters(text: &str, start: usize, end: usize) -> Self {
+        let hash = hash(&text.as_bytes()[start..end]);
+        Self { start, end, n_chars: end - start, some: ALPHA | LETTER, every: ALPHA | LETTER, hash, begins_word: true }
+    }
+
+    #[inline]
     pub(super) fn of<'a>(&self, text: &'a str) -> &'a str {
         &text[self.start..self.end]
     }
 }
 
-/// The prime 2^61 − 1: the remainder takes an addition, and two different texts agree once in 2^61 pairs.
-const PRIME: u64 = (1 << 61) - 1;
-/// Any number that is far from 0 and has no small order.
-const BASE: u64 = 0x0b3a_72f5_91d4_e6c7;
-
-/// `POWERS[k]` is BASE^k.
-static POWERS: LazyLock<Vec<u64>> = LazyLock::new(|| std::iter::successors(Some(1), |power| Some(times(*power, BASE))).take(512).collect());
-
-/// For each byte, its part in the hash when k bytes follow it, k from 0 to 7.
-static PARTS: LazyLock<Vec<[u64; 8]>> = LazyLock::new(|| (0..256u64).map(|b| std::array::from_fn(|k| times(b + 1, POWERS[k]))).collect());
-
+/// Stirs a number into another: both halves of their product.
 #[inline]
-pub(super) fn times(a: u64, b: u64) -> u64 {
-    let product = u128::from(a) * u128::from(b);
-    reduced((product as u64 & PRIME) + (product >> 61) as u64)
+pub(super) fn mixed(a: u64, b: u64) -> u64 {
+    let product = u128::from(a ^ 0x9e37_79b9_7f4a_7c15) * u128::from(b.rotate_left(32) ^ 0xd6e8_feb8_6659_fd93);
+    product as u64 ^ (product >> 64) as u64
 }
 
+/// A hash of bytes, eight at a time.
 #[inline]
-fn reduced(x: u64) -> u64 {
-    let x = (x & PRIME) + (x >> 61);
-    if x >= PRIME { x - PRIME } else { x }
-}
-
-#[inline]
-pub(super) fn plus(a: u64, b: u64) -> u64 {
-    let sum = a + b;
-    if sum >= PRIME { sum - PRIME } else { sum }
-}
-
-#[inline]
-pub(super) fn minus(a: u64, b: u64) -> u64 {
-    if a >= b { a - b } else { a + PRIME - b }
-}
-
-/// BASE^k.
-#[inline]
-pub(super) fn power(k: usize) -> u64 {
-    POWERS.get(k).copied().unwrap_or_else(|| {
-        let (mut result, mut square, mut k) = (1, BASE, k);
-        while k > 0 {
-            if k % 2 == 1 {
-                result = times(result, square);
-            }
-            square = times(square, square);
-            k /= 2;
-        }
-        result
-    })
-}
-
-/// The bytes as the digits of a number to the base BASE, modulo 2^61 − 1, so that the hash of
-/// two texts in a row is the first one's times [`power`] of the second one's length, plus the second one's.
 pub(super) fn hash(bytes: &[u8]) -> u64 {
-    let parts: &[[u64; 8]] = &PARTS;
-    // Eight parts below 2^61 fit into 64 bits.
-    let value = |part: &[u8]| {
-        let n = part.len() - 1;
-        reduced(part.iter().enumerate().fold(0, |sum, (i, b)| sum + parts[usize::from(*b)][n - i]))
-    };
-    let mut chunks = bytes.chunks(8);
-    let Some(first) = chunks.next() else { return 0 };
-    chunks.fold(value(first), |hash, chunk| plus(times(hash, POWERS[chunk.len()]), value(chunk)))
+    let mut hash = bytes.len() as u64;
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    for chunk in chunks {
+        hash = mixed(hash, u64::from_le_bytes(*chunk));
+    }
+    mixed(hash, number(rest))
+}
+
+/// Fewer than eight bytes as a number.
+#[inline]
+fn number(bytes: &[u8]) -> u64 {
+    match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        (Some(first), Some(last)) => u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last)),
+        // One to three bytes: the first, the middle and the last of them.
+        _ => match (bytes.first(), bytes.get(bytes.len() / 2), bytes.last()) {
+            (Some(first), Some(middle), Some(last)) => u64::from(*first) << 16 | u64::from(*middle) << 8 | u64::from(*last),
+            _ => 0,
+        },
+    }
 }
 
 /// Words between white space, as Python's `split`.
@@ -189,19 +162,13 @@ pub(super) fn share(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-/// Hashes whole lines, eight bytes at a time.
+/// Hashes whole lines.
 #[derive(Default)]
 pub(super) struct LineHasher(u64);
 
 impl std::hash::Hasher for LineHasher {
     fn write(&mut self, bytes: &[u8]) {
-        let (chunks, rest) = bytes.as_chunks::<8>();
-        let last = rest.iter().fold(rest.len() as u64 + 1, |n, b| n << 8 | u64::from(*b));
-        for part in chunks.iter().map(|c| u64::from_le_bytes(*c)).chain([last]) {
-            let product =
-                u128::from(self.0 ^ part ^ 0x9e37_79b9_7f4a_7c15) * u128::from(0xd6e8_feb8_6659_fd93_u64 ^ self.0.rotate_left(32));
-            self.0 = product as u64 ^ (product >> 64) as u64;
-        }
+        self.0 = mixed(self.0, hash(bytes));
     }
 
     fn finish(&self) -> u64 {

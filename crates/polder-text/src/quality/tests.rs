@@ -178,7 +178,7 @@ fn all_four_rule_sets_at_once_say_what_each_says_alone() {
 /// The shares of n-grams as each tool defines them, with strings and without a hash.
 fn slow_ngrams(text: &str, dialect: Dialect) -> ([f64; 3], [f64; 6]) {
     let spans = match dialect {
-        Dialect::Datatrove => english_spans(text),
+        Dialect::Datatrove => english_words::english_words(text),
         Dialect::Dclm => repetition::unicode_words(text),
         _ => spans::words_between_spaces(text),
     };

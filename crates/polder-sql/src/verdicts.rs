@@ -68,7 +68,7 @@ pub(crate) struct Rules<T: 'static> {
     pub(crate) judge: fn(&str, Dialect) -> Result<T, DialectError>,
 }
 
-impl<T> Rules<T> {
+impl<T: 'static> Rules<T> {
     pub(crate) fn udf(self) -> ScalarUDF {
         let Self { name, description, example, dialects, dialect, figures, judge } = self;
         let definition = Definition {

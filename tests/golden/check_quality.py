@@ -30,7 +30,7 @@ def main() -> None:
     with open(sys.argv[1], encoding="utf-8") as documents, open(sys.argv[2], encoding="utf-8") as figures:
         rows = [(json.loads(d)["text"], json.loads(f)) for d, f in zip(documents, figures)]
     for name, tool in all_tools(sys.argv[3] if len(sys.argv) > 3 else None).items():
-        n, same, first = 0, collections.Counter(), {}
+        n, asked, same, first = 0, collections.Counter(), collections.Counter(), {}
         for i, (text, ours) in enumerate(rows):
             theirs = tool(text)
             if theirs is None:
@@ -38,10 +38,11 @@ def main() -> None:
             n += 1
             for key, value in theirs.items():
                 agrees = equal(ours[name][key], value)
+                asked[key] += 1
                 same[key] += agrees
                 if not agrees:
                     first.setdefault(key, []).append((i, ours[name][key], value))
-        print(f"{name}: {n} documents; " + ", ".join(f"{key} {same[key] / n:.2%}" for key in sorted(same)))
+        print(f"{name}: {n} documents; " + ", ".join(f"{key} {same[key] / asked[key]:.2%}" for key in sorted(asked)))
         for key, differing in first.items():
             for i, ours, theirs in differing[:3]:
                 print(f"    {key} of document {i}: {str(ours)[-80:]!r}, the tool has {str(theirs)[-80:]!r}")

@@ -125,7 +125,13 @@ fn n_hashes(text: &str) -> usize {
 }
 
 fn n_ellipses(text: &str) -> usize {
-    text.matches("...").count() + text.matches('…').count()
+    let (mut n, mut run, mut next) = (text.matches('…').count(), 0, usize::MAX);
+    for (i, _) in text.match_indices('.') {
+        run = if i == next { run + 1 } else { 1 };
+        next = i + 1;
+        n += usize::from(run % 3 == 0);
+    }
+    n
 }
 
 /// How many of these words are stop words of English.

@@ -271,7 +271,9 @@ fn check(text: &str) {
         assert_eq!((r.top_ngram_share, r.duplicate_ngram_share), slow_ngrams(text, dialect), "{dialect:?} {text:?}");
     }
     assert_eq!(spans::python_lines(text).collect::<Vec<_>>(), slow_lines(text), "{text:?}");
+    let n_dots = text.matches("...").count() + text.matches('…').count();
     let tokens = english_words::english_words(text);
+    assert_eq!(gopher_quality(text, Dialect::Datatrove).unwrap().ellipsis_share, spans::share(n_dots, tokens.len()));
     assert!(tokens.iter().all(|t| t.start < t.end) && tokens.windows(2).all(|t| t[0].end <= t[1].start), "{text:?}");
     let visible = |text: &str| text.chars().filter(|c| !characters::is_space(*c)).collect::<String>();
     assert_eq!(tokens.iter().map(|t| &text[t.start..t.end]).collect::<String>(), visible(text));

@@ -1,5 +1,8 @@
 //! Stop words of several languages, and whether a text lacks those of its own.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use crate::language::detect_language;
 use crate::words::words;
 
@@ -18,15 +21,27 @@ const LISTS: [(&str, &[&str]); 8] = [
     ("pl", &["i", "w", "na", "z", "się", "nie", "jest", "że", "do", "to", "jak", "po", "od", "są"]),
 ];
 
-/// The most distinct stop words of one language, in lower case, and whether the text's language has a list of which it holds fewer than 2.
+/// A word of at most 8 bytes as a number, letters of ASCII in lower case.
+fn key(word: &str) -> u64 {
+    word.bytes().fold(0, |key, b| key << 8 | u64::from(b.to_ascii_lowercase()))
+}
+
+/// For each stop word, the lists it is in, and its place there.
+static PLACES: LazyLock<HashMap<u64, Vec<(usize, usize)>>> = LazyLock::new(|| {
+    let mut places: HashMap<u64, Vec<(usize, usize)>> = HashMap::new();
+    for (l, (_, list)) in LISTS.iter().enumerate() {
+        list.iter().enumerate().for_each(|(i, word)| places.entry(key(word)).or_default().push((l, i)));
+    }
+    places
+});
+
+/// The most distinct stop words of one language, in any case, and whether the text's language has a list of which it holds fewer than 2.
 pub(super) fn lacks_stop_words(text: &str) -> (usize, bool) {
+    let places = &*PLACES;
     let mut seen = [0u32; LISTS.len()];
     for word in words(text).filter(|w| w.end - w.start <= 5) {
-        let word = &text[word.start..word.end];
-        for ((_, list), seen) in LISTS.iter().zip(&mut seen) {
-            if let Some(i) = list.iter().position(|s| s.eq_ignore_ascii_case(word)) {
-                *seen |= 1 << i;
-            }
+        for (list, i) in places.get(&key(&text[word.start..word.end])).into_iter().flatten() {
+            seen[*list] |= 1 << i;
         }
     }
     let most = seen.iter().map(|s| s.count_ones() as usize).max().unwrap_or(0);

@@ -1,8 +1,8 @@
 //! The verdicts and figures of every quality rule set in every dialect, by name: what the tools' answers are compared with.
 
 use polder_text::{
-    C4_DIALECTS, Dialect, GOPHER_DIALECTS, REPETITION_DIALECTS, c4_quality, fineweb_quality, gopher_quality, gopher_repetition,
-    refinedweb_quality,
+    C4_DIALECTS, Dialect, GOPHER_DIALECTS, REPETITION_DIALECTS, c4_quality, code_quality, fineweb_quality, gopher_quality,
+    gopher_repetition, refinedweb_quality,
 };
 use serde_json::{Map, Value, json};
 
@@ -41,5 +41,11 @@ pub fn figures(text: &str) -> Value {
     let r = refinedweb_quality(text, Dialect::Dclm).expect("a known dialect");
     let figures = json!({ "reason": r.reason, "text": r.text, "n_words": r.n_words, "removed_words_share": r.removed_words_share });
     all.insert("refinedweb_quality/dclm".to_owned(), figures);
+    let c = code_quality(text);
+    let figures = json!({
+        "reason": c.reason, "n_lines": c.n_lines, "max_line_length": c.max_line_length, "mean_line_length": c.mean_line_length,
+        "alphanumeric_share": c.alphanumeric_share,
+    });
+    all.insert("code_quality".to_owned(), figures);
     Value::Object(all)
 }

@@ -64,6 +64,10 @@ def expect(data: pathlib.Path, tools: dict, target: str) -> None:
     published = {"line_punct_ratio": "frac_line_punct", "short_line_ratio": "short_line_frac", "char_dup_ratio": "dup_line_char_frac"}
     annotated = parquet.read_table(data / "peer_dpk/universal/fineweb_quality_annotator/expected/test1.parquet").to_pylist()
     rows = [(r["text"], {"fineweb_quality/dpk": {ours: r[theirs] for ours, theirs in published.items()}}) for r in annotated]
+    lines = {"mean_line_length": "line_mean", "max_line_length": "line_max", "n_lines": "total_num_lines", "alphanumeric_share": "alphanum_frac"}
+    for name in ("sample_1", "sample_2"):
+        for row in parquet.read_table(data / f"peer_dpk/code/code_quality/expected/{name}.parquet").to_pylist():
+            rows.append((row["contents"], {"code_quality/dpk": {ours: row[theirs] for ours, theirs in lines.items()}}))
     texts = [r["text"] for r in annotated]
     for name in ("extreme_tokenized/expected/test1", "enrichment/expected/1", "enrichment/expected/2"):
         texts += parquet.read_table(data / f"peer_dpk/language/{name}.parquet")["text"].to_pylist()

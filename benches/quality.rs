@@ -5,6 +5,7 @@
 //! `… -- figures` prints the verdicts and figures of each document instead, for `tests/golden/check_quality.py`.
 #![allow(clippy::print_stdout, clippy::expect_used, missing_docs)]
 
+#[path = "score/quality_figures.rs"]
 mod quality_figures;
 
 use std::hint::black_box;

@@ -13,7 +13,6 @@ mod near_duplicates;
 mod pii;
 mod programming_language;
 mod quality;
-#[path = "../quality_figures.rs"]
 mod quality_figures;
 mod secrets;
 

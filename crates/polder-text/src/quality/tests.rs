@@ -62,7 +62,7 @@ fn one_text_has_the_figures_of_each_tool_in_its_dialect() {
     assert_eq!(figures(Dialect::Dolma), ([0.6, 0.51, 0.18, 0.3279], Some("fraction_of_duplicate_lines")));
     assert_eq!(figures(Dialect::Dclm), ([0.6, 0.4146, 0.2211, 0.4105], Some("repetition_filter_line")));
     assert_eq!(figures(Dialect::Curator), ([0.4, 0.2764, 0.1654, 0.2756], Some("repeated_lines")));
-    // Words without their full stops would give 0.1339: the tokenizer cuts them off, so that 5-grams span lines differently.
+    // Words between spaces would give 0.1339 for 5-grams; the tool's tokenizer cuts full stops off.
     assert_eq!(figures(Dialect::Datatrove), ([0.4, 0.2677, 0.1654, 0.2205], Some("dup_line_frac")));
 }
 

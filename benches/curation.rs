@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use polder_text::{N_PERMUTATIONS, NGRAM, detect_language, gopher_quality, hap_score, minhash, pii, secrets};
+use polder_text::{Dialect, N_PERMUTATIONS, NGRAM, detect_language, gopher_quality, hap_score, minhash, pii, secrets};
 
 /// Text to measure on: enough to leave the caches, little enough to finish in seconds.
 const CORPUS_BYTES: usize = 32 << 20;
@@ -33,7 +33,7 @@ fn main() {
         let _ = black_box(secrets(t));
     };
     let gopher = |t: &str| {
-        let _ = black_box(gopher_quality(t));
+        let _ = black_box(gopher_quality(t, Dialect::Datatrove));
     };
     let signature = |t: &str| {
         let _ = black_box(minhash(t, N_PERMUTATIONS, NGRAM));

@@ -14,6 +14,7 @@ mod near_duplicates;
 mod pii;
 mod programming_language;
 mod quality;
+mod quality_figures;
 mod secrets;
 
 use std::path::{Path, PathBuf};

@@ -16,13 +16,16 @@ macro_rules! expressions {
 expressions! {
     bar(x, max);
     boilerplate_lines(text);
+    c4_quality(text);
     clean_text(text);
     code_quality(text);
     copyright_notices(text);
     domain(url);
     exact_digest(text);
+    fineweb_quality(text);
     fix_mojibake(text);
     gopher_quality(text);
+    gopher_repetition(text);
     hap_score(text);
     hash_share(text);
     host(url);
@@ -45,6 +48,8 @@ expressions! {
     pii_redact(text);
     profanity(text, language);
     programming_language(path, text);
+    quality(text);
+    refinedweb_quality(text);
     remove_boilerplate(text);
     robots_txt_allows(robots, user_agent, path);
     secrets(text);

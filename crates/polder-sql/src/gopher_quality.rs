@@ -1,60 +1,43 @@
-//! `gopher_quality(text)`: whether prose passes the quality rules of the Gopher paper.
+//! `gopher_quality(text [, dialect])`: whether prose passes the quality rules of the Gopher paper.
 
-use std::sync::Arc;
-
-use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
-use arrow::datatypes::DataType;
 use datafusion_expr::ScalarUDF;
-use polder_text::GopherQuality;
+use polder_text::{GOPHER_DIALECTS, GopherQuality};
 
-use crate::function::{Definition, Kind};
-use crate::nested::{struct_type, structs};
+use crate::function::Kind;
+use crate::verdicts::{Figure, Read, Rules};
 
-fn returns() -> DataType {
-    struct_type(&[
-        ("keep", DataType::Boolean),
-        ("reason", DataType::Utf8),
-        ("n_words", DataType::Int64),
-        ("mean_word_length", DataType::Float64),
-        ("hash_share", DataType::Float64),
-        ("ellipsis_share", DataType::Float64),
-        ("bullet_lines_share", DataType::Float64),
-        ("ellipsis_lines_share", DataType::Float64),
-        ("alphabetic_share", DataType::Float64),
-        ("n_stop_words", DataType::Int64),
-    ])
+pub(crate) fn figures() -> Vec<Figure<GopherQuality>> {
+    vec![
+        ("keep", Read::Flag(|q| q.keep)),
+        ("reason", Read::Reason(|q| q.reason)),
+        ("n_words", Read::Count(|q| q.n_words)),
+        ("mean_word_length", Read::Share(|q| q.mean_word_length)),
+        ("hash_share", Read::Share(|q| q.hash_share)),
+        ("ellipsis_share", Read::Share(|q| q.ellipsis_share)),
+        ("bullet_lines_share", Read::Share(|q| q.bullet_lines_share)),
+        ("ellipsis_lines_share", Read::Share(|q| q.ellipsis_lines_share)),
+        ("alphabetic_share", Read::Share(|q| q.alphabetic_share)),
+        ("n_stop_words", Read::Count(|q| q.n_stop_words)),
+        ("symbol_share", Read::Share(|q| q.symbol_share)),
+    ]
 }
 
 pub(crate) fn udf() -> ScalarUDF {
-    Definition {
+    Rules {
         name: "gopher_quality",
-        description: "Gopher's quality rules for English prose, with datatrove's limits and reason names: {keep, reason, figures}; `reason` is NULL when \
-                      kept. Don't ask it about source code. The empty text is too short.",
-        example: "SELECT gopher_quality(text).reason, count(*) FROM raw.docs GROUP BY 1",
-        required: &[("text", Kind::Text, "The text.")],
-        optional: &[],
-        returns: returns(),
+        description: "Gopher's quality rules for English prose: {keep, reason, figures}; `reason` is the tool's name for the first rule that is broken, \
+                      NULL when kept. Limits: n_words 50 to 100000; mean_word_length 3 to 10; symbol_share 0.1 (datatrove: hash_share and ellipsis_share \
+                      0.1 each); bullet_lines_share 0.9; ellipsis_lines_share 0.3; alphabetic_share at least 0.8; n_stop_words at least 2. For other limits \
+                      compare the figures yourself. Don't ask it about source code. The empty text is too short.",
+        example: "SELECT gopher_quality(text, 'dolma').reason, count(*) FROM raw.docs GROUP BY 1",
+        dialects: &GOPHER_DIALECTS,
+        dialect: &[(
+            "dialect",
+            Kind::Text,
+            "Whose reading of the rules: datatrove (if left out), dolma, dclm, curator, or polder: words of all scripts, stop words of the text's language.",
+        )],
+        figures,
+        judge: polder_text::gopher_quality,
     }
-    .udf(|args| {
-        let rows: Vec<Option<GopherQuality>> = args.map_text(|t| Some(polder_text::gopher_quality(t)))?;
-        let float = |figure: fn(&GopherQuality) -> f64| -> ArrayRef {
-            Arc::new(rows.iter().map(|q| q.as_ref().map(figure)).collect::<Float64Array>())
-        };
-        let integer = |figure: fn(&GopherQuality) -> usize| -> ArrayRef {
-            Arc::new(rows.iter().map(|q| q.as_ref().map(|q| figure(q) as i64)).collect::<Int64Array>())
-        };
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(rows.iter().map(|q| q.as_ref().map(|q| q.keep)).collect::<BooleanArray>()),
-            Arc::new(rows.iter().map(|q| q.as_ref().and_then(|q| q.reason)).collect::<StringArray>()),
-            integer(|q| q.n_words),
-            float(|q| q.mean_word_length),
-            float(|q| q.hash_share),
-            float(|q| q.ellipsis_share),
-            float(|q| q.bullet_lines_share),
-            float(|q| q.ellipsis_lines_share),
-            float(|q| q.alphabetic_share),
-            integer(|q| q.n_stop_words),
-        ];
-        structs(&returns(), columns, Some(rows.iter().map(Option::is_some).collect()))
-    })
+    .udf()
 }

@@ -7,6 +7,7 @@
 mod arguments;
 mod bar;
 mod boilerplate_lines;
+mod c4_quality;
 mod classify;
 mod clean_text;
 mod code_quality;
@@ -17,9 +18,11 @@ mod encode;
 mod exact_digest;
 pub mod expr;
 mod findings;
+mod fineweb_quality;
 mod fix_mojibake;
 mod function;
 mod gopher_quality;
+mod gopher_repetition;
 mod hap_score;
 mod hash_share;
 mod host;
@@ -43,6 +46,8 @@ mod pii;
 mod pii_redact;
 mod profanity;
 mod programming_language;
+mod quality;
+mod refinedweb_quality;
 mod remove_boilerplate;
 mod robots_txt_allows;
 mod secrets;
@@ -51,6 +56,7 @@ mod shingle_set;
 mod sparkline;
 mod text_digest;
 mod token_count;
+mod verdicts;
 mod without_spans;
 mod word_counts;
 mod words;
@@ -81,6 +87,7 @@ pub fn functions(artefacts: Arc<dyn Artefacts>) -> Vec<ScalarUDF> {
     vec![
         bar::udf(),
         boilerplate_lines::udf(),
+        c4_quality::udf(),
         classify::udf(artefacts.clone()),
         clean_text::udf(),
         code_quality::udf(),
@@ -89,8 +96,10 @@ pub fn functions(artefacts: Arc<dyn Artefacts>) -> Vec<ScalarUDF> {
         domain::udf(),
         encode::udf(artefacts.clone()),
         exact_digest::udf(),
+        fineweb_quality::udf(),
         fix_mojibake::udf(),
         gopher_quality::udf(),
+        gopher_repetition::udf(),
         hap_score::udf(),
         hash_share::udf(),
         host::udf(),
@@ -113,6 +122,8 @@ pub fn functions(artefacts: Arc<dyn Artefacts>) -> Vec<ScalarUDF> {
         pii_redact::udf(),
         profanity::udf(),
         programming_language::udf(),
+        quality::udf(),
+        refinedweb_quality::udf(),
         remove_boilerplate::udf(),
         robots_txt_allows::udf(),
         secrets::udf(),

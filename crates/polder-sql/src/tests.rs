@@ -160,6 +160,11 @@ fn all_string_types_and_constants_give_the_same() {
         "domain",
         "opt_outs",
         "gopher_quality",
+        "gopher_repetition",
+        "c4_quality",
+        "fineweb_quality",
+        "refinedweb_quality",
+        "quality",
         "code_quality",
         "text_digest",
         "minhash",
@@ -214,6 +219,24 @@ fn planning_accepts_every_argument_count_and_type_that_it_documents() {
     assert!(coerced("pii_redact", &vec![DataType::Utf8; 4]).is_err());
     assert_eq!(coerced("bar", &[DataType::Int64, DataType::Int32]).unwrap(), [DataType::Float64, DataType::Float64]);
     assert!(coerced("sparkline", &[list]).is_ok());
+}
+
+#[test]
+fn quality_rules_speak_the_dialect_that_they_are_told_and_name_those_they_know() {
+    let field = |out: &ArrayRef, name: &str| out.as_struct().column_by_name(name).unwrap().clone();
+    let text = texts(&[Some("Buy now and save.\nBuy now and save."), None]);
+    for (dialect, share) in [("datatrove", 0.5), ("dolma", 1.0), ("dclm", 1.0), ("curator", 0.5)] {
+        let out = call("gopher_repetition", vec![text.clone(), texts(&[Some(dialect), Some(dialect)])]).unwrap();
+        assert_eq!(field(&out, "duplicate_lines_share").as_primitive::<Float64Type>().value(0), share, "{dialect}");
+        assert!(out.is_null(1));
+    }
+    let default = call("gopher_quality", vec![text.clone()]).unwrap();
+    assert_eq!(&call("gopher_quality", vec![text.clone(), texts(&[Some("datatrove"); 2])]).unwrap(), &default);
+    let all = call("quality", vec![text.clone()]).unwrap();
+    assert_eq!(&field(&all, "gopher_quality"), &default);
+    assert_eq!(field(&all, "reason").as_string::<i32>().value(0), "dup_line_frac");
+    let error = call("c4_quality", vec![text, texts(&[Some("dclm"); 2])]).unwrap_err();
+    assert!(error.to_string().contains("c4_quality: no dialect `dclm`, it knows `datatrove`, `fineweb`, `dolma`"), "{error}");
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod opt_out;
 mod pii;
 mod profanity;
 mod programming_language;
+mod quality;
 mod robots;
 mod secrets;
 mod sentences;
@@ -44,6 +45,11 @@ pub use opt_out::{OPT_OUT_SOURCES, OptOut, opt_outs};
 pub use pii::{PII_KINDS, pii, pii_redact, pii_redact_kinds, pii_redact_salted};
 pub use profanity::{hap_score, profanity};
 pub use programming_language::programming_language;
+pub use quality::{
+    C4_DIALECTS, C4Quality, Dialect, DialectError, FINEWEB_DIALECTS, FinewebQuality, GOPHER_DIALECTS, GopherQuality, GopherRepetition,
+    Quality, REFINEDWEB_DIALECTS, REPETITION_DIALECTS, RefinedwebQuality, c4_quality, fineweb_quality, gopher_quality, gopher_repetition,
+    quality, refinedweb_quality,
+};
 pub use robots::robots_txt_allows;
 pub use secrets::{SECRET_KINDS, secrets};
 pub use sentences::{paragraphs, sentences};

@@ -192,7 +192,6 @@ fn run_all(text: &str) {
     }
     assert!(LICENSE_CLASSES.contains(&license_class(text)));
     copyright_notices(text);
-    robots_txt_allows(text, text, text);
     for source in OPT_OUT_SOURCES {
         assert!(opt_outs(text, source).is_some());
     }
@@ -200,6 +199,8 @@ fn run_all(text: &str) {
         assert!(host(text).is_some_and(|h| h.ends_with(&domain)));
     }
     gopher_quality(text);
+    quality(text);
+    robots_txt_allows(text, text, text);
     code_quality(text);
     text_digest(text);
     assert!((0.0..1.0).contains(&hash_share(text)));

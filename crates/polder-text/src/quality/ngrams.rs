@@ -1,0 +1,221 @@
+//! How much of a text its repeated n-grams take, n from 2 to 10.
+//!
+//! Most of a text stands once. So only places whose n-gram may stand elsewhere too are looked at: for rows of words those whose shorter
+//! n-gram did, for strings those whose first bytes do.
+
+use super::spans::{Span, hash, mixed};
+
+/// A set of hashes, with a number each where it counts: open addressing, used again for each n.
+#[derive(Default)]
+struct Table {
+    keys: Vec<u64>,
+    numbers: Vec<u32>,
+    shift: u32,
+}
+
+impl Table {
+    /// Empties it, and makes room for `n` keys.
+    fn reset(&mut self, n: usize) {
+        let size = (2 * n).next_power_of_two().max(16);
+        self.keys.clear();
+        self.keys.resize(size, 0);
+        self.numbers.resize(self.numbers.len().max(size), 0);
+        self.shift = 64 - size.trailing_zeros();
+    }
+
+    /// Where a key stands, and whether it stood there before.
+    #[inline]
+    fn place(&mut self, key: u64) -> (usize, bool) {
+        // 0 marks a free slot.
+        let key = key | 1;
+        let mut at = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize;
+        let last = self.keys.len() - 1;
+        loop {
+            let found = &mut self.keys[at & last];
+            if *found == key {
+                return (at & last, true);
+            }
+            if *found == 0 {
+                *found = key;
+                return (at & last, false);
+            }
+            at += 1;
+        }
+    }
+}
+
+/// How many first bytes tell strings apart at first.
+const HEAD: usize = 16;
+
+/// The n-grams of a text's words, from n = 2 upwards.
+pub(super) struct Ngrams<'a> {
+    words: &'a [Span],
+    /// The words without anything between them, and `HEAD` bytes more.
+    string: Vec<u8>,
+    /// Bytes and characters before each word.
+    bytes_before: Vec<usize>,
+    chars_before: Vec<usize>,
+    table: Table,
+    n: usize,
+    /// Where n-grams stand of which there may be several, in order: as rows of words, and as strings once they were asked for.
+    rows: Vec<u32>,
+    strings: Option<Vec<u32>>,
+    /// Per such place, where its n-gram was first seen, and there, how often.
+    first: Vec<u32>,
+    counts: Vec<u32>,
+}
+
+impl<'a> Ngrams<'a> {
+    pub(super) fn new(text: &str, words: &'a [Span]) -> Self {
+        let (mut bytes_before, mut chars_before) = (Vec::with_capacity(words.len() + 1), Vec::with_capacity(words.len() + 1));
+        let (mut string, mut chars) = (Vec::with_capacity(text.len() + HEAD), 0);
+        for word in words {
+            bytes_before.push(string.len());
+            chars_before.push(chars);
+            string.extend_from_slice(word.of(text).as_bytes());
+            chars += word.n_chars;
+        }
+        bytes_before.push(string.len());
+        chars_before.push(chars);
+        string.extend_from_slice(&[0; HEAD]);
+        Self {
+            words,
+            string,
+            bytes_before,
+            chars_before,
+            table: Table::default(),
+            n: 1,
+            rows: (0..words.len() as u32).collect(),
+            strings: None,
+            first: vec![0; words.len()],
+            counts: vec![0; words.len()],
+        }
+    }
+
+    /// Goes on to the next n.
+    pub(super) fn longer(&mut self) {
+        self.n += 1;
+    }
+
+    /// How many n-grams there are.
+    fn len(&self) -> usize {
+        (self.words.len() + 1).saturating_sub(self.n)
+    }
+
+    /// Whether there are fewer than n words.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Characters of the words of the n-gram from word `i` on.
+    fn chars(&self, i: usize) -> usize {
+        self.chars_before[i + self.n] - self.chars_before[i]
+    }
+
+    /// Counts the n-grams as rows of words; those of n - 1 words were counted before.
+    pub(super) fn count(&mut self) {
+        let len = self.len();
+        self.rows.retain(|i| (*i as usize) < len);
+        self.table.reset(self.rows.len());
+        for &i in &self.rows {
+            self.counts[i as usize] = 0;
+            let row = self.words[i as usize..i as usize + self.n].iter().fold(0, |row, word| mixed(row, word.hash));
+            let (at, is_known) = self.table.place(row);
+            if !is_known {
+                self.table.numbers[at] = i;
+            }
+            self.first[i as usize] = self.table.numbers[at];
+            self.counts[self.table.numbers[at] as usize] += 1;
+        }
+        self.rows.retain(|i| self.counts[self.first[*i as usize] as usize] > 1);
+    }
+
+    /// Where n-grams stand that stand more than once. Needs [`Self::count`].
+    fn repeated(&self) -> impl Iterator<Item = usize> {
+        self.rows.iter().map(|i| *i as usize)
+    }
+
+    /// Where the most frequent n-gram is, and its count: of several the first seen.
+    pub(super) fn most_frequent(&self) -> Option<(usize, usize)> {
+        let count = |i: usize| self.counts[self.first[i] as usize] as usize;
+        // What stands once alone stands first at the beginning.
+        let first = (!self.is_empty()).then_some((0, 1));
+        self.repeated().fold(first, |best, i| if best.is_none_or(|(_, most)| count(i) > most) { Some((i, count(i))) } else { best })
+    }
+
+    /// Characters of the most frequent n-gram times its count, the first seen of several.
+    pub(super) fn top_chars(&self, spaces: usize) -> usize {
+        self.most_frequent().map_or(0, |(i, count)| (self.chars(i) + spaces) * count)
+    }
+
+    /// The same for the longest of the most frequent ones; none if nothing stands twice.
+    pub(super) fn longest_top_chars(&self) -> usize {
+        let Some((_, most)) = self.most_frequent().filter(|(_, most)| *most > 1) else { return 0 };
+        let is_most = |i: &usize| self.counts[self.first[*i] as usize] as usize == most;
+        self.repeated().filter(is_most).map(|i| self.chars(i)).max().map_or(0, |chars| chars * most)
+    }
+
+    /// Characters of all n-grams, and of those that stand more than once, each occurrence counted.
+    pub(super) fn occurrences(&self) -> (usize, usize) {
+        ((0..self.len()).map(|i| self.chars(i)).sum(), self.repeated().map(|i| self.chars(i)).sum())
+    }
+
+    /// Characters of the words that some repeated n-gram covers.
+    pub(super) fn covered_chars(&self) -> usize {
+        let (mut chars, mut covered_to) = (0, 0);
+        for i in self.repeated() {
+            chars += self.chars_before[i + self.n] - self.chars_before[covered_to.max(i)];
+            covered_to = i + self.n;
+        }
+        chars
+    }
+
+    /// Characters, one space between words included, that are newly covered by n-grams seen before.
+    pub(super) fn spaced_chars(&self) -> usize {
+        let (mut chars, mut covered_to) = (0, 0);
+        for i in self.repeated().filter(|i| self.first[*i] as usize != *i) {
+            let overlap = usize::saturating_sub(covered_to, i);
+            chars += self.chars_before[i + self.n] - self.chars_before[i + overlap] + (self.n - overlap).min(self.n - 1);
+            covered_to = i + self.n;
+        }
+        chars
+    }
+
+    /// Characters of n-grams that were seen before, each behind the end of the last: equal are those that read the same without spaces.
+    pub(super) fn greedy_chars(&mut self) -> usize {
+        let places = self.strings.take().unwrap_or_else(|| self.doubtful_strings());
+        self.table.reset(places.len());
+        let (len, mut next, mut chars) = (self.len(), 0, 0);
+        for i in places.iter().map(|i| *i as usize) {
+            if i < next || i >= len {
+                continue;
+            }
+            let string = hash(&self.string[self.bytes_before[i]..self.bytes_before[i + self.n]]);
+            if self.table.place(string).1 {
+                chars += self.chars_before[i + self.n] - self.chars_before[i];
+                next = i + self.n;
+            }
+        }
+        self.strings = Some(places);
+        chars
+    }
+
+    /// Where n-grams of this or a greater n may stand that read like another: those that are short or share their first bytes.
+    fn doubtful_strings(&mut self) -> Vec<u32> {
+        let len = self.len();
+        self.table.reset(len);
+        let mut is_doubtful = vec![false; len];
+        for i in 0..len {
+            let from = self.bytes_before[i];
+            is_doubtful[i] = self.bytes_before[i + self.n] - from < HEAD;
+            let (at, is_known) = self.table.place(hash(&self.string[from..from + HEAD]));
+            if is_known {
+                is_doubtful[i] = true;
+                is_doubtful[self.table.numbers[at] as usize] = true;
+            } else {
+                self.table.numbers[at] = i as u32;
+            }
+        }
+        (0..len as u32).filter(|i| is_doubtful[*i as usize]).collect()
+    }
+}

@@ -29,6 +29,7 @@ expressions! {
     minhash(text);
     minhash_bands(text);
     minhash_jaccard(signature_a, signature_b);
+    minhash_s_curve(jaccard);
     pii(text);
     pii_redact(text);
     profanity(text, language);

@@ -25,6 +25,7 @@ mod lines;
 mod minhash;
 mod minhash_bands;
 mod minhash_jaccard;
+mod minhash_s_curve;
 mod nested;
 mod pii;
 mod pii_redact;
@@ -72,6 +73,7 @@ pub fn functions(artefacts: Arc<dyn Artefacts>) -> Vec<ScalarUDF> {
         minhash::udf(),
         minhash_bands::udf(),
         minhash_jaccard::udf(),
+        minhash_s_curve::udf(),
         pii::udf(),
         pii_redact::udf(),
         profanity::udf(),

@@ -6,6 +6,8 @@
 
 mod call;
 mod documents;
+mod duplicate_passages;
+mod duplicate_substrings;
 mod near_duplicates;
 mod near_matches;
 
@@ -39,7 +41,13 @@ pub(crate) trait LakeFunction: Sync {
 }
 
 /// Every table function of the lake.
-const ALL: [&dyn LakeFunction; 2] = [&near_duplicates::NearDuplicatesFunction, &near_matches::NearMatchesFunction];
+const ALL: [&dyn LakeFunction; 5] = [
+    &duplicate_passages::DUPLICATE_LINES,
+    &duplicate_passages::DUPLICATE_PARAGRAPHS,
+    &duplicate_substrings::DuplicateSubstrings,
+    &near_duplicates::NearDuplicatesFunction,
+    &near_matches::NearMatchesFunction,
+];
 
 /// Reads and plans every call in a statement.
 pub(crate) async fn prepare(

@@ -1,5 +1,6 @@
 //! The lake as its users meet it, each test in a folder of its own.
 
+mod functions;
 mod ingest;
 mod open;
 mod sql;

@@ -254,7 +254,7 @@ pub(crate) fn append(to: &Mutex<Documents>, spill: &Spill, pending: &Documents, 
 }
 
 /// A band digest's partition, and its record without the document.
-fn split(digest: u64) -> (usize, u64) {
+pub(crate) fn split(digest: u64) -> (usize, u64) {
     const { assert!(N_PARTITIONS == 1 << 8) }
     ((digest >> 56) as usize, digest << 8 >> 32 << 32)
 }

@@ -13,6 +13,7 @@ use datafusion::catalog::streaming::StreamingTable;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::Partitioning;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
@@ -62,7 +63,9 @@ pub(super) async fn scan(call: &Call, table: &str) -> Result<Arc<dyn ExecutionPl
         }
     };
     let frame = call.table(table)?.clone().select(vec![id.alias("id"), text.alias("text"), preference.alias("preference")])?;
-    frame.create_physical_plan().await
+    // A table may be one file of one row group, which is read by one: what costs is done to its batches.
+    let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
+    frame.repartition(Partitioning::RoundRobinBatch(n_threads))?.create_physical_plan().await
 }
 
 /// What reads documents of one partition.

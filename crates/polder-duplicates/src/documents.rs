@@ -166,6 +166,7 @@ impl Shared {
 }
 
 /// Reads documents: one for each thread that has some.
+#[derive(Debug)]
 pub struct Reader {
     shared: Arc<Shared>,
     bands: Writer<1>,
@@ -174,12 +175,6 @@ pub struct Reader {
     pending_digests: Vec<u64>,
     set: Vec<u64>,
     slots: Vec<u64>,
-}
-
-impl std::fmt::Debug for Reader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reader").field("pending", &self.pending.len()).finish_non_exhaustive()
-    }
 }
 
 impl Reader {
@@ -254,7 +249,7 @@ pub(crate) fn append(to: &Mutex<Documents>, spill: &Spill, pending: &Documents, 
 }
 
 /// A band digest's partition, and its record without the document.
-fn split(digest: u64) -> (usize, u64) {
+pub(crate) fn split(digest: u64) -> (usize, u64) {
     const { assert!(N_PARTITIONS == 1 << 8) }
     ((digest >> 56) as usize, digest << 8 >> 32 << 32)
 }

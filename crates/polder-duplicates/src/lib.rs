@@ -17,6 +17,7 @@ mod near;
 mod partitions;
 mod passages;
 mod spill;
+mod substrings;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,7 @@ pub use found::{Duplicate, Found};
 pub use matcher::{Arrivals, Match, Matcher};
 pub use near::NearDuplicates;
 pub use passages::{FoundPassages, Passage, PassageReader, RepeatedPassage, RepeatedPassages};
+pub use substrings::{FoundRuns, RepeatedRun, RepeatedRuns, RunReader};
 
 /// How near duplicates are sought.
 #[derive(Clone, Debug, PartialEq)]

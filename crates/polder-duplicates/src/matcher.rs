@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use polder_text::{jaccard_of_sets, minhash_bands, short_hashes};
 
-use crate::documents::{Documents, Shared};
+use crate::documents::{Documents, Shared, split};
 use crate::partitions::N_PARTITIONS;
 use crate::{DuplicatesError, NearOptions, Reader};
 
@@ -17,8 +17,8 @@ use crate::{DuplicatesError, NearOptions, Reader};
 pub struct Matcher {
     shared: Arc<Shared>,
     documents: Documents,
-    /// Band digests, without their last bits, and the documents that have them.
-    bands: HashMap<u64, Vec<u32>>,
+    /// Sorted band records, by partition.
+    bands: Vec<Vec<u64>>,
     best: Mutex<HashMap<u32, (f64, String)>>,
 }
 
@@ -48,22 +48,23 @@ impl Arrivals {
     /// Memory that is held of the documents besides what the options allow: ids, places and bands.
     pub fn held_bytes(&self) -> usize {
         let documents = self.shared.documents.lock().unwrap_or_else(PoisonError::into_inner);
-        // A band's digest, and a list of one document.
-        self.shared.held_bytes_of(&documents) + documents.len() * self.shared.options.bands * 48
+        self.shared.held_bytes_of(&documents) + documents.len() * self.shared.options.bands * size_of::<u64>()
     }
 
     /// Makes the matcher, once every reader has finished.
     ///
     /// # Errors
-    /// The spill file cannot be read.
+    /// Two documents with one id; the spill file cannot be read.
     pub fn finish(self) -> Result<Matcher, DuplicatesError> {
         let documents = take(&mut *self.shared.documents.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut bands: HashMap<u64, Vec<u32>> = HashMap::new();
-        for partition in 0..N_PARTITIONS {
-            for record in self.shared.bands.take(partition)? {
-                bands.entry((partition as u64) << 32 | record >> 32).or_default().push(record as u32);
-            }
-        }
+        // Refuses an id that stands twice.
+        documents.in_order()?;
+        let sorted = |partition| {
+            let mut records = self.shared.bands.take(partition)?;
+            records.sort_unstable();
+            Ok(records)
+        };
+        let bands = (0..N_PARTITIONS).map(sorted).collect::<Result<_, _>>()?;
         Ok(Matcher { shared: self.shared, documents, bands, best: Mutex::default() })
     }
 }
@@ -88,7 +89,13 @@ impl Matcher {
             found: e.to_string(),
             allowed: "as long as `minhash` makes it for these bands",
         })?;
-        let mut candidates: Vec<u32> = digests.iter().filter_map(|digest| self.bands.get(&(digest >> 24))).flatten().copied().collect();
+        let mut candidates: Vec<u32> = Vec::new();
+        for (partition, record) in digests.into_iter().map(split) {
+            let records = &self.bands[partition];
+            let from = records.partition_point(|r| *r < record);
+            // What is cut off is the digest.
+            candidates.extend(records[from..].iter().take_while(|r| *r >> 32 == record >> 32).map(|r| *r as u32));
+        }
         candidates.sort_unstable();
         candidates.dedup();
         let mut set = Vec::new();

@@ -1,8 +1,9 @@
 //! The lake as the engine sees it: every table is opened when a statement names it, so a statement
 //! has one snapshot of each table and the next statement sees the next commit.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, MemorySchemaProvider, SchemaProvider, TableProvider};
@@ -23,11 +24,20 @@ pub(crate) const SESSION_SCHEMA: &str = "session";
 pub(crate) struct LakeCatalog {
     tables: Tables,
     session: Arc<MemorySchemaProvider>,
+    opened: Option<Opened>,
 }
+
+/// What a statement has opened, by name: whoever reads a table in it, reads the same snapshot.
+type Opened = Arc<Mutex<HashMap<String, Arc<dyn TableProvider>>>>;
 
 impl LakeCatalog {
     pub(crate) fn new(tables: Tables) -> Self {
-        Self { tables, session: Arc::new(MemorySchemaProvider::new()) }
+        Self { tables, session: Arc::new(MemorySchemaProvider::new()), opened: None }
+    }
+
+    /// One for a single statement, table functions and all.
+    pub(crate) fn of_statement(tables: Tables) -> Self {
+        Self { opened: Some(Arc::default()), ..Self::new(tables) }
     }
 }
 
@@ -47,7 +57,7 @@ impl CatalogProvider for LakeCatalog {
             return Some(self.session.clone());
         }
         let schema = SCHEMAS.iter().find(|s| **s == name)?;
-        Some(Arc::new(LakeSchema { schema, tables: self.tables.clone() }))
+        Some(Arc::new(LakeSchema { schema, tables: self.tables.clone(), opened: self.opened.clone() }))
     }
 }
 
@@ -56,6 +66,7 @@ impl CatalogProvider for LakeCatalog {
 struct LakeSchema {
     schema: &'static str,
     tables: Tables,
+    opened: Option<Opened>,
 }
 
 #[async_trait]
@@ -66,8 +77,17 @@ impl SchemaProvider for LakeSchema {
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
         let (table, state) = parse(self.schema, name).map_err(LakeError::through_engine)?;
+        let key = format!("{}.{name}", self.schema);
+        let known = |of: &Opened| of.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        if let Some(opened) = self.opened.as_ref().and_then(known) {
+            return Ok(Some(opened));
+        }
         let opened = self.tables.open(&table, &state).await.map_err(LakeError::through_engine)?;
-        Ok(Some(provider(&opened).await?))
+        let provider = provider(&opened).await?;
+        if let Some(of) = &self.opened {
+            of.lock().unwrap_or_else(PoisonError::into_inner).insert(key, provider.clone());
+        }
+        Ok(Some(provider))
     }
 
     async fn table_type(&self, name: &str) -> Result<Option<TableType>> {

@@ -105,6 +105,13 @@ impl Lake {
         self.session_with(None)
     }
 
+    /// A session for one statement, which sees one snapshot of each table.
+    pub(crate) fn statement_session(&self) -> SessionContext {
+        let session = self.session();
+        session.register_catalog(CATALOG, Arc::new(LakeCatalog::of_statement(self.tables.clone())));
+        session
+    }
+
     pub(crate) fn session_with(&self, partitions: Option<usize>) -> SessionContext {
         self.session_of(partitions, BATCH_ROWS)
     }
@@ -232,7 +239,7 @@ impl Lake {
     }
 }
 
-pub(crate) fn table_of(reference: &Reference) -> Result<(TableName, At), LakeError> {
+fn table_of(reference: &Reference) -> Result<(TableName, At), LakeError> {
     match reference {
         Reference::Table(table, at) => Ok((table.clone(), at.clone())),
         other => Err(LakeError::NotATable { reference: other.to_string() }),

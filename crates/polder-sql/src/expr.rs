@@ -41,6 +41,7 @@ expressions! {
     minhash(text);
     minhash_bands(text);
     minhash_jaccard(signature_a, signature_b);
+    minhash_s_curve(jaccard);
     normalize_text(text, form);
     opt_outs(text);
     paragraphs(text);

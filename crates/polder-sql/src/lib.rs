@@ -38,6 +38,7 @@ mod lines;
 mod minhash;
 mod minhash_bands;
 mod minhash_jaccard;
+mod minhash_s_curve;
 mod nested;
 mod normalize_text;
 mod opt_outs;
@@ -115,6 +116,7 @@ pub fn functions(artefacts: Arc<dyn Artefacts>) -> Vec<ScalarUDF> {
         minhash::udf(),
         minhash_bands::udf(),
         minhash_jaccard::udf(),
+        minhash_s_curve::udf(),
         normalize_text::udf(),
         opt_outs::udf(),
         paragraphs::udf(),

@@ -94,6 +94,7 @@ fn arguments(name: &str, first: &[Option<&str>]) -> Vec<ColumnarValue> {
     let text = ColumnarValue::Array(texts(first));
     match name {
         "bar" => vec![numbers(), ColumnarValue::Scalar(ScalarValue::Float64(Some(100.0)))],
+        "minhash_s_curve" => vec![numbers()],
         "sparkline" => vec![lists(|i| i)],
         "decode" => vec![lists(|i| i + 3), constant("base")],
         "minhash_jaccard" => vec![lists(|i| i), lists(|i| i * i)],
@@ -294,6 +295,27 @@ fn wrong_parameters_are_errors_and_no_panics() {
     assert!(invoke("decode", vec![ColumnarValue::Array(ids), constant("base")], 1).is_err());
     let number: ArrayRef = Arc::new(Float64Array::from(vec![1.0]));
     assert!(call("minhash_bands", vec![number]).is_err());
+}
+
+#[test]
+fn the_s_curve_is_that_of_the_default_bands_unless_others_are_given() {
+    let of = |arguments: &[ScalarValue]| {
+        let arguments = arguments.iter().cloned().map(ColumnarValue::Scalar).collect();
+        invoke("minhash_s_curve", arguments, 1).unwrap().into_array(1).unwrap().as_primitive::<Float64Type>().value(0)
+    };
+    let jaccard = ScalarValue::from(0.7);
+    assert!((of(std::slice::from_ref(&jaccard)) - 0.9827).abs() < 1e-3);
+    assert!((of(&[jaccard, ScalarValue::from(14i64), ScalarValue::from(8i64)]) - 0.5645).abs() < 1e-4);
+}
+
+#[test]
+fn a_shingle_set_is_sorted_and_equal_for_equal_words() {
+    let column = |rows: &[&str]| texts(&rows.iter().map(|t| Some(*t)).collect::<Vec<_>>());
+    let sets =
+        call("shingle_set", vec![column(&["one two three four five six", "One, two; three FOUR five six", "one two three four"])]).unwrap();
+    let sets = sets.as_binary::<i32>();
+    let hashes: Vec<u32> = sets.value(0).chunks(4).map(|b| u32::from_le_bytes(b.try_into().unwrap())).collect();
+    assert!(hashes.len() == 2 && hashes.is_sorted() && sets.value(0) == sets.value(1) && sets.is_null(2));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::{cargo_output, spdx, verdict};
 /// What a crate must not depend on, through any number of others. A name ending in `*` is a prefix.
 const BORDERS: &[(&str, &[&str])] = &[
     ("polder-text", &["arrow*", "datafusion*", "parquet*", "tokio*", "futures*", "object_store", "polder-*"]),
+    ("polder-duplicates", &["arrow*", "datafusion*", "parquet*", "tokio*", "futures*", "object_store"]),
     ("polder-tokenizer", &["arrow*", "tokio*", "datafusion*", "onig*", "esaxx-rs"]),
     ("polder-shard", &["arrow*", "tokio*", "datafusion*"]),
     ("polder-compute", &["arrow*", "tokio*", "datafusion*"]),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use datafusion::common::plan_err;
+use datafusion::common::{TableReference, plan_err};
 use datafusion::dataframe::DataFrame;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::Expr;
@@ -12,10 +12,10 @@ use datafusion::prelude::{SessionContext, ident};
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast::{self, FunctionArg, FunctionArgExpr, UnaryOperator, Value};
 
+use polder_base::TableName;
+
 use super::LakeFunction;
-use crate::lake::table_of;
-use crate::tables::State;
-use crate::{Lake, LakeError, catalog, near};
+use crate::{Lake, LakeError, near};
 
 /// What an argument may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,10 +148,12 @@ impl Call {
         let mut tables = BTreeMap::new();
         for parameter in function.parameters().iter().filter(|p| p.kind == Kind::Table) {
             let Some(ScalarValue::Utf8(Some(name))) = arguments.get(parameter.name) else { continue };
-            let (table, at) = table_of(&name.parse()?)?;
-            let opened = lake.tables.open(&table, &State::At(at)).await?;
-            let read = async { session.read_table(catalog::provider(&opened).await?) };
-            tables.insert(parameter.name, read.await.map_err(LakeError::query("read", &table))?);
+            // What cannot be a table's name is refused in the words for references.
+            let (stem, at) = name.split_once('@').map_or((name.as_str(), None), |(stem, at)| (stem, Some(at)));
+            let table: TableName = stem.parse()?;
+            let named = at.map_or(table.name.clone(), |at| format!("{}@{at}", table.name));
+            let read = async { session.read_table(session.table_provider(TableReference::partial(table.schema.clone(), named)).await?) };
+            tables.insert(parameter.name, read.await.map_err(LakeError::statement)?);
         }
         Ok(Self { name: function.name(), arguments, tables, folder: lake.layout().root().to_owned() })
     }

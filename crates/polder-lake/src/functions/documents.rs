@@ -13,6 +13,7 @@ use datafusion::catalog::streaming::StreamingTable;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::Partitioning;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
@@ -20,7 +21,7 @@ use datafusion::prelude::{cast, ident, lit};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
-use polder_duplicates::{Document, DuplicatesError, NearOptions, Reader};
+use polder_duplicates::{Document, DuplicatesError, NearOptions, PassageReader, Reader, RunReader};
 use tokio::task::JoinSet;
 
 use super::Call;
@@ -62,11 +63,32 @@ pub(super) async fn scan(call: &Call, table: &str) -> Result<Arc<dyn ExecutionPl
         }
     };
     let frame = call.table(table)?.clone().select(vec![id.alias("id"), text.alias("text"), preference.alias("preference")])?;
-    frame.create_physical_plan().await
+    // A table may be one file of one row group, which is read by one: what costs is done to its batches.
+    let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
+    frame.repartition(Partitioning::RoundRobinBatch(n_threads))?.create_physical_plan().await
 }
 
+/// What reads documents of one partition.
+pub(super) trait Reads: Send + 'static {
+    fn add(&mut self, document: &Document<'_>) -> Result<(), DuplicatesError>;
+    fn finish(self) -> Result<(), DuplicatesError>;
+}
+
+macro_rules! reads {
+    ($($reader:ty)*) => { $(impl Reads for $reader {
+        fn add(&mut self, document: &Document<'_>) -> Result<(), DuplicatesError> {
+            self.add(document)
+        }
+        fn finish(self) -> Result<(), DuplicatesError> {
+            self.finish()
+        }
+    })* };
+}
+
+reads! { PassageReader Reader RunReader }
+
 /// Reads every partition of a scan, each by a reader of its own.
-pub(super) async fn read(input: &Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>, reader: impl Fn() -> Reader) -> Result<()> {
+pub(super) async fn read<R: Reads>(input: &Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>, reader: impl Fn() -> R) -> Result<()> {
     let mut tasks = JoinSet::new();
     for partition in 0..input.output_partitioning().partition_count() {
         let mut batches = input.execute(partition, context.clone())?;
@@ -89,7 +111,7 @@ pub(super) async fn join(mut tasks: JoinSet<Result<()>>) -> Result<()> {
     Ok(())
 }
 
-fn add(reader: &mut Reader, batch: &RecordBatch) -> Result<()> {
+fn add(reader: &mut impl Reads, batch: &RecordBatch) -> Result<()> {
     let (ids, texts) = (batch.column(0).as_string_view(), batch.column(1).as_string_view());
     let field = SortField::new_with_options(batch.column(2).data_type().clone(), SortOptions { descending: false, nulls_first: false });
     let preferences = RowConverter::new(vec![field])?.convert_columns(&[batch.column(2).clone()])?;

@@ -7,6 +7,8 @@
 mod call;
 mod contamination;
 mod documents;
+mod duplicate_passages;
+mod duplicate_substrings;
 mod near_duplicates;
 mod near_matches;
 
@@ -40,8 +42,14 @@ pub(crate) trait LakeFunction: Sync {
 }
 
 /// Every table function of the lake.
-const ALL: [&dyn LakeFunction; 3] =
-    [&contamination::ContaminationFunction, &near_duplicates::NearDuplicatesFunction, &near_matches::NearMatchesFunction];
+const ALL: [&dyn LakeFunction; 6] = [
+    &contamination::ContaminationFunction,
+    &duplicate_passages::DUPLICATE_LINES,
+    &duplicate_passages::DUPLICATE_PARAGRAPHS,
+    &duplicate_substrings::DuplicateSubstrings,
+    &near_duplicates::NearDuplicatesFunction,
+    &near_matches::NearMatchesFunction,
+];
 
 /// Reads and plans every call in a statement.
 pub(crate) async fn prepare(

@@ -35,7 +35,7 @@ pub(crate) async fn plan(lake: &Lake, text: &str, params: &[(&str, ScalarValue)]
     let mut statement = parse(versions::name_tags(tokens))?;
     refuse_writes(&statement)?;
     versions::rewrite(&mut statement, params)?;
-    let session = lake.session();
+    let session = lake.statement_session();
     functions::prepare(lake, &session, &mut statement, params).await?;
     let planned = match session.state().statement_to_plan(statement.clone()).await {
         Ok(plan) => plan,

@@ -1,6 +1,7 @@
 //! The lake as its users meet it, each test in a folder of its own.
 
 mod contamination;
+mod functions;
 mod ingest;
 mod open;
 mod sql;

@@ -12,7 +12,6 @@ mod contamination;
 mod copyright;
 mod digest;
 mod domain;
-mod gopher_quality;
 mod html;
 mod language;
 mod license;
@@ -33,7 +32,6 @@ pub use contamination::{BenchmarkIndex, CONTAMINATION_NGRAM, Overlap, without_sp
 pub use copyright::{CopyrightNotice, copyright_notices};
 pub use digest::{exact_digest, hash_share, normalized, text_digest};
 pub use domain::{domain, host};
-pub use gopher_quality::{GopherQuality, gopher_quality};
 pub use html::{HtmlMetadata, html_metadata, html_text, html_title};
 pub use language::{DetectedLanguage, UNDETERMINED, detect_language};
 pub use license::{LICENSE_CLASSES, LicenseMatch, license, license_class, license_expression};

@@ -194,6 +194,12 @@ fn options() -> Options {
     options.rows_min = env("MIN", options.rows_min as f64) as usize;
     options.features.char_ngrams = (env("NMIN", 1.0) as usize, env("NMAX", 5.0) as usize);
     options.features.across_blanks = env("ACROSS", 0.0) > 0.0;
+    if env("TOK", 0.0) > 0.0 {
+        options.features.tokens = polder_text::classifier::Tokens::Words;
+    }
+    if env("CASE", 0.0) > 0.0 {
+        options.features.fold_case = false;
+    }
     options.balance = env("BALANCE", 0.0) as f32;
     options.features.word_ngrams = (env("WMAX", 1.0).min(1.0) as usize, env("WMAX", 1.0) as usize);
     if env("DAMPED", 0.0) > 0.0 {
@@ -206,6 +212,7 @@ fn learn<'a>(lines: impl Iterator<Item = &'a Line>) -> Classifier {
     let raw = std::env::var("RAW").is_ok();
     let words: Vec<(String, &str)> = lines
         .filter(|l| SCRIPTS.contains(&script(&l.text)))
+        .filter(|l| std::env::var("NOWORDS").is_err() || l.kind != 2)
         .map(|l| (if raw { l.text.clone() } else { LanguageIdentifier::words(&l.text) }, l.code.as_str()))
         .collect();
     let rows: Vec<(&str, &str)> = words.iter().map(|(text, code)| (text.as_str(), *code)).collect();

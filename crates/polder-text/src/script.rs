@@ -13,11 +13,6 @@ const TABLE: usize = 0x1_0000;
 static SCRIPTS: LazyLock<Vec<Script>> =
     LazyLock::new(|| (0..TABLE as u32).map(|c| char::from_u32(c).map_or(Script::Unknown, |c| c.script())).collect());
 
-/// The script of a character; `Common`, `Inherited` and `Unknown` for those that belong to none.
-pub(crate) fn script_of(c: char) -> Script {
-    SCRIPTS.get(c as usize).copied().unwrap_or_else(|| c.script())
-}
-
 /// Whether a character is of some script, rather than shared by many.
 fn is_of_one(script: Script) -> bool {
     !matches!(script, Script::Common | Script::Inherited | Script::Unknown)
@@ -36,8 +31,9 @@ impl ScriptCounts {
     pub(crate) fn of(text: &str) -> Self {
         let mut counts = [0usize; 256];
         let mut seen = Vec::new();
+        let table = SCRIPTS.as_slice();
         for c in text.chars() {
-            let script = script_of(c);
+            let script = table.get(c as usize).copied().unwrap_or_else(|| c.script());
             let count = &mut counts[usize::from(script as u8)];
             if *count == 0 && is_of_one(script) {
                 seen.push(script);

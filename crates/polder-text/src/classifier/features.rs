@@ -91,12 +91,12 @@ impl Features {
         }
     }
 
-    /// Whether every n-gram lies within a run of letters and the blanks around it.
+    /// Whether every n-gram lies within a run of characters and the blanks around it.
     pub(super) fn are_of_runs(&self) -> bool {
-        self.tokens == Tokens::Letters && !self.across_blanks && self.word_ngrams.1 <= 1
+        self.tokens != Tokens::Code && !self.across_blanks && self.word_ngrams.1 <= 1
     }
 
-    /// Calls `each` with every run of letters, a blank at both ends, and with the hash of the run.
+    /// Calls `each` with every run of characters, a blank at both ends, and with the hash of the run.
     pub(super) fn each_run(&self, text: &str, streams: &mut Streams, mut each: impl FnMut(&[u32], u32)) {
         self.fill(text, streams);
         let mut start = 0;
@@ -129,11 +129,11 @@ impl Features {
         if self.word_ngrams.1 == 1 {
             let mut token = None;
             for c in run.iter().take(last).skip(1) {
-                if char::from_u32(*c).is_some_and(stands_alone) {
+                if self.class(about_folded(*c)) == Class::Joins {
+                    token = Some(extend(token.unwrap_or(TOKEN), u64::from(*c)));
+                } else {
                     token.take().into_iter().for_each(|token| emit(key(extend(TOKENS, token))));
                     emit(key(extend(TOKENS, extend(TOKEN, u64::from(*c)))));
-                } else {
-                    token = Some(extend(token.unwrap_or(TOKEN), u64::from(*c)));
                 }
             }
             token.into_iter().for_each(|token| emit(key(extend(TOKENS, token))));
@@ -219,12 +219,18 @@ const UNDERSCORE: u32 = 1 << 26;
 /// What is known of the characters that all but a few texts are made of.
 static ABOUT: LazyLock<Vec<u32>> = LazyLock::new(|| (0..0x1_0000).map(|c| char::from_u32(c).map_or(0, about)).collect());
 
+/// The same of a character that was folded already: that changes nothing of what it is.
+fn about_folded(c: u32) -> u32 {
+    let known = ABOUT.get(c as usize).copied();
+    known.unwrap_or_else(|| char::from_u32(c).map_or(0, about))
+}
+
 fn about(c: char) -> u32 {
     let flag = |is: bool, flag: u32| if is { flag } else { 0 };
     // Of the few letters with a longer lower case, the first character stands for all.
     u32::from(c.to_lowercase().next().unwrap_or(c))
-        | flag(is_letter(c), LETTER)
-        | flag(c.is_numeric(), DIGIT)
+        | flag(is_letter_by_rule(c), LETTER)
+        | flag(c.is_numeric() && !stands_alone(c), DIGIT)
         | flag(c.is_whitespace() || c.is_control(), SPACE)
         | flag(c == '\n', LINE_FEED)
         | flag(stands_alone(c), ALONE)
@@ -237,6 +243,10 @@ fn is_blank(c: u32) -> bool {
 
 /// Letters, and the marks that are written on and between them: vowel signs and viramas aren't all alphabetic to Unicode.
 pub(crate) fn is_letter(c: char) -> bool {
+    ABOUT.get(c as usize).copied().unwrap_or_else(|| about(c)) & LETTER != 0
+}
+
+fn is_letter_by_rule(c: char) -> bool {
     match u32::from(c) {
         0..0x300 => c.is_alphabetic(),
         0x300..=0x36f | 0x591..=0x5bd | 0x5bf | 0x5c1..=0x5c2 | 0x5c4..=0x5c5 | 0x64b..=0x65f | 0x1ab0..=0x1aff | 0x200c..=0x200d => true,

@@ -33,7 +33,7 @@ fn is_blank(features: &Features, c: char) -> bool {
 
 fn fold(features: &Features, c: char) -> char {
     match c {
-        c if features.fold_digits && c.is_numeric() => '0',
+        c if features.fold_digits && c.is_numeric() && !stands_alone(c) => '0',
         c if features.fold_case => c.to_lowercase().next().unwrap_or(c),
         c => c,
     }

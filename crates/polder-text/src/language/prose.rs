@@ -1,5 +1,7 @@
 //! What of a text is prose: its words, without what is meant for machines.
 
+use crate::classifier::is_letter;
+
 /// Texts of up to so many bytes are read whole; longer ones in windows at even distances.
 const WHOLE_BYTES: usize = 8192;
 /// Windows of a long text, and their length in bytes.
@@ -11,7 +13,7 @@ const WORD_LETTERS_MAX: usize = 45;
 /// The words of a text, and what stands beside them.
 #[derive(Debug, Default)]
 pub(super) struct Prose {
-    /// The words with single blanks between.
+    /// The words, as they stand, with a blank after each.
     pub(super) words: String,
     /// Letters of the words.
     pub(super) n_word_letters: usize,
@@ -45,16 +47,14 @@ impl Prose {
     }
 
     fn add(&mut self, window: &str) {
-        for token in window.split_whitespace() {
-            let start = self.words.len();
-            let token = Token::read(token, &mut self.words);
+        for text in window.split_whitespace() {
+            let token = Token::of(text);
             self.n_visible += token.n_visible;
             self.n_letters += token.n_letters;
             self.code_weight += token.code_weight;
-            if token.is_name || token.run_max > WORD_LETTERS_MAX {
-                self.words.truncate(start);
-            } else if token.n_letters > 0 {
+            if !token.is_name && token.run_max <= WORD_LETTERS_MAX {
                 self.n_word_letters += token.n_letters;
+                self.words.push_str(text);
                 self.words.push(' ');
             }
         }
@@ -74,14 +74,12 @@ struct Token {
 }
 
 impl Token {
-    /// Reads a token, and writes its letters, with single blanks for what is between them.
-    fn read(text: &str, words: &mut String) -> Self {
+    fn of(text: &str) -> Self {
         let mut token = Self::default();
-        let (mut run, mut before) = (0, ' ');
-        let mut n_humps = 0;
+        let (mut run, mut before, mut n_humps) = (0, ' ', 0);
         for c in text.chars() {
             token.n_visible += 1;
-            if crate::classifier::is_letter(c) {
+            if is_letter(c) {
                 token.n_letters += 1;
                 run += usize::from(u32::from(c) < 0xe00);
                 token.run_max = token.run_max.max(run);
@@ -89,17 +87,11 @@ impl Token {
                     n_humps += usize::from(before.is_ascii_lowercase() && c.is_ascii_uppercase());
                     token.is_name |= before.is_ascii_digit() && token.n_letters > 3;
                 }
-                words.push(c);
             } else {
                 run = 0;
                 token.code_weight += code_weight(c);
-                token.is_name |= matches!(c, '_' | '@') || (c == ':' && before == ':') || (c == '/' && before == '/');
+                token.is_name |= matches!(c, '_' | '@') || (matches!(c, ':' | '/') && c == before);
                 token.is_name |= c.is_ascii_digit() && before.is_ascii_lowercase();
-                if matches!(c, '\'' | '’') {
-                    words.push(' ');
-                } else if !words.is_empty() && !words.ends_with(' ') {
-                    words.push(' ');
-                }
             }
             before = c;
         }

@@ -210,11 +210,23 @@ fn options() -> Options {
 
 fn learn<'a>(lines: impl Iterator<Item = &'a Line>) -> Classifier {
     let raw = std::env::var("RAW").is_ok();
-    let words: Vec<(String, &str)> = lines
+    let lines: Vec<&Line> = lines.collect();
+    let mut words: Vec<(String, &str)> = lines
+        .iter()
+        .copied()
         .filter(|l| SCRIPTS.contains(&script(&l.text)))
         .filter(|l| std::env::var("NOWORDS").is_err() || l.kind != 2)
         .map(|l| (if raw { l.text.clone() } else { LanguageIdentifier::words(&l.text) }, l.code.as_str()))
         .collect();
+    if std::env::var("WORDS").is_ok() {
+        let mut set = std::collections::BTreeSet::new();
+        for l in lines.iter().filter(|l| l.kind == 0 && SCRIPTS.contains(&script(&l.text))) {
+            for w in l.text.split(|c: char| !c.is_alphabetic()).filter(|w| w.chars().count() > 1) {
+                set.insert((w.to_owned(), l.code.as_str()));
+            }
+        }
+        words.extend(set);
+    }
     let rows: Vec<(&str, &str)> = words.iter().map(|(text, code)| (text.as_str(), *code)).collect();
     let start = Instant::now();
     let classifier = train(&rows, &options(), 2, &mut |_| {}).unwrap();

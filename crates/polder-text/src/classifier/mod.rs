@@ -25,7 +25,7 @@ mod options;
 mod score;
 mod train;
 
-pub use evaluate::{Evaluation, LabelEvaluation, cross_validate, evaluate, fold_of, split};
+pub use evaluate::{Evaluation, LabelEvaluation, LabelledRows, cross_validate, evaluate, fold_of, split};
 pub(crate) use features::is_letter;
 pub use options::{Counting, Features, NGRAM_MAX, Options, Tokens};
 pub use score::Classifier;

@@ -19,7 +19,7 @@ pub(super) struct Prose {
     pub(super) n_word_letters: usize,
     /// All letters.
     pub(super) n_letters: usize,
-    /// All characters but white space.
+    /// All characters but white space and addresses.
     pub(super) n_visible: usize,
     /// Sum of [`code_weight`].
     pub(super) code_weight: usize,
@@ -49,6 +49,9 @@ impl Prose {
     fn add(&mut self, window: &str) {
         for text in window.split_whitespace() {
             let token = Token::of(text);
+            if token.is_address {
+                continue;
+            }
             self.n_visible += token.n_visible;
             self.n_letters += token.n_letters;
             self.code_weight += token.code_weight;
@@ -69,8 +72,10 @@ struct Token {
     code_weight: usize,
     /// The longest run of letters of alphabets.
     run_max: usize,
-    /// Whether it is an address, a path, an identifier or a number, which belong to no language.
+    /// Whether it is an identifier or a code, which belong to no language.
     is_name: bool,
+    /// Whether it is an address of a page or a person: any text may have them, so they aren't counted.
+    is_address: bool,
 }
 
 impl Token {
@@ -90,7 +95,8 @@ impl Token {
             } else {
                 run = 0;
                 token.code_weight += code_weight(c);
-                token.is_name |= matches!(c, '_' | '@') || (matches!(c, ':' | '/') && c == before);
+                token.is_address |= c == '@' || (c == '/' && before == '/');
+                token.is_name |= c == '_' || (c == ':' && before == ':');
                 token.is_name |= c.is_ascii_digit() && before.is_ascii_lowercase();
             }
             before = c;

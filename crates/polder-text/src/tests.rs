@@ -4,7 +4,6 @@ use proptest::prelude::*;
 
 use super::*;
 
-mod language;
 mod licenses;
 mod minhash;
 mod personal;

@@ -5,12 +5,11 @@
 //! those undetermined, as it does source code, numbers and what is mostly not letters. Longer texts are judged by windows at even distances.
 
 mod prose;
-
-use std::sync::LazyLock;
+mod whatlang;
 
 use unicode_script::Script;
 
-use crate::classifier::{Classifier, ClassifierError};
+use crate::classifier::Classifier;
 use crate::script::ScriptCounts;
 use prose::Prose;
 
@@ -108,14 +107,6 @@ impl LanguageIdentifier {
         Self { codes: classifier.labels().iter().map(code_of).collect(), classifier }
     }
 
-    /// The identifier that this crate carries.
-    ///
-    /// # Errors
-    /// None, as long as the crate is whole.
-    pub fn embedded() -> Result<Self, ClassifierError> {
-        Classifier::from_bytes(include_bytes!("../../models/language.model")).map(Self::new)
-    }
-
     /// The words of a text that the classifier sees: what it is trained on has to come from here.
     pub fn words(text: &str) -> String {
         Prose::of(text).words
@@ -192,11 +183,7 @@ fn variant(code: &'static str, words: &str) -> &'static str {
     }
 }
 
-static EMBEDDED: LazyLock<Option<LanguageIdentifier>> = LazyLock::new(|| LanguageIdentifier::embedded().ok());
-
-/// Identifies the language of a text by the embedded model; the empty text is undetermined.
-///
-/// The score says how sure that is: above 0.9 it is hardly ever wrong; of single words it is often low.
+/// Identifies the language of a text by whatlang; the empty text is undetermined.
 pub fn detect_language(text: &str) -> DetectedLanguage {
-    EMBEDDED.as_ref().map_or(UNKNOWN, |identifier| identifier.detect(text))
+    whatlang::detect_language(text)
 }

@@ -1,17 +1,16 @@
 //! Scores and the model of `language`.
 //!
-//! It learns from lingua's test lines (sentences, pairs of words, words of 75 languages) and from BIG-bench's `language_identification`
-//! (ten sentences each of 1,000 languages; those that are not among the 75 are undetermined). Both are cross-validated: a line is judged by a
-//! classifier that has not seen it. The embedded model learns from all lines by the same recipe. The declaration of human rights and source
-//! code never train.
+//! It learns from lingua's test lines (sentences, pairs of words and words of 75 languages), from BIG-bench's `language_identification` (ten
+//! sentences each of 1,000 languages, undetermined where they are not among the 75), and from pieces of source code, undetermined too. All
+//! scores of lines are cross-validated: a line is judged by a classifier that has not seen it. The embedded model learns from all lines by
+//! the same recipe. The declaration of human rights and Linguist's samples never train.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
 
 use polder_text::classifier::{Classifier, Evaluation, Options, fold_of, train};
-use polder_text::{LanguageIdentifier, UNDETERMINED, detect_language, script};
+use polder_text::{LanguageIdentifier, UNDETERMINED, script};
 
 use crate::Row;
 
@@ -19,99 +18,102 @@ use crate::Row;
 const N_FOLDS: usize = 5;
 /// The scripts that need a classifier.
 const SCRIPTS: [&str; 4] = ["Latn", "Cyrl", "Arab", "Deva"];
-const KINDS: [&str; 3] = ["sentences", "word-pairs", "single-words"];
+/// Lines of lingua, and what is asked of their accuracy.
+const KINDS: [(&str, Option<f64>); 3] = [("sentences", Some(0.975)), ("word-pairs", None), ("single-words", Some(0.746))];
+/// Kinds of lines beside those.
+const MANY_LANGUAGES: usize = KINDS.len();
+const CODE: usize = KINDS.len() + 1;
+/// Labels of `code_repos` and of Linguist that may stand for prose.
+const PROSE: [&str; 14] = [
+    "",
+    "AsciiDoc",
+    "HTML",
+    "Markdown",
+    "MediaWiki",
+    "Org",
+    "RDoc",
+    "Rich Text Format",
+    "Roff",
+    "TeX",
+    "Text",
+    "Textile",
+    "licence text",
+    "reStructuredText",
+];
 
 struct Line {
     text: String,
     code: String,
-    /// Index into [`KINDS`], or one more for a sentence of BIG-bench.
+    /// Index into [`KINDS`], or one of the kinds beside those.
     kind: usize,
 }
 
-fn lines(data: &Path) -> Option<Vec<Line>> {
+/// All lines; none where lingua's are missing.
+fn lines(data: &Path) -> Vec<Line> {
     let set = data.join("eval_langid_lingua");
     let Ok(folders) = fs::read_dir(&set) else {
         eprintln!("language: no rows, {} is missing", set.display());
-        return None;
+        return Vec::new();
     };
-    let mut codes: Vec<String> = folders.flatten().filter_map(|f| f.file_name().into_string().ok()).filter(|f| f.len() == 2).collect();
-    codes.sort();
+    let codes: BTreeSet<String> = folders.flatten().filter_map(|f| f.file_name().into_string().ok()).filter(|f| f.len() == 2).collect();
     let mut lines = Vec::new();
     for code in &codes {
-        for (kind, name) in KINDS.iter().enumerate() {
+        for (kind, (name, _)) in KINDS.iter().enumerate() {
             let text = fs::read_to_string(set.join(code).join(format!("{name}.txt"))).unwrap();
             lines.extend(text.lines().filter(|l| !l.trim().is_empty()).map(|l| Line { text: l.to_owned(), code: code.clone(), kind }));
         }
     }
     lines.extend(many_languages(data));
-    if std::env::var("CODE").is_ok() {
-        lines.extend(code_lines(data));
-    }
-    Some(lines)
+    lines.extend(code_lines(data));
+    lines
 }
 
-/// Sentences of BIG-bench, as `und` where their language is none of those that lingua's lines have in the scripts to learn.
-fn many_languages(data: &Path) -> Vec<Line> {
-    let set = data.join("bench_gauntlet/language_understanding/bigbench_language_identification.jsonl");
-    let Ok(text) = fs::read_to_string(&set) else {
-        eprintln!("language: {} is missing", set.display());
+/// The rows of a set of JSON lines; none, said aloud, where it is missing.
+fn json_lines(path: &Path) -> Vec<serde_json::Value> {
+    let Ok(text) = fs::read_to_string(path) else {
+        eprintln!("language: {} is missing", path.display());
         return Vec::new();
     };
-    let known: BTreeMap<&str, &str> = NAMES.into_iter().collect();
-    let line = |row: &str| {
-        let row: serde_json::Value = serde_json::from_str(row).unwrap();
-        let query = row["query"].as_str().unwrap();
-        let letter = row["choices"][row["gold"].as_u64().unwrap() as usize].as_str().unwrap().to_owned() + ". ";
-        let (_, body) = query.split_once("Sentence:").unwrap();
-        let text = body.split("\nA. ").next().unwrap().trim().to_owned();
-        let name = body.lines().rev().find_map(|l| l.strip_prefix(&letter)).unwrap();
-        let code = known.get(name).copied().unwrap_or(UNDETERMINED);
-        Line { text, code: code.to_owned(), kind: KINDS.len() }
-    };
-    text.lines().map(line).filter(|l| !l.code.is_empty()).collect()
+    text.lines().map(|row| serde_json::from_str(row).unwrap()).collect()
 }
 
-/// Pieces of source code, as `und`: of permissive repositories, and of each file those that are dense with marks, so that they hold no prose.
+/// Sentences of BIG-bench, as `und` where their language is not among the 75.
+fn many_languages(data: &Path) -> Vec<Line> {
+    let line = |row: serde_json::Value| {
+        let query = row["query"].as_str()?;
+        let letter = row["choices"][row["gold"].as_u64()? as usize].as_str()?.to_owned() + ". ";
+        let (_, body) = query.split_once("Sentence:")?;
+        let text = body.split("\nA. ").next()?.trim().to_owned();
+        let name = body.lines().rev().find_map(|l| l.strip_prefix(&letter))?;
+        let code = NAMES.iter().find(|(of, _)| *of == name).map_or(UNDETERMINED, |(_, code)| code);
+        Some(Line { text, code: code.to_owned(), kind: MANY_LANGUAGES })
+    };
+    let rows = json_lines(&data.join("bench_gauntlet/language_understanding/bigbench_language_identification.jsonl"));
+    rows.into_iter().filter_map(line).filter(|l| !l.code.is_empty()).collect()
+}
+
+/// Pieces of source code under permissive licences, as `und`: of each file those that are so dense with marks that they hold no prose.
 fn code_lines(data: &Path) -> Vec<Line> {
-    let Ok(text) = fs::read_to_string(data.join("code_repos/code.jsonl")) else { return Vec::new() };
     let mut lines = Vec::new();
-    for row in text.lines() {
-        let row: serde_json::Value = serde_json::from_str(row).unwrap();
-        let (label, text) = (row["label"].as_str().unwrap_or(""), row["text"].as_str().unwrap_or(""));
-        if !["MIT", "Apache-2.0"].contains(&row["repo_license"].as_str().unwrap_or("")) || NOT_CODE.contains(&label) {
+    for row in json_lines(&data.join("code_repos/code.jsonl")) {
+        let cell = |name: &str| row[name].as_str().unwrap_or("");
+        let text = cell("text");
+        if !["MIT", "Apache-2.0"].contains(&cell("repo_license")) || PROSE.contains(&cell("label")) {
             continue;
         }
-        for i in 0..3 {
-            let start = text.floor_char_boundary(i * text.len() / 3);
+        for part in 0..3 {
+            let start = text.floor_char_boundary(part * text.len() / 3);
             let piece = &text[start..text.floor_char_boundary((start + 400).min(text.len()))];
-            let marks = piece.chars().filter(|c| ";={}<>_&|\\$()[]:".contains(*c)).count();
-            if marks * 12 > piece.len() && piece.len() > 100 {
-                lines.push(Line { text: piece.to_owned(), code: UNDETERMINED.to_owned(), kind: KINDS.len() + 1 });
+            let n_marks = piece.chars().filter(|c| ";={}<>_&|\\$()[]:".contains(*c)).count();
+            if piece.len() > 100 && n_marks * 12 > piece.len() {
+                lines.push(Line { text: piece.to_owned(), code: UNDETERMINED.to_owned(), kind: CODE });
             }
         }
     }
     lines
 }
 
-const NOT_CODE: [&str; 15] = [
-    "Markdown",
-    "Text",
-    "reStructuredText",
-    "AsciiDoc",
-    "HTML",
-    "Org",
-    "TeX",
-    "RDoc",
-    "Textile",
-    "MediaWiki",
-    "Wikitext",
-    "Roff",
-    "Rich Text Format",
-    "licence text",
-    "",
-];
-
-/// BIG-bench's names of languages that the model knows; those with an empty code are too near to one of them to be called unknown.
+/// BIG-bench's names of languages that the model knows; an empty code is too near to one of them to be called unknown.
 const NAMES: [(&str, &str); 68] = [
     ("Afrikaans", "af"),
     ("Albanian", "sq"),
@@ -184,227 +186,114 @@ const NAMES: [(&str, &str); 68] = [
 ];
 
 fn options() -> Options {
-    let env = |name: &str, default: f64| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default);
-    let mut options = Options::language();
-    options.epochs = env("EPOCHS", options.epochs as f64) as usize;
-    options.lr = env("LR", options.lr as f64) as f32;
-    options.decay = env("DECAY", options.decay as f64) as f32;
-    options.prune = env("PRUNE", options.prune as f64) as f32;
-    options.features_max = env("FEATURES", options.features_max as f64) as usize;
-    options.rows_min = env("MIN", options.rows_min as f64) as usize;
-    options.features.char_ngrams = (env("NMIN", 1.0) as usize, env("NMAX", 5.0) as usize);
-    options.features.across_blanks = env("ACROSS", 0.0) > 0.0;
-    if env("TOK", 0.0) > 0.0 {
-        options.features.tokens = polder_text::classifier::Tokens::Words;
-    }
-    if env("CASE", 0.0) > 0.0 {
-        options.features.fold_case = false;
-    }
-    options.balance = env("BALANCE", 0.0) as f32;
-    options.features.word_ngrams = (env("WMAX", 1.0).min(1.0) as usize, env("WMAX", 1.0) as usize);
-    if env("DAMPED", 0.0) > 0.0 {
-        options.features.counting = polder_text::classifier::Counting::Damped;
-    }
-    options
+    Options::language()
 }
 
 fn learn<'a>(lines: impl Iterator<Item = &'a Line>) -> Classifier {
-    let raw = std::env::var("RAW").is_ok();
-    let lines: Vec<&Line> = lines.collect();
-    let mut words: Vec<(String, &str)> = lines
-        .iter()
-        .copied()
-        .filter(|l| SCRIPTS.contains(&script(&l.text)))
-        .filter(|l| std::env::var("NOWORDS").is_err() || l.kind != 2)
-        .map(|l| (if raw { l.text.clone() } else { LanguageIdentifier::words(&l.text) }, l.code.as_str()))
-        .collect();
-    if std::env::var("WORDS").is_ok() {
-        let mut set = std::collections::BTreeSet::new();
-        for l in lines.iter().filter(|l| l.kind == 0 && SCRIPTS.contains(&script(&l.text))) {
-            for w in l.text.split(|c: char| !c.is_alphabetic()).filter(|w| w.chars().count() > 1) {
-                set.insert((w.to_owned(), l.code.as_str()));
-            }
-        }
-        words.extend(set);
-    }
+    let lines = lines.filter(|l| SCRIPTS.contains(&script(&l.text)));
+    let words: Vec<(String, &str)> = lines.map(|l| (LanguageIdentifier::words(&l.text), l.code.as_str())).collect();
     let rows: Vec<(&str, &str)> = words.iter().map(|(text, code)| (text.as_str(), *code)).collect();
-    let start = Instant::now();
-    let classifier = train(&rows, &options(), 2, &mut |_| {}).unwrap();
-    eprintln!("language: {} rows in {:.1} s", rows.len(), start.elapsed().as_secs_f64());
-    classifier
+    train(&rows, &options(), 2, &mut |_| {}).unwrap()
 }
 
 pub fn model(data: &Path) -> Vec<u8> {
-    lines(data).map(|lines| learn(lines.iter()).to_bytes()).unwrap_or_default()
+    learn(lines(data).iter()).to_bytes()
 }
 
 pub fn score(data: &Path) -> Vec<Row> {
-    let Some(lines) = lines(data) else { return Vec::new() };
-    let mut rows = Vec::new();
-    let n_folds = std::env::var("FOLDS").ok().and_then(|v| v.parse().ok()).unwrap_or(N_FOLDS);
-    let folds: usize = std::env::var("ONLY").ok().and_then(|v| v.parse().ok()).unwrap_or(n_folds);
+    let lines = lines(data);
+    if lines.is_empty() {
+        return Vec::new();
+    }
     let mut verdicts = Vec::new();
-    let mut last = None;
-    for fold in 0..folds {
-        let classifier = learn(lines.iter().filter(|l| fold_of(&l.text, n_folds) != fold));
-        let n = classifier.to_bytes().len();
-        let identifier = LanguageIdentifier::new(classifier);
-        let judged: Vec<_> = lines.iter().filter(|l| fold_of(&l.text, n_folds) == fold).collect();
-        for (kind, _) in KINDS.iter().enumerate() {
-            let of_kind: Vec<_> = judged.iter().filter(|l| l.kind == kind).collect();
-            let t = Instant::now();
-            of_kind.iter().for_each(|l| {
-                std::hint::black_box(identifier.detect(&l.text));
-            });
-            eprintln!(
-                "{} {:.1} MB/s, {n} bytes",
-                KINDS[kind],
-                of_kind.iter().map(|l| l.text.len()).sum::<usize>() as f64 / 1e6 / t.elapsed().as_secs_f64()
-            );
-        }
-        verdicts.extend(judged.iter().map(|l| (*l, identifier.detect(&l.text))));
-        last = Some(identifier);
+    for fold in 0..N_FOLDS {
+        let identifier = LanguageIdentifier::new(learn(lines.iter().filter(|l| fold_of(&l.text, N_FOLDS) != fold)));
+        let judged = lines.iter().filter(|l| fold_of(&l.text, N_FOLDS) == fold);
+        verdicts.extend(judged.map(|l| (l, identifier.detect(&l.text).code)));
     }
-    let asked = [Some(0.975), None, Some(0.746)];
-    for (kind, name) in KINDS.iter().enumerate() {
+    let mut rows = Vec::new();
+    for (kind, (name, asked)) in KINDS.iter().enumerate() {
         let of_kind = verdicts.iter().filter(|(line, _)| line.kind == kind);
-        let evaluation = Evaluation::of_pairs(of_kind.map(|(line, found)| (line.code.as_str(), found.code)));
+        let evaluation = Evaluation::of_pairs(of_kind.map(|(line, code)| (line.code.as_str(), *code)));
         if kind == 0 {
-            let e = &evaluation;
-            let mut w: Vec<_> = (0..e.labels.len())
-                .flat_map(|i| (0..e.labels.len()).filter(move |j| *j != i).map(move |j| (i, j)))
-                .map(|(i, j)| (e.confusion[i][j], e.labels[i].label.clone(), e.labels[j].label.clone()))
-                .collect();
-            w.sort();
-            w.reverse();
-            eprintln!("{:?}", &w[..16]);
+            print_confusions(&evaluation);
         }
-        let und: usize =
-            evaluation.labels.iter().position(|l| l.label == "und").map_or(0, |i| evaluation.confusion.iter().map(|r| r[i]).sum());
-        eprintln!(
-            "{name}: {und} und, {:.4} without",
-            verdicts.iter().filter(|(l, f)| l.kind == kind && l.code == f.code).count() as f64 / (evaluation.n_rows - und) as f64
+        let note = format!(
+            "{} lines of 75 languages, {N_FOLDS}-fold cross-validated; macro F1 {:.4}; lingua, high accuracy: {}",
+            evaluation.n_rows,
+            evaluation.macro_f1,
+            ["0.966", "–", "0.746"][kind]
         );
-        let note =
-            format!("{} lines of 75 languages, {n_folds}-fold cross-validated; macro F1 {:.4}", evaluation.n_rows, evaluation.macro_f1);
-        rows.push(Row { what: format!("lingua {name}, accuracy"), figure: evaluation.accuracy, asked: asked[kind], note });
+        rows.push(Row { what: format!("lingua {name}, accuracy"), figure: evaluation.accuracy, asked: *asked, note });
     }
-    let unknown =
-        verdicts.iter().filter(|(line, _)| line.code == UNDETERMINED && line.kind == KINDS.len() && SCRIPTS.contains(&script(&line.text)));
-    let (n, und) = unknown.fold((0, 0), |(n, und), (_, found)| (n + 1, und + usize::from(found.code == UNDETERMINED)));
-    rows.push(share("BIG-bench sentences of languages without a name here, share that is `und`", und, n, None));
-    let identifier = last.unwrap();
-    rows.extend(declarations(data, &identifier));
-    rows.extend(code(data, &identifier));
+    let unknown: Vec<_> = verdicts
+        .iter()
+        .filter(|(l, _)| l.kind == MANY_LANGUAGES && l.code == UNDETERMINED && SCRIPTS.contains(&script(&l.text)))
+        .map(|(_, code)| *code == UNDETERMINED)
+        .collect();
+    rows.push(share("BIG-bench, sentences of other languages in these scripts, share `und`", &unknown, None, "5-fold cross-validated"));
+    let identifier = LanguageIdentifier::new(learn(lines.iter()));
+    rows.push(declarations(data, &identifier));
+    rows.push(samples(data, &identifier));
     rows
 }
 
-fn share(what: &str, part: usize, whole: usize, asked: Option<f64>) -> Row {
-    Row { what: what.to_owned(), figure: part as f64 / whole.max(1) as f64, asked, note: format!("{part} of {whole}") }
+/// What is mistaken for what, most often first.
+fn print_confusions(evaluation: &Evaluation) {
+    let mut pairs = Vec::new();
+    for (has, row) in evaluation.labels.iter().zip(&evaluation.confusion) {
+        let wrong = evaluation.labels.iter().zip(row).filter(|(got, n)| got.label != has.label && **n > 0);
+        pairs.extend(wrong.map(|(got, n)| (*n, format!("{} as {}", has.label, got.label))));
+    }
+    pairs.sort_by(|a, b| b.cmp(a));
+    eprintln!("language: of sentences {:?} …", &pairs[..pairs.len().min(20)]);
 }
 
-/// The declaration of human rights, in the languages and scripts that lingua's lines have.
-fn declarations(data: &Path, identifier: &LanguageIdentifier) -> Vec<Row> {
+fn share(what: &str, right: &[bool], asked: Option<f64>, note: &str) -> Row {
+    let n = right.iter().filter(|r| **r).count();
+    let figure = n as f64 / right.len().max(1) as f64;
+    Row { what: what.to_owned(), figure, asked, note: format!("{n} of {}; {note}", right.len()) }
+}
+
+/// The declaration of human rights in the languages and scripts that lingua's lines have, from two sources.
+fn declarations(data: &Path, identifier: &LanguageIdentifier) -> Row {
     let set = data.join("text_udhr");
-    let Ok(index) = fs::read_to_string(set.join("index.tsv")) else { return Vec::new() };
-    let (mut n, mut right) = (0, 0);
-    let serbo_croatian = |code: &str| ["bs", "hr", "sr"].contains(&code);
-    for row in index.lines().skip(1) {
-        let cells: Vec<&str> = row.split('\t').collect();
+    let index = fs::read_to_string(set.join("index.tsv")).unwrap_or_default();
+    let one = |code: &str| if ["bs", "hr", "sr"].contains(&code) { "Serbo-Croatian".to_owned() } else { code.to_owned() };
+    let mut right = Vec::new();
+    for cells in index.lines().skip(1).map(|row| row.split('\t').collect::<Vec<_>>()) {
         let code = match cells[2].split('-').next().unwrap() {
             "als" => "sq",
             "zlm" => "ms",
             code => code,
         };
-        if code.len() != 2 || !data.join("eval_langid_lingua").join(code).exists() {
-            continue;
-        }
+        let Ok(sentences) = fs::read_to_string(data.join("eval_langid_lingua").join(code).join("sentences.txt")) else { continue };
         for (folder, ending) in [("html", "html"), ("txt_udhr2", "txt")] {
             let Ok(text) = fs::read_to_string(set.join(folder).join(format!("{}.{ending}", cells[0]))) else { continue };
             let text = if ending == "html" { without_tags(&text) } else { text };
             let written = script(&text);
-            let held = match code {
-                "ar" | "fa" | "ur" => "Arab",
-                "be" | "bg" | "kk" | "mk" | "mn" | "ru" | "uk" => "Cyrl",
-                "bs" | "hr" => "Latn",
-                "sr" => written,
-                "hi" | "mr" => "Deva",
-                "el" => "Grek",
-                "he" => "Hebr",
-                "hy" => "Armn",
-                "ja" => "Jpan",
-                "ka" => "Geor",
-                "ko" => "Hang",
-                "zh" => "Hani",
-                "th" => "Thai",
-                "ta" => "Taml",
-                "te" => "Telu",
-                "bn" => "Beng",
-                "gu" => "Gujr",
-                "pa" => "Guru",
-                _ => "Latn",
-            };
-            if written != held {
+            if written != script(&sentences) && !(code == "sr" && written == "Latn") {
                 continue;
             }
             let found = identifier.detect(&text);
-            n += 1;
-            let same = found.code == code || (written == "Latn" && serbo_croatian(code) && serbo_croatian(found.code));
-            right += usize::from(same);
-            if !same {
-                eprintln!("UDHR {} {}: {found:?}", cells[0], cells[4]);
+            let is_same = found.code == code || (written == "Latn" && one(code) == one(found.code));
+            if !is_same {
+                eprintln!("language: {} of {folder}, {}, as {} {:.2}", cells[0], cells[4], found.code, found.score);
             }
+            right.push(is_same);
         }
     }
-    vec![share("UDHR documents of the 75 languages, accuracy", right, n, Some(0.96))]
+    share("UDHR, documents in the 75 languages, accuracy", &right, Some(0.96), "by a classifier of all lines, none of them from here")
 }
 
 fn without_tags(html: &str) -> String {
     html.split('<').map(|piece| piece.split_once('>').map_or(piece, |(_, text)| text)).collect::<Vec<_>>().join(" ")
 }
 
-fn code(data: &Path, identifier: &LanguageIdentifier) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for (set, file) in [("code_repos", "code.jsonl"), ("code_linguist_samples", "samples.jsonl")] {
-        let Ok(text) = fs::read_to_string(data.join(set).join(file)) else { continue };
-        let (mut n, mut found) = (0, 0);
-        let mut labels: BTreeMap<(String, &str), usize> = BTreeMap::new();
-        for row in text.lines() {
-            let row: serde_json::Value = serde_json::from_str(row).unwrap();
-            let (label, text) = (row["label"].as_str().unwrap_or("").to_owned(), row["text"].as_str().unwrap_or(""));
-            if [
-                "Markdown",
-                "Text",
-                "reStructuredText",
-                "AsciiDoc",
-                "HTML",
-                "Org",
-                "TeX",
-                "RDoc",
-                "Textile",
-                "MediaWiki",
-                "Wikitext",
-                "Roff",
-                "Rich Text Format",
-                "",
-            ]
-            .contains(&label.as_str())
-            {
-                continue;
-            }
-            n += 1;
-            let code = identifier.detect(text).code;
-            if code != UNDETERMINED {
-                found += 1;
-                *labels.entry((label, code)).or_default() += 1;
-            }
-        }
-        let mut w: Vec<_> = labels.into_iter().map(|(k, v)| (v, k)).collect();
-        w.sort();
-        w.reverse();
-        eprintln!("{:?}", &w[..w.len().min(30)]);
-        rows.push(share(&format!("{set}, documents of programming languages that get a language"), found, n, None));
-    }
-    let _ = detect_language;
-    rows
+/// Source code has no language, whatever its comments are in.
+fn samples(data: &Path, identifier: &LanguageIdentifier) -> Row {
+    let rows = json_lines(&data.join("code_linguist_samples/samples.jsonl"));
+    let code = rows.iter().filter(|row| !PROSE.contains(&row["label"].as_str().unwrap_or("")));
+    let right: Vec<bool> = code.map(|row| identifier.detect(row["text"].as_str().unwrap_or("")).code == UNDETERMINED).collect();
+    share("Linguist's samples, documents of programming languages, share `und`", &right, None, "the same classifier; comments can be long")
 }

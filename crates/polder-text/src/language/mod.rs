@@ -1,8 +1,8 @@
 //! Which natural language a text is in.
 //!
-//! The script decides first: most scripts are written by one language. Among the languages of the Latin, Cyrillic, Arabic and Devanagari
-//! scripts a linear classifier decides by n-grams of letters; it was also shown nine hundred languages that it has no name for, and calls
-//! those undetermined, as it does source code, numbers and what is mostly not letters. Longer texts are judged by windows at even distances.
+//! [`detect_language`] asks whatlang about a sample. [`LanguageIdentifier`] asks the script first, since most scripts are written by one
+//! language, and then, for the Latin, Cyrillic, Arabic and Devanagari scripts, a linear classifier over n-grams of letters; it needs a model,
+//! which `benches/score/language.rs` makes. To both, source code, numbers and what is mostly not letters are undetermined.
 
 mod prose;
 mod whatlang;
@@ -152,8 +152,7 @@ impl LanguageIdentifier {
             unknown = 0.0;
         }
         let score = best_score / (sum + unknown).max(f32::MIN_POSITIVE);
-        let k: f32 = std::env::var("UNK").ok().and_then(|v| v.parse().ok()).unwrap_or(4.0);
-        if unknown > k * best_score || score < SCORE_MIN {
+        if unknown > best_score || score < SCORE_MIN {
             return UNKNOWN;
         }
         DetectedLanguage { code: best, score: f64::from(score).clamp(0.0, 1.0) * share }

@@ -53,6 +53,7 @@ expressions! {
     refinedweb_quality(text);
     remove_boilerplate(text);
     robots_txt_allows(robots, user_agent, path);
+    script(text);
     secrets(text);
     sentences(text);
     shingle_set(text);

@@ -51,6 +51,7 @@ mod quality;
 mod refinedweb_quality;
 mod remove_boilerplate;
 mod robots_txt_allows;
+mod script;
 mod secrets;
 mod sentences;
 mod shingle_set;
@@ -128,6 +129,7 @@ pub fn functions(artefacts: Arc<dyn Artefacts>) -> Vec<ScalarUDF> {
         refinedweb_quality::udf(),
         remove_boilerplate::udf(),
         robots_txt_allows::udf(),
+        script::udf(),
         secrets::udf(),
         sentences::udf(),
         shingle_set::udf(),

@@ -22,6 +22,7 @@ mod profanity;
 mod programming_language;
 mod quality;
 mod robots;
+mod script;
 mod secrets;
 mod sentences;
 mod words;
@@ -32,8 +33,9 @@ pub use contamination::{BenchmarkIndex, CONTAMINATION_NGRAM, Overlap, without_sp
 pub use copyright::{CopyrightNotice, copyright_notices};
 pub use digest::{exact_digest, hash_share, normalized, text_digest};
 pub use domain::{domain, host};
+pub use gopher_quality::{GopherQuality, gopher_quality};
 pub use html::{HtmlMetadata, html_metadata, html_text, html_title};
-pub use language::{DetectedLanguage, UNDETERMINED, detect_language};
+pub use language::{DetectedLanguage, LanguageIdentifier, UNDETERMINED, detect_language};
 pub use license::{LICENSE_CLASSES, LicenseMatch, license, license_class, license_expression};
 pub use minhash::{
     BANDS, MinhashError, N_PERMUTATIONS, NGRAM, ROWS, jaccard, jaccard_estimate, jaccard_of_sets, minhash, minhash_bands, s_curve,
@@ -49,6 +51,7 @@ pub use quality::{
     quality, refinedweb_quality,
 };
 pub use robots::robots_txt_allows;
+pub use script::{NO_SCRIPT, script};
 pub use secrets::{SECRET_KINDS, secrets};
 pub use sentences::{paragraphs, sentences};
 pub use words::{Word, Words, words};

@@ -4,10 +4,11 @@
 //! fixed size, taken at even distances, so that long texts cost no more than short ones. Source code and
 //! text that is mostly not letters are undetermined: their keywords would pass as English.
 
-use whatlang::{Lang, Script, detect};
+use ::whatlang::{Lang, Script, detect};
 
-/// The code of a text whose language can't be told, from ISO 639-2.
-pub const UNDETERMINED: &str = "und";
+use super::DetectedLanguage;
+
+use super::UNDETERMINED;
 
 /// Windows of a sample, and their length in bytes.
 const N_WINDOWS: usize = 6;
@@ -24,19 +25,10 @@ const CONFIDENCE_MIN: f64 = 0.2;
 const ENGLISH_WORDS: [&str; 8] = ["the", "and", "of", "this", "with", "that", "are", "you"];
 const ENGLISH_SHARE: f64 = 0.08;
 
-/// A language and how sure the identifier is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct DetectedLanguage {
-    /// ISO 639-1 code where one exists, else ISO 639-3, or [`UNDETERMINED`].
-    pub code: &'static str,
-    /// Confidence from 0 to 1; 0 when undetermined.
-    pub score: f64,
-}
-
 const UNKNOWN: DetectedLanguage = DetectedLanguage { code: UNDETERMINED, score: 0.0 };
 
 /// Identifies the language of a text; the empty text is undetermined.
-pub fn detect_language(text: &str) -> DetectedLanguage {
+pub(super) fn detect_language(text: &str) -> DetectedLanguage {
     let sample = sample(text);
     if sample.n_letters < LETTERS_MIN / 3
         || (sample.n_letters as f64) < LETTERS_SHARE * sample.n_visible as f64

@@ -5,10 +5,12 @@
 //! Every function takes time linear in the length of the text and has a stated answer for the
 //! empty one. Start with [`words()`], which says what a word is for all the others.
 
+pub mod classifier;
 mod code_quality;
 mod copyright;
 mod digest;
 mod gopher_quality;
+mod hap;
 mod language;
 mod license;
 mod minhash;
@@ -23,11 +25,12 @@ pub use code_quality::{CodeQuality, code_quality};
 pub use copyright::{CopyrightNotice, copyright_notices};
 pub use digest::{exact_digest, hash_share, normalized, text_digest};
 pub use gopher_quality::{GopherQuality, gopher_quality};
+pub use hap::{Hap, HapJudge, hap, hap_features, hap_score};
 pub use language::{DetectedLanguage, UNDETERMINED, detect_language};
 pub use license::{LicenseMatch, license};
 pub use minhash::{BANDS, MinhashError, N_PERMUTATIONS, NGRAM, ROWS, jaccard, jaccard_estimate, minhash, minhash_bands, shingles};
 pub use pii::{PII_KINDS, pii, pii_redact, pii_redact_kinds};
-pub use profanity::{hap_score, profanity};
+pub use profanity::profanity;
 pub use programming_language::programming_language;
 pub use secrets::{SECRET_KINDS, secrets};
 pub use words::{Word, Words, words};

@@ -68,17 +68,6 @@ fn every_ending_is_listed_once() {
 }
 
 #[test]
-fn profanity_stands_at_word_boundaries_and_knows_its_language() {
-    assert_eq!(profanity("assert the class passes", "en"), [""; 0]);
-    assert_eq!(profanity("What a SHIT show, you asshole. Shit!", "en"), ["shit", "asshole"]);
-    assert_eq!(profanity("rosy palm and her 5 sisters", "en"), ["rosy palm and her 5 sisters"]);
-    assert_eq!(profanity("So eine Scheisse, du Arschloch", "de"), ["scheisse", "arschloch"]);
-    assert_eq!(profanity("Arschloch", "en"), [""; 0]);
-    assert_eq!(profanity("Arschloch", "und"), ["arschloch"]);
-    assert_eq!(profanity("shit", "fr"), [""; 0]);
-}
-
-#[test]
 fn the_hap_score_rises_with_the_share_of_listed_words() {
     let clean = "The tree stands by the water and its leaves are green in the summer. ".repeat(10);
     let some = format!("{clean} fuck {clean}");

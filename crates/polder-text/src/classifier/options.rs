@@ -1,0 +1,113 @@
+//! What a classifier looks at, and how it is trained.
+
+/// What the tokens of a text are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tokens {
+    /// Runs of letters with their marks; everything else is a blank.
+    Letters,
+    /// Runs of letters and digits, and every other visible character by itself. Characters of scripts that put no spaces between words are
+    /// tokens of their own.
+    Words,
+    /// Identifiers and numbers, every other visible character by itself, and the ends of lines.
+    Code,
+}
+
+/// Which features a text has: what is counted, and of what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Features {
+    /// What the tokens are.
+    pub tokens: Tokens,
+    /// Whether upper case counts as lower case.
+    pub fold_case: bool,
+    /// Whether every digit counts as `0`.
+    pub fold_digits: bool,
+    /// Shortest and longest n-gram of characters; `(0, 0)` for none. At most [`NGRAM_MAX`].
+    pub char_ngrams: (usize, usize),
+    /// Whether n-grams of characters go on across blanks; otherwise a blank is in them only as their first or last character.
+    pub across_blanks: bool,
+    /// Shortest and longest n-gram of tokens; `(0, 0)` for none. At most [`NGRAM_MAX`].
+    pub word_ngrams: (usize, usize),
+}
+
+/// The longest n-gram.
+pub const NGRAM_MAX: usize = 8;
+
+/// What to train, and how. Start from [`Options::prose`], [`Options::posts`], [`Options::code`] or [`Options::language`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Options {
+    /// What is counted.
+    pub features: Features,
+    /// How many features the classifier keeps. A stored feature takes about 3 bytes and 2 more for each label that it speaks for or against.
+    pub features_max: usize,
+    /// Rows that a feature must be in.
+    pub rows_min: usize,
+    /// Passes over the rows.
+    pub epochs: usize,
+    /// Size of the first step; it shrinks to nothing over the epochs.
+    pub lr: f32,
+    /// How strongly weights are drawn to zero.
+    pub decay: f32,
+    /// 0 takes labels as often as they come, 1 makes each label weigh the same, and between is between.
+    pub balance: f32,
+    /// Share of the range of weights below which a weight is left out.
+    pub prune: f32,
+    /// What the order of rows follows from.
+    pub seed: u64,
+}
+
+impl Options {
+    const COMMON: Self = Self {
+        features: Features {
+            tokens: Tokens::Words,
+            fold_case: true,
+            fold_digits: true,
+            char_ngrams: (2, 5),
+            across_blanks: false,
+            word_ngrams: (1, 2),
+        },
+        features_max: 200_000,
+        rows_min: 2,
+        epochs: 10,
+        lr: 0.5,
+        decay: 1e-5,
+        balance: 0.0,
+        prune: 0.005,
+        seed: 1,
+    };
+
+    /// For documents of prose: words and pairs of words, and pieces of words.
+    pub fn prose() -> Self {
+        Self { features: Features { char_ngrams: (3, 5), ..Self::COMMON.features }, ..Self::COMMON }
+    }
+
+    /// For short, freely spelt text such as posts and messages.
+    pub fn posts() -> Self {
+        Self::COMMON
+    }
+
+    /// For source code and other files for machines: case, digits, marks and line ends count.
+    pub fn code() -> Self {
+        let features = Features {
+            tokens: Tokens::Code,
+            fold_case: false,
+            fold_digits: true,
+            char_ngrams: (2, 4),
+            across_blanks: true,
+            word_ngrams: (1, 3),
+        };
+        Self { features, balance: 0.5, ..Self::COMMON }
+    }
+
+    /// For telling languages apart: letters only.
+    pub fn language() -> Self {
+        let features = Features {
+            tokens: Tokens::Letters,
+            fold_case: true,
+            fold_digits: true,
+            char_ngrams: (1, 5),
+            across_blanks: false,
+            word_ngrams: (1, 1),
+        };
+        Self { features, features_max: 300_000, ..Self::COMMON }
+    }
+}

@@ -19,6 +19,7 @@ expressions! {
     copyright_notices(text);
     exact_digest(text);
     gopher_quality(text);
+    hap(text);
     hap_score(text);
     hash_share(text);
     jaccard(text_a, text_b);

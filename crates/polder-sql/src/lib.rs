@@ -15,6 +15,7 @@ pub mod expr;
 mod findings;
 mod function;
 mod gopher_quality;
+mod hap;
 mod hap_score;
 mod hash_share;
 mod jaccard;
@@ -61,6 +62,7 @@ pub fn functions(artefacts: Arc<dyn Artefacts>) -> Vec<ScalarUDF> {
         encode::udf(artefacts.clone()),
         exact_digest::udf(),
         gopher_quality::udf(),
+        hap::udf(),
         hap_score::udf(),
         hash_share::udf(),
         jaccard::udf(),

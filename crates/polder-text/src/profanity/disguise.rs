@@ -87,8 +87,8 @@ impl Disguises {
         }
     }
 
-    /// Calls `visit` with the place and the term of every word in disguise.
-    pub(super) fn each(&self, text: &str, mut visit: impl FnMut(usize, usize, &'static str)) {
+    /// Calls `visit` with the start and the term of every word in disguise.
+    pub(super) fn each(&self, text: &str, mut visit: impl FnMut(usize, &'static str)) {
         if self.words.is_empty() {
             return;
         }
@@ -121,23 +121,21 @@ impl Disguises {
             }
             self.joined(&mut apart, &mut visit);
             if n_others == 0 && (n_signs > 0 || held) && n_letters >= 2 && token.len() <= TOKEN_BYTES_MAX {
-                let (term, n_trimmed) = self.word(token);
-                if let Some(term) = term {
-                    visit(start, i - n_trimmed, term);
+                if let Some(term) = self.word(token) {
+                    visit(start, term);
                 }
             }
         }
         self.joined(&mut apart, &mut visit);
     }
 
-    /// The word that a token disguises, and how many signs behind it don't belong to it.
-    fn word(&self, token: &[u8]) -> (Option<&'static str>, usize) {
+    /// The word that a token disguises; signs may stand behind it.
+    fn word(&self, token: &[u8]) -> Option<&'static str> {
         let end = token.iter().rposition(|b| !b"!*".contains(b)).map_or(0, |i| i + 1);
-        let n_trimmed = token.len() - end;
         let token = &token[..end];
         let starts_as_word = token.first().is_some_and(|b| b.is_ascii_alphanumeric());
         if !starts_as_word || token.len() < WORD_BYTES.0 || token.iter().filter(|b| b.is_ascii_alphabetic()).count() * 2 < token.len() {
-            return (None, n_trimmed);
+            return None;
         }
         let mut folded = Vec::with_capacity(token.len());
         let mut find = |one: u8, run_max: usize| {
@@ -151,12 +149,11 @@ impl Disguises {
             }
             if folded.eq_ignore_ascii_case(token) { None } else { self.words.get(folded.as_slice()).copied() }
         };
-        let found = find(b'i', 2).or_else(|| find(b'l', 2)).or_else(|| find(b'i', 1));
-        (found, n_trimmed)
+        find(b'i', 2).or_else(|| find(b'l', 2)).or_else(|| find(b'i', 1))
     }
 
     /// Adds a single letter to those set apart, if it goes on where they end.
-    fn set_apart(&self, bytes: &[u8], at: usize, apart: &mut Apart, visit: &mut impl FnMut(usize, usize, &'static str)) {
+    fn set_apart(&self, bytes: &[u8], at: usize, apart: &mut Apart, visit: &mut impl FnMut(usize, &'static str)) {
         let goes_on = !apart.letters.is_empty()
             && at == apart.end + 1
             && (apart.letters.len() == 1 || bytes[at - 1] == apart.between)
@@ -172,11 +169,11 @@ impl Disguises {
     }
 
     /// Looks up the letters that stood apart, and forgets them.
-    fn joined(&self, apart: &mut Apart, visit: &mut impl FnMut(usize, usize, &'static str)) {
+    fn joined(&self, apart: &mut Apart, visit: &mut impl FnMut(usize, &'static str)) {
         if (WORD_BYTES.0..=WORD_BYTES.1).contains(&apart.letters.len())
             && let Some(term) = self.words.get(apart.letters.as_slice())
         {
-            visit(apart.start, apart.end, term);
+            visit(apart.start, term);
         }
         apart.letters.clear();
     }

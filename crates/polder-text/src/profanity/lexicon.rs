@@ -29,11 +29,10 @@ struct Term {
     weight: f64,
 }
 
-/// A term at a place in a text, in bytes.
+/// A term in a text, and at which byte it begins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hit {
     pub(crate) start: usize,
-    pub(crate) end: usize,
     pub(crate) term: &'static str,
     pub(crate) weight: f64,
 }
@@ -67,16 +66,16 @@ impl Lexicon {
         let mut iter = words(text);
         while let Some(word) = iter.next() {
             if let Some((term, n_more)) = self.term_at(text, word, &iter) {
-                let end = (0..n_more).map_while(|_| iter.next()).last().map_or(word.end, |last| last.end);
-                hits.push(Hit { start: word.start, end, term: term.text, weight: term.weight });
+                hits.push(Hit { start: word.start, term: term.text, weight: term.weight });
+                (0..n_more).for_each(|_| drop(iter.next()));
             } else if is_hangul(text, word.start)
-                && let Some((end, term)) = self.begins(text, word)
+                && let Some(term) = self.begins(text, word)
             {
-                hits.push(Hit { start: word.start, end, term: term.text, weight: term.weight });
+                hits.push(Hit { start: word.start, term: term.text, weight: term.weight });
             }
         }
         let n_plain = hits.len();
-        self.disguises.each(text, |start, end, term| hits.push(Hit { start, end, term, weight: 1.0 }));
+        self.disguises.each(text, |start, term| hits.push(Hit { start, term, weight: 1.0 }));
         if hits.len() > n_plain {
             hits.sort_by_key(|h| h.start);
         }
@@ -102,12 +101,11 @@ impl Lexicon {
     }
 
     /// A listed word that a Korean word begins with.
-    fn begins(&self, text: &str, word: Word) -> Option<(usize, &Term)> {
+    fn begins(&self, text: &str, word: Word) -> Option<&Term> {
         let whole = text.get(word.start..word.end)?;
         whole.char_indices().skip(2).take(PREFIX_CHARACTERS_MAX).find_map(|(end, _)| {
             let part = words(whole.get(..end)?).next()?;
-            let term = self.of_hash(part.hash)?.iter().find(|t| t.rest.is_empty() && t.weight >= 1.0)?;
-            Some((word.start + end, term))
+            self.of_hash(part.hash)?.iter().find(|t| t.rest.is_empty() && t.weight >= 1.0)
         })
     }
 }

@@ -44,7 +44,7 @@ pub fn documents(data: &Path, set: &str) -> Vec<(String, String)> {
     let folder = data.join(set);
     let file = if set == "code_repos" { "code.jsonl" } else { "samples.jsonl" };
     if let Some(rows) = json_lines(&folder.join(file)) {
-        return rows.into_iter().enumerate().map(|(i, (label, text))| (format!("{label} {i}"), text)).collect();
+        return rows.into_iter().enumerate().map(|(i, (label, text))| (format!("{i} {label}"), text)).collect();
     }
     let mut paths: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
     paths.sort();
@@ -53,12 +53,13 @@ pub fn documents(data: &Path, set: &str) -> Vec<(String, String)> {
     paths.iter().filter(|p| !p.ends_with("SOURCE.txt")).filter_map(|p| read(p)).collect()
 }
 
-/// Label and text of each line.
+/// Label and text of each line; behind the label stands the licence where a line names one.
 fn json_lines(path: &Path) -> Option<Vec<(String, String)>> {
     let file = std::fs::read_to_string(path).ok()?;
     let row = |line: &str| {
         let value: serde_json::Value = serde_json::from_str(line).ok()?;
-        Some((value["label"].as_str().unwrap_or_default().to_owned(), value["text"].as_str()?.to_owned()))
+        let name = |key: &str| value[key].as_str().unwrap_or_default();
+        Some((format!("{} {}", name("label"), name("repo_license")).trim().to_owned(), value["text"].as_str()?.to_owned()))
     };
     Some(file.lines().filter_map(row).collect())
 }

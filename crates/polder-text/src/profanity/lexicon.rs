@@ -67,7 +67,9 @@ impl Lexicon {
         while let Some(word) = iter.next() {
             if let Some((term, n_more)) = self.term_at(text, word, &iter) {
                 hits.push(Hit { start: word.start, term: term.text, weight: term.weight });
-                (0..n_more).for_each(|_| drop(iter.next()));
+                for _ in 0..n_more {
+                    iter.next();
+                }
             } else if is_hangul(text, word.start)
                 && let Some(term) = self.begins(text, word)
             {

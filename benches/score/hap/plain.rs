@@ -49,7 +49,9 @@ pub fn english(data: &Path) -> Vec<String> {
         texts.extend(documents(data, &format!("text_nltk/{folder}")).iter().flat_map(|(_, text)| passages(text, N_PASSAGES)));
     }
     texts.extend(held_in(data, "text_books_en").iter().flat_map(|(_, text)| passages(text, N_PASSAGES_OF_BOOK)));
-    texts.extend(held_in(data, "code_repos").iter().filter(|(name, _)| !name.contains("GPL")).flat_map(|(_, text)| passages(text, N_PASSAGES)));
+    texts.extend(
+        held_in(data, "code_repos").iter().filter(|(name, _)| !name.contains("GPL")).flat_map(|(_, text)| passages(text, N_PASSAGES)),
+    );
     texts.extend(named(ENGLISH_PEOPLE, ENGLISH_SAID));
     texts.extend(named(ENGLISH_ONE, ENGLISH_SAID_ONE));
     texts.retain(|text| profanity(text, "en").is_empty());

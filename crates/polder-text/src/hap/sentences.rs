@@ -37,8 +37,9 @@ fn sentence_end(text: &str, start: usize) -> usize {
             b'\n' => return i,
             b'.' | b'!' | b'?' => {
                 let closed = bytes[i..].iter().take_while(|b| b".!?\"')]*_".contains(b)).count();
-                if bytes.get(i + closed).is_none_or(|b| b.is_ascii_whitespace()) {
-                    return i + closed;
+                i += closed;
+                if bytes.get(i).is_none_or(|b| b.is_ascii_whitespace()) {
+                    return i;
                 }
             }
             b' ' if i - start >= SENTENCE_BYTES => return i,

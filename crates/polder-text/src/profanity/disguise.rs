@@ -147,7 +147,7 @@ impl Disguises {
                     folded.push(b);
                 }
             }
-            if folded.eq_ignore_ascii_case(token) { None } else { self.words.get(folded.as_slice()).copied() }
+            if folded.eq_ignore_ascii_case(token) && !token.contains(&b'*') { None } else { self.words.get(folded.as_slice()).copied() }
         };
         find(b'i', 2).or_else(|| find(b'l', 2)).or_else(|| find(b'i', 1))
     }

@@ -102,13 +102,14 @@ impl Lexicon {
         Some((term, term.rest.len()))
     }
 
-    /// A listed word that a Korean word begins with.
+    /// The longest listed word that a Korean word begins with.
     fn begins(&self, text: &str, word: Word) -> Option<&Term> {
         let whole = text.get(word.start..word.end)?;
-        whole.char_indices().skip(2).take(PREFIX_CHARACTERS_MAX).find_map(|(end, _)| {
+        let begins = whole.char_indices().skip(2).take(PREFIX_CHARACTERS_MAX).filter_map(|(end, _)| {
             let part = words(whole.get(..end)?).next()?;
             self.of_hash(part.hash)?.iter().find(|t| t.rest.is_empty() && t.weight >= 1.0)
-        })
+        });
+        begins.last()
     }
 }
 

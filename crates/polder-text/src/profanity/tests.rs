@@ -43,7 +43,7 @@ fn disguises_are_seen_through() {
 
 #[test]
 fn what_code_and_tables_hold_is_no_disguise() {
-    let code = "let $hit = hits[1]; @tits s*t; f(s,h,i,t); a b c d e f s h i t s; x1 u8 i32 sha1 utf8 md5 5h1t5 **shift** #5417 a$$b \
+    let code = "let $hit = hits[1]; s*t; f(s,h,i,t); a b c d e f s h i t s; x1 u8 i32 sha1 utf8 md5 5h1t5 **shift** #5417 a$$b \
         s_h_i_t s h\ti t s.h-i.t sh1tty_name c0de 0xc0ck 4n41 s.h.i.tt aaa 111 ||| shii";
     assert_eq!(profanity(code, "en"), [""; 0]);
 }

@@ -34,6 +34,7 @@ expressions! {
     pii_redact(text);
     profanity(text, language);
     programming_language(path, text);
+    script(text);
     secrets(text);
     sparkline(list);
     text_digest(text);

@@ -31,6 +31,7 @@ mod pii;
 mod pii_redact;
 mod profanity;
 mod programming_language;
+mod script;
 mod secrets;
 mod sparkline;
 mod text_digest;
@@ -77,6 +78,7 @@ pub fn functions(artefacts: Arc<dyn Artefacts>) -> Vec<ScalarUDF> {
         pii_redact::udf(),
         profanity::udf(),
         programming_language::udf(),
+        script::udf(),
         secrets::udf(),
         sparkline::udf(),
         text_digest::udf(),

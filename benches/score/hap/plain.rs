@@ -12,8 +12,11 @@ use super::sets::documents;
 
 /// One in so many documents of the sets for false alarms is trained on.
 pub const ONE_IN: usize = 8;
+/// How often a sentence that names people is trained on.
+const N_TIMES_NAMED: usize = 2;
 /// How many passages of one document are taken at most.
 const N_PASSAGES: usize = 40;
+const N_PASSAGES_OF_PLAY: usize = 200;
 const N_PASSAGES_OF_BOOK: usize = 400;
 
 /// Who people are, in ways that hate is aimed at; the German ones stand in the plural and in the singular with an article.
@@ -24,24 +27,32 @@ const ENGLISH_PEOPLE: &str = "gay people|lesbians|homosexuals|bisexual people|tr
 const ENGLISH_SAID: &str = "{} live in our town.|Many {} work here.|{} pray in the morning.|She wrote a book about {}.|The museum tells the \
     history of {}.|{} were at the meeting on Monday.|My neighbours are {}.|We met some {} on the train.|There are {} in every country.|\
     A report about the rights of {}.|{} and their families came to the party.|The law protects {}.|I have friends who are {}.|{}|\
-    {} vote in the election.|The doctor treats {}.|Two {} opened a bakery.|The number of {} has grown since 1990.|We are {}.|Are {} welcome?";
+    {} vote in the election.|The doctor treats {}.|Two {} opened a bakery.|The number of {} has grown since 1990.|We are {}.|Are {} welcome?|{} cook dinner for \
+    their friends.|{} founded the school in 1870.|The church was built by {}.|{} study at the university.|Some {} were given tickets.|Most {} \
+    like football.|A song by {} won the prize.|Children of {} learn two languages.|{} celebrate with their neighbours.|The exhibition is about \
+    {} in Europe.|Last year many {} moved to the coast.|{} tell stories about their lives.|In my class there are three {}.|The city council \
+    invited {} to the talks.|Old photographs show {} at the market.";
 const ENGLISH_ONE: &str = "gay|lesbian|bisexual|transgender|queer|black|white|Asian|Arab|Jewish|Muslim|Christian|Hindu|Buddhist|an atheist|Catholic|\
     an immigrant|a refugee|a foreigner|Mexican|Turkish|Polish|a woman|a man|a girl|old|poor|disabled|blind|deaf|a feminist|Chinese|Indian|African|\
     Russian|German|American|a Jew|a lesbian|a trans woman";
 const ENGLISH_SAID_ONE: &str = "I am {}.|He is {}.|She is {} and lives in Berlin.|My teacher is {}.|I'm {} and I like music.|Our new colleague \
-    is {}.|You are {}, aren't you?|My brother is {}.|The author is {}.|Her father was {}.";
+    is {}.|You are {}, aren't you?|I am {} and happy about it.|She is {} and a doctor.|My brother is {}.|The author is {}.|Her father was {}.";
 const GERMAN_PEOPLE: &str = "Schwule|Lesben|Homosexuelle|Transsexuelle|Schwarze|Weiße|Asiaten|Araber|Juden|Muslime|Moslems|Christen|Hindus|\
     Atheisten|Katholiken|Einwanderer|Flüchtlinge|Geflüchtete|Ausländer|Türken|Kurden|Polen|Roma|Sinti|Frauen|Männer|Mädchen|Rentner|Arme|\
     Behinderte|Blinde|Gehörlose|Feministinnen|Chinesen|Inder|Afrikaner|Russen|Deutsche|Amerikaner|Israelis|Palästinenser|Syrer|Migranten";
 const GERMAN_SAID: &str = "{} leben in unserer Stadt.|Viele {} arbeiten hier.|{} beten am Morgen.|Sie schrieb ein Buch über {}.|Das Museum zeigt \
     die Geschichte der {}.|{} waren am Montag bei der Versammlung.|Meine Nachbarn sind {}.|Im Zug trafen wir einige {}.|{} gibt es in jedem Land.|\
     Ein Bericht über die Rechte der {}.|{} und ihre Familien kamen zum Fest.|Das Gesetz schützt {}.|Ich habe Freunde, die {} sind.|{}|\
-    {} gehen zur Wahl.|Der Arzt behandelt {}.|Zwei {} haben eine Bäckerei eröffnet.|Wir sind {}.|Sind {} willkommen?";
+    {} gehen zur Wahl.|Der Arzt behandelt {}.|Zwei {} haben eine Bäckerei eröffnet.|Wir sind {}.|Sind {} willkommen?|Die {} kochen für ihre Freunde.|\
+    {} gründeten die Schule im Jahr 1870.|Die {} gehen in den Sprachkurs.|Einige {} bekamen Karten.|Die meisten {} mögen Fußball.|Ein Lied über {} \
+    gewann den Preis.|Die Kinder der {} sprechen zwei Sprachen.|Die {} sitzen mit ihren Nachbarn im Garten.|Die Ausstellung handelt von {} in \
+    Europa.|Im letzten Jahr zogen viele {} an die Küste.|{} berichten von früher.|In meiner Klasse sind drei {}.|Die Stadt lud die {} zu \
+    Gesprächen ein.|Alte Bilder zeigen {} auf dem Markt.|Die {} lernen in der Schule.|Die {} fahren im Sommer ans Meer.";
 const GERMAN_ONE: &str = "schwul|lesbisch|homosexuell|transsexuell|schwarz|weiß|Asiate|Araber|Jude|Jüdin|Muslim|Muslima|Moslem|Christ|Hindu|\
     Atheist|katholisch|Einwanderer|Flüchtling|Ausländer|Ausländerin|Türke|Türkin|Kurde|Pole|Roma|eine Frau|ein Mann|Rentner|arm|behindert|blind|\
     gehörlos|Feministin|Chinese|Inder|Afrikaner|Russe|Deutscher|Amerikaner|Syrer|Migrant";
 const GERMAN_SAID_ONE: &str = "Ich bin {}.|Er ist {}.|Sie ist {} und wohnt in Berlin.|Mein Lehrer ist {}.|Ich bin {} und mag Musik.|Der neue \
-    Kollege ist {}.|Du bist doch {}, oder?|Mein Bruder ist {}.|Die Autorin ist {}.|Ihr Vater war {}.";
+    Kollege ist {}.|Du bist doch {}, oder?|Er ist {} und spielt Klavier.|Meine Schwester ist {} und Ärztin.|Mein Bruder ist {}.|Die Autorin ist {}.|Ihr Vater war {}.";
 
 pub fn english(data: &Path) -> Vec<String> {
     let mut texts = lines(data, "eval_langid_lingua/en/sentences.txt");
@@ -60,7 +71,7 @@ pub fn english(data: &Path) -> Vec<String> {
 
 pub fn german(data: &Path) -> Vec<String> {
     let mut texts = lines(data, "eval_langid_lingua/de/sentences.txt");
-    texts.extend(held_in(data, "text_german_drama").iter().flat_map(|(_, text)| passages(text, N_PASSAGES)));
+    texts.extend(held_in(data, "text_german_drama").iter().flat_map(|(_, text)| passages(text, N_PASSAGES_OF_PLAY)));
     texts.extend(named(GERMAN_PEOPLE, GERMAN_SAID));
     texts.extend(named(GERMAN_ONE, GERMAN_SAID_ONE));
     texts.retain(|text| profanity(text, "de").is_empty());
@@ -93,5 +104,8 @@ fn passages(text: &str, n_max: usize) -> Vec<String> {
 }
 
 fn named(people: &str, said: &str) -> Vec<String> {
-    said.split('|').flat_map(|said| people.split('|').map(|who| said.trim().replace("{}", who.trim()))).collect()
+    let sentence = |said: &str, who: &str| said.trim().replace("{}", who.trim());
+    // They have to outweigh the posts in which the same names come with insults.
+    let all = said.split('|').flat_map(|said| people.split('|').map(move |who| sentence(said, who)));
+    all.flat_map(|sentence| std::iter::repeat_n(sentence, N_TIMES_NAMED)).collect()
 }

@@ -25,11 +25,13 @@ pub fn davidson(data: &Path) -> Option<Vec<Post>> {
     Some(csv(&file).into_iter().skip(1).filter_map(post).collect())
 }
 
+/// Tweets of which a third offends: those are trained on twice.
 pub fn germeval(data: &Path) -> Option<Vec<Post>> {
     let file = std::fs::read_to_string(data.join("hap_germeval2018/germeval2018.training.txt")).ok()?;
     let post = |line: &str| {
         let (text, labels) = line.split_once('\t')?;
-        Some(Post { text: text.replace("|LBR|", " "), offensive: labels.starts_with("OFFENSE"), times: 1 })
+        let offensive = labels.starts_with("OFFENSE");
+        Some(Post { text: text.replace("|LBR|", " "), offensive, times: if offensive { 2 } else { 1 } })
     };
     Some(file.lines().filter_map(post).collect())
 }

@@ -1,10 +1,14 @@
 //! Hate, abuse and profanity: how a text scores, and which of its sentences is the worst.
 //!
 //! A text is cut into passages of a few sentences. An English or German passage is judged by an embedded classifier (its card:
-//! `models/README.md`) that reads it as [`features`] spells it; a passage in another language by that language's word list. A text's score
+//! `models/README.md`) that reads it as `features.rs` spells it; a passage in another language by that language's word list. A text's score
 //! is the mean over the worst tenth of it, so that a long text is not flagged for a few rude words; its worst sentence is found anyway.
+//!
+//! The classifiers learnt from posts. In longer texts, which may be of any kind, they are asked only about passages with words that insults are
+//! made with, and their word alone counts half: a listed term in the passage has to bear it out before the text is flagged.
 //! The lists know words and the classifier wording; neither knows what is true, meant or quoted.
 
+mod aimed;
 mod features;
 mod sentences;
 mod tongue;
@@ -23,6 +27,8 @@ pub use features::hap_features;
 const OFFENSIVE: &str = "offensive";
 /// The share of a text, by bytes, whose mean is the text's score.
 const WORST_SHARE: f64 = 0.1;
+/// What a passage without a listed term counts in a text longer than a post.
+const UNLISTED: f64 = 0.5;
 /// How many of the worst passages are searched for the worst sentence.
 const N_WORST: usize = 4;
 /// The share of listed words at which a list's score is one half.
@@ -121,20 +127,27 @@ impl Reading<'_> {
     fn score(&self) -> (f64, Vec<(f64, Range<usize>)>) {
         let mut scratch = Scratch::default();
         let mut hits = self.hits.as_slice();
+        let is_post = sentences::is_post(self.text);
+        let mut counted: Vec<(f64, usize)> = Vec::new();
         let mut passages: Vec<(f64, Range<usize>)> = sentences::passages(self.text)
             .map(|passage| {
                 let (of_passage, rest) = hits.split_at(hits.partition_point(|h| h.start < passage.end));
                 hits = rest;
-                (self.passage_score(passage.clone(), of_passage, &mut scratch), passage)
+                let is_plain = of_passage.is_empty() && !is_post;
+                let is_judged = !is_plain || self.text.get(passage.clone()).is_some_and(aimed::is_aimed);
+                let score = if is_judged { self.passage_score(passage.clone(), of_passage, &mut scratch) } else { 0.0 };
+                counted.push((if is_plain { UNLISTED * score } else { score }, passage.len()));
+                (score, passage)
             })
             .collect();
         passages.sort_by(|a, b| b.0.total_cmp(&a.0));
+        counted.sort_by(|a, b| b.0.total_cmp(&a.0));
         let bytes = self.text.len() as f64 * WORST_SHARE;
         let (mut left, mut sum) = (bytes, 0.0);
-        for (score, passage) in &passages {
-            let counted = left.min(passage.len() as f64);
-            sum += score * counted;
-            left -= counted;
+        for (score, bytes) in counted {
+            let bytes = left.min(bytes as f64);
+            sum += score * bytes;
+            left -= bytes;
             if left <= 0.0 {
                 break;
             }

@@ -54,9 +54,14 @@ fn sentence_end(text: &str, start: usize) -> usize {
     i
 }
 
+/// Whether a text is so short that it is one passage.
+pub(super) fn is_post(text: &str) -> bool {
+    text.len() <= POST_BYTES_MAX
+}
+
 /// Iterates over passages: whole sentences that together have some hundred bytes.
 pub(super) fn passages(text: &str) -> impl Iterator<Item = Range<usize>> {
-    let is_post = text.len() <= POST_BYTES_MAX;
+    let is_post = is_post(text);
     let mut sentences = sentences(text).peekable();
     std::iter::from_fn(move || {
         let mut passage = sentences.next()?;

@@ -76,17 +76,17 @@ fn a_long_text_is_not_flagged_for_one_sentence_and_the_sentence_is_found() {
 
 #[test]
 fn a_score_does_not_grow_with_length() {
-    let page = format!("{}{RUDE} ", CLEAN.repeat(20));
-    let (short, long) = (hap_score(&page.repeat(2)), hap_score(&page.repeat(200)));
+    let page = format!("{}{RUDE} ", CLEAN.repeat(80));
+    let (short, long) = (hap_score(&page.repeat(5)), hap_score(&page.repeat(100)));
     assert!((short - long).abs() < 0.1 && long < 0.5, "{short} {long}");
 }
 
 #[test]
 fn other_languages_are_judged_by_their_lists() {
-    let clean = "Cette ville est très belle et nous avons beaucoup aimé les musées, les jardins et les petites rues du centre historique. ";
+    let clean = "이 도시는 매우 아름답고 우리는 박물관과 정원과 오래된 거리를 아주 좋아했습니다. 내년에 다시 가고 싶습니다. ";
     assert!(hap_score(clean) < 0.1);
-    let found = hap(&format!("{clean}Quel connard, ce fils de pute, va te faire enculé. {clean}"));
-    assert!(found.sentence_score > 0.5 && found.terms.contains(&"connard"), "{found:?}");
+    let found = hap(&format!("{clean}이 씨발놈아, 개새끼. {clean}"));
+    assert!(found.sentence_score > 0.5 && found.terms.contains(&"개새끼"), "{found:?}");
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn english_and_german_are_told_by_their_frequent_words() {
 fn names_addresses_hashtags_and_entities_are_spelt_out() {
     let mut spelt = String::new();
     features::write("@Anna_1: a &amp; b &#8364; #TwoWords http://x.org/a?b c@d & # @ x: &bad; &#99999999;", &[], &mut spelt);
-    assert_eq!(spelt, " \u{e000} : a & b  €  # Two Words  \u{e001}  c \u{e000}  & #  @ x: &bad; &#99999999;");
+    assert_eq!(spelt, " \u{e000} : a & b  €  # Two Words  \u{e001}  c \u{e000}  & #  @ x: &bad; &# 99999999;");
 }
 
 #[test]

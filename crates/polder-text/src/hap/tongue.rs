@@ -33,8 +33,8 @@ pub(super) enum Tongue {
 
 pub(super) fn tongue(text: &str) -> Tongue {
     let (mut n_words, mut english, mut german) = (0, 0, 0);
-    for word in words(text).take(N_WORDS) {
-        n_words += 1;
+    for (n, word) in (1..).zip(words(text).take(N_WORDS)) {
+        n_words = n;
         match FREQUENT.get(&word.hash) {
             Some(Tongue::English) => english += 1,
             Some(Tongue::German) => german += 1,

@@ -120,10 +120,9 @@ impl Disguises {
                 continue;
             }
             self.joined(&mut apart, &mut visit);
-            if n_others == 0 && (n_signs > 0 || held) && n_letters >= 2 && token.len() <= TOKEN_BYTES_MAX {
-                if let Some(term) = self.word(token) {
-                    visit(start, term);
-                }
+            let may_disguise = n_others == 0 && (n_signs > 0 || held) && n_letters >= 2 && token.len() <= TOKEN_BYTES_MAX;
+            if may_disguise && let Some(term) = self.word(token) {
+                visit(start, term);
             }
         }
         self.joined(&mut apart, &mut visit);

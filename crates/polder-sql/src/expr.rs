@@ -26,6 +26,7 @@ expressions! {
     fix_mojibake(text);
     gopher_quality(text);
     gopher_repetition(text);
+    hap(text);
     hap_score(text);
     hash_share(text);
     host(url);

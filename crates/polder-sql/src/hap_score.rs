@@ -11,8 +11,8 @@ use crate::function::{Definition, Kind};
 pub(crate) fn udf() -> ScalarUDF {
     Definition {
         name: "hap_score",
-        description: "Hate, abuse and profanity from 0 towards 1, by English and German word lists: s/(s + 0.02), where s is the weighted share of \
-                      listed terms among the words. The empty text scores 0.",
+        description: "Hate, abuse and profanity from 0 to 1: the mean over the worst tenth of a text's passages. English and German are judged by an \
+                      embedded classifier, other languages by their word lists. More than 0.5 is offensive; the empty text scores 0.",
         example: "SELECT doc_id FROM raw.docs WHERE hap_score(text) < 0.5",
         required: &[("text", Kind::Text, "The text.")],
         optional: &[],

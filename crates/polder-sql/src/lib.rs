@@ -23,6 +23,7 @@ mod fix_mojibake;
 mod function;
 mod gopher_quality;
 mod gopher_repetition;
+mod hap;
 mod hap_score;
 mod hash_share;
 mod host;
@@ -102,6 +103,7 @@ pub fn functions(artefacts: Arc<dyn Artefacts>) -> Vec<ScalarUDF> {
         fix_mojibake::udf(),
         gopher_quality::udf(),
         gopher_repetition::udf(),
+        hap::udf(),
         hap_score::udf(),
         hash_share::udf(),
         host::udf(),

@@ -9,8 +9,8 @@ use crate::nested::{list_type, text_lists};
 pub(crate) fn udf() -> ScalarUDF {
     Definition {
         name: "profanity",
-        description: "The listed terms in a text, each once, in order of first appearance. `en` and `de` have lists, `und` and '' stand for both, \
-                      other languages give an empty list.",
+        description: "The listed terms in a text, each once, in order of first appearance; disguised ones (digits, stars, letters held long or set \
+                      apart) as they are listed. 27 languages have lists, `und` and '' stand for English and German; others give an empty list.",
         example: "SELECT doc_id, profanity(text, language(text)) FROM raw.docs",
         required: &[("text", Kind::Text, "The text."), ("language", Kind::Text, "Its language, as `language` gives it.")],
         optional: &[],

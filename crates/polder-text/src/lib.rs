@@ -12,6 +12,7 @@ mod contamination;
 mod copyright;
 mod digest;
 mod domain;
+mod hap;
 mod html;
 mod language;
 mod license;
@@ -33,7 +34,7 @@ pub use contamination::{BenchmarkIndex, CONTAMINATION_NGRAM, Overlap, without_sp
 pub use copyright::{CopyrightNotice, copyright_notices};
 pub use digest::{exact_digest, hash_share, normalized, text_digest};
 pub use domain::{domain, host};
-pub use gopher_quality::{GopherQuality, gopher_quality};
+pub use hap::{Hap, HapJudge, hap, hap_features, hap_score};
 pub use html::{HtmlMetadata, html_metadata, html_text, html_title};
 pub use language::{DetectedLanguage, LanguageIdentifier, UNDETERMINED, detect_language};
 pub use license::{LICENSE_CLASSES, LicenseMatch, license, license_class, license_expression};
@@ -43,7 +44,7 @@ pub use minhash::{
 };
 pub use opt_out::{OPT_OUT_SOURCES, OptOut, opt_outs};
 pub use pii::{PII_KINDS, pii, pii_redact, pii_redact_kinds, pii_redact_salted};
-pub use profanity::{hap_score, profanity};
+pub use profanity::profanity;
 pub use programming_language::programming_language;
 pub use quality::{
     C4_DIALECTS, C4Quality, Dialect, DialectError, FINEWEB_DIALECTS, FinewebQuality, GOPHER_DIALECTS, GopherQuality, GopherRepetition,

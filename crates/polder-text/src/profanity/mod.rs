@@ -1,0 +1,77 @@
+//! Profanity by word lists, one a language: which listed terms stand in a text, whole words only, through common disguises.
+//!
+//! A list knows words, not intentions: insults without swear words pass, quotations don't. [`hap`](crate::hap()) judges sentences.
+//! Start with [`profanity`]; `lexicon.rs` matches words, `disguise.rs` sees through `sh1t` and the like.
+
+mod disguise;
+mod lexicon;
+
+use std::sync::OnceLock;
+
+pub(crate) use lexicon::{Hit, Lexicon};
+
+/// Lists by language, each term with a weight: 1 where hardly any other meaning is in use, less where ordinary text uses it innocently.
+const LISTS: [(&str, &str); 27] = [
+    ("ar", include_str!("../../lists/profanity_ar.txt")),
+    ("cs", include_str!("../../lists/profanity_cs.txt")),
+    ("da", include_str!("../../lists/profanity_da.txt")),
+    ("de", include_str!("../../lists/profanity_de.txt")),
+    ("en", include_str!("../../lists/profanity_en.txt")),
+    ("eo", include_str!("../../lists/profanity_eo.txt")),
+    ("es", include_str!("../../lists/profanity_es.txt")),
+    ("fa", include_str!("../../lists/profanity_fa.txt")),
+    ("fi", include_str!("../../lists/profanity_fi.txt")),
+    ("fil", include_str!("../../lists/profanity_fil.txt")),
+    ("fr", include_str!("../../lists/profanity_fr.txt")),
+    ("hi", include_str!("../../lists/profanity_hi.txt")),
+    ("hu", include_str!("../../lists/profanity_hu.txt")),
+    ("it", include_str!("../../lists/profanity_it.txt")),
+    ("ja", include_str!("../../lists/profanity_ja.txt")),
+    ("kab", include_str!("../../lists/profanity_kab.txt")),
+    ("ko", include_str!("../../lists/profanity_ko.txt")),
+    ("nl", include_str!("../../lists/profanity_nl.txt")),
+    ("no", include_str!("../../lists/profanity_no.txt")),
+    ("pl", include_str!("../../lists/profanity_pl.txt")),
+    ("pt", include_str!("../../lists/profanity_pt.txt")),
+    ("ru", include_str!("../../lists/profanity_ru.txt")),
+    ("sv", include_str!("../../lists/profanity_sv.txt")),
+    ("th", include_str!("../../lists/profanity_th.txt")),
+    ("tlh", include_str!("../../lists/profanity_tlh.txt")),
+    ("tr", include_str!("../../lists/profanity_tr.txt")),
+    ("zh", include_str!("../../lists/profanity_zh.txt")),
+];
+
+/// Other codes of languages that have a list.
+const ALIASES: [(&str, &str); 5] = [("cmn", "zh"), ("nb", "no"), ("nn", "no"), ("tl", "fil"), ("yue", "zh")];
+
+/// Returns a language's list; that of English and German together for an empty or undetermined language.
+pub(crate) fn lexicon(language: &str) -> Option<&'static Lexicon> {
+    static BY_LANGUAGE: [OnceLock<Lexicon>; LISTS.len()] = [const { OnceLock::new() }; LISTS.len()];
+    static BOTH: OnceLock<Lexicon> = OnceLock::new();
+    if matches!(language, "" | "und") {
+        let both: Vec<&str> = LISTS.iter().filter(|(code, _)| matches!(*code, "de" | "en")).map(|(_, list)| *list).collect();
+        return Some(BOTH.get_or_init(|| Lexicon::parse(&both)));
+    }
+    let code = language.split(['-', '_']).next().unwrap_or_default();
+    let code = ALIASES.iter().find(|(alias, _)| *alias == code).map_or(code, |(_, code)| code);
+    let i = LISTS.binary_search_by_key(&code, |(code, _)| code).ok()?;
+    Some(BY_LANGUAGE[i].get_or_init(|| Lexicon::parse(&[LISTS[i].1])))
+}
+
+/// Returns the listed terms in a text, each once, in order of first appearance.
+///
+/// 27 languages have lists, by their codes of two or three letters; what follows a hyphen is ignored. An empty or undetermined (`und`)
+/// language is matched against the English and German lists; a language without a list gives nothing.
+pub fn profanity(text: &str, language: &str) -> Vec<&'static str> {
+    let mut found: Vec<&'static str> = Vec::new();
+    let Some(lexicon) = lexicon(language) else { return found };
+    for hit in lexicon.hits(text) {
+        if !found.contains(&hit.term) {
+            found.push(hit.term);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;

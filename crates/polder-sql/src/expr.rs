@@ -33,6 +33,7 @@ expressions! {
     pii_redact(text);
     profanity(text, language);
     programming_language(path, text);
+    programming_language_type(name);
     secrets(text);
     sparkline(list);
     text_digest(text);

@@ -30,6 +30,7 @@ mod pii;
 mod pii_redact;
 mod profanity;
 mod programming_language;
+mod programming_language_type;
 mod secrets;
 mod sparkline;
 mod text_digest;
@@ -75,6 +76,7 @@ pub fn functions(artefacts: Arc<dyn Artefacts>) -> Vec<ScalarUDF> {
         pii_redact::udf(),
         profanity::udf(),
         programming_language::udf(),
+        programming_language_type::udf(),
         secrets::udf(),
         sparkline::udf(),
         text_digest::udf(),

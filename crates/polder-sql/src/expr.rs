@@ -34,6 +34,7 @@ expressions! {
     profanity(text, language);
     programming_language(path, text);
     programming_language_type(name);
+    script(text);
     secrets(text);
     sparkline(list);
     text_digest(text);

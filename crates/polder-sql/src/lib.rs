@@ -31,6 +31,7 @@ mod pii_redact;
 mod profanity;
 mod programming_language;
 mod programming_language_type;
+mod script;
 mod secrets;
 mod sparkline;
 mod text_digest;
@@ -77,6 +78,7 @@ pub fn functions(artefacts: Arc<dyn Artefacts>) -> Vec<ScalarUDF> {
         profanity::udf(),
         programming_language::udf(),
         programming_language_type::udf(),
+        script::udf(),
         secrets::udf(),
         sparkline::udf(),
         text_digest::udf(),

@@ -127,6 +127,7 @@ fn all_string_types_and_constants_give_the_same() {
     ];
     for name in [
         "language",
+        "script",
         "hap_score",
         "pii",
         "pii_redact",

@@ -17,6 +17,7 @@ mod pii;
 mod pii_checksum;
 mod profanity;
 mod programming_language;
+mod script;
 mod secrets;
 mod words;
 
@@ -24,14 +25,16 @@ pub use code_quality::{CodeQuality, code_quality};
 pub use copyright::{CopyrightNotice, copyright_notices};
 pub use digest::{exact_digest, hash_share, normalized, text_digest};
 pub use gopher_quality::{GopherQuality, gopher_quality};
-pub use language::{DetectedLanguage, UNDETERMINED, detect_language};
+pub use language::{DetectedLanguage, LanguageIdentifier, UNDETERMINED, detect_language};
 pub use license::{LicenseMatch, license};
 pub use minhash::{BANDS, MinhashError, N_PERMUTATIONS, NGRAM, ROWS, jaccard, jaccard_estimate, minhash, minhash_bands, shingles};
 pub use pii::{PII_KINDS, pii, pii_redact, pii_redact_kinds};
 pub use profanity::{hap_score, profanity};
+pub use programming_language::programming_language;
 pub use programming_language::{
     CLASSIFIER_BYTES, LOOK_BYTES, classifier_text, programming_language, programming_language_by, programming_language_type,
 };
+pub use script::{NO_SCRIPT, script};
 pub use secrets::{SECRET_KINDS, secrets};
 pub use words::{Word, Words, words};
 

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod language;
 mod licenses;
 mod minhash;
 mod personal;

@@ -3,6 +3,8 @@
 //! A text becomes two streams: characters, with single blanks, and tokens. Each stream gives a hash of 32 bits for every n-gram that
 //! [`Features`] asks for, as often as it occurs. Texts are never stored: two n-grams of the same hash are one feature.
 
+use std::sync::LazyLock;
+
 use super::options::{Features, Tokens};
 
 /// Where the hash of an n-gram of characters, of a token and of an n-gram of tokens begins.
@@ -58,35 +60,83 @@ impl Features {
     /// Calls `emit` with the hash of every n-gram of the text.
     pub(super) fn each(&self, text: &str, streams: &mut Streams, mut emit: impl FnMut(u32)) {
         self.fill(text, streams);
-        let (shortest, longest) = self.char_ngrams;
-        if longest > 0 {
-            let characters = streams.characters.as_slice();
-            for start in 0..characters.len() {
-                let mut hash = CHARACTERS;
-                for (i, c) in characters.iter().skip(start).take(longest).enumerate() {
-                    hash = extend(hash, u64::from(*c));
-                    let blank = is_blank(*c);
-                    if i + 1 >= shortest && !(blank && i == 0) {
-                        emit(key(hash));
-                    }
-                    if blank && i > 0 && !self.across_blanks {
-                        break;
-                    }
+        self.of_characters(&streams.characters, &mut emit);
+        let (shortest, longest) = self.word_ngrams;
+        for start in 0..if longest > 0 { streams.tokens.len() } else { 0 } {
+            let mut hash = TOKENS;
+            for (i, token) in streams.tokens.iter().skip(start).take(longest).enumerate() {
+                hash = extend(hash, *token);
+                if i + 1 >= shortest {
+                    emit(key(hash));
                 }
             }
         }
-        let (shortest, longest) = self.word_ngrams;
-        if longest > 0 {
-            let tokens = streams.tokens.as_slice();
-            for start in 0..tokens.len() {
-                let mut hash = TOKENS;
-                for (i, token) in tokens.iter().skip(start).take(longest).enumerate() {
-                    hash = extend(hash, *token);
-                    if i + 1 >= shortest {
-                        emit(key(hash));
-                    }
+    }
+
+    /// Calls `emit` with the hash of every n-gram of a stream of characters.
+    fn of_characters(&self, characters: &[u32], emit: &mut impl FnMut(u32)) {
+        let (shortest, longest) = self.char_ngrams;
+        for start in 0..if longest > 0 { characters.len() } else { 0 } {
+            let mut hash = CHARACTERS;
+            for (i, c) in characters.iter().skip(start).take(longest).enumerate() {
+                hash = extend(hash, u64::from(*c));
+                let blank = is_blank(*c);
+                if i + 1 >= shortest && !(blank && i == 0) {
+                    emit(key(hash));
+                }
+                if blank && i > 0 && !self.across_blanks {
+                    break;
                 }
             }
+        }
+    }
+
+    /// Whether every n-gram lies within a run of characters and the blanks around it.
+    pub(super) fn are_of_runs(&self) -> bool {
+        self.tokens != Tokens::Code && !self.across_blanks && self.word_ngrams.1 <= 1
+    }
+
+    /// Calls `each` with every run of characters, a blank at both ends, and with the hash of the run.
+    pub(super) fn each_run(&self, text: &str, streams: &mut Streams, mut each: impl FnMut(&[u32], u32)) {
+        self.fill(text, streams);
+        let mut start = 0;
+        let mut hash = 0;
+        for (i, c) in streams.characters.iter().enumerate().skip(1) {
+            if is_blank(*c) {
+                each(&streams.characters[start..=i], key(hash));
+                (start, hash) = (i, 0);
+            } else {
+                hash = extend(hash, u64::from(*c));
+            }
+        }
+    }
+
+    /// Calls `emit` with the hash of every n-gram of a run.
+    pub(super) fn of_run(&self, run: &[u32], mut emit: impl FnMut(u32)) {
+        // The last blank begins no n-gram of this run.
+        let (shortest, longest) = self.char_ngrams;
+        let last = run.len().saturating_sub(1);
+        for start in 0..if longest > 0 { last } else { 0 } {
+            let mut hash = CHARACTERS;
+            let end = run.len().min(start + longest);
+            for (i, c) in run[start..end].iter().enumerate() {
+                hash = extend(hash, u64::from(*c));
+                if i + 1 >= shortest && (i > 0 || start > 0) {
+                    emit(key(hash));
+                }
+            }
+        }
+        if self.word_ngrams.1 == 1 {
+            let mut token = None;
+            for c in run.iter().take(last).skip(1) {
+                if self.class(about_folded(*c)) == Class::Joins {
+                    token = Some(extend(token.unwrap_or(TOKEN), u64::from(*c)));
+                } else {
+                    token.take().into_iter().for_each(|token| emit(key(extend(TOKENS, token))));
+                    emit(key(extend(TOKENS, extend(TOKEN, u64::from(*c)))));
+                }
+            }
+            token.into_iter().for_each(|token| emit(key(extend(TOKENS, token))));
         }
     }
 
@@ -97,9 +147,11 @@ impl Features {
         tokens.clear();
         characters.push(BLANK);
         let mut token = None;
+        let known = ABOUT.as_slice();
         for c in text.chars() {
-            let class = self.class(c);
-            let folded = self.fold(c);
+            let about = known.get(c as usize).copied().unwrap_or_else(|| about(c));
+            let class = self.class(about);
+            let folded = self.fold(c, about);
             match class {
                 Class::Blank | Class::LineEnd => {
                     let blank = if class == Class::LineEnd { LINE_END } else { BLANK };
@@ -129,34 +181,60 @@ impl Features {
         }
     }
 
-    fn class(&self, c: char) -> Class {
+    fn class(&self, about: u32) -> Class {
         let code = self.tokens == Tokens::Code;
-        if c == '\n' && code {
+        if about & LINE_FEED != 0 && code {
             Class::LineEnd
-        } else if c.is_whitespace() || c.is_control() || (self.tokens == Tokens::Letters && !is_letter(c)) {
+        } else if about & SPACE != 0 || (self.tokens == Tokens::Letters && about & LETTER == 0) {
             Class::Blank
-        } else if stands_alone(c) {
+        } else if about & ALONE != 0 {
             Class::Alone
-        } else if is_letter(c) || c.is_numeric() || (code && c == '_') {
+        } else if about & (LETTER | DIGIT) != 0 || (code && about & UNDERSCORE != 0) {
             Class::Joins
         } else {
             Class::Alone
         }
     }
 
-    fn fold(&self, c: char) -> u32 {
-        if self.fold_digits && c.is_numeric() {
-            return u32::from('0');
+    fn fold(&self, c: char, about: u32) -> u32 {
+        if self.fold_digits && about & DIGIT != 0 {
+            u32::from('0')
+        } else if self.fold_case {
+            about & LOWER
+        } else {
+            u32::from(c)
         }
-        if !self.fold_case {
-            return u32::from(c);
-        }
-        if c.is_ascii() {
-            return u32::from(c.to_ascii_lowercase());
-        }
-        // Of the few letters with a longer lower case, the first character stands for all.
-        u32::from(c.to_lowercase().next().unwrap_or(c))
     }
+}
+
+/// What is known of a character: its lower case, and what it is.
+const LOWER: u32 = (1 << 21) - 1;
+const LETTER: u32 = 1 << 21;
+const DIGIT: u32 = 1 << 22;
+const SPACE: u32 = 1 << 23;
+const LINE_FEED: u32 = 1 << 24;
+const ALONE: u32 = 1 << 25;
+const UNDERSCORE: u32 = 1 << 26;
+
+/// What is known of the characters that all but a few texts are made of.
+static ABOUT: LazyLock<Vec<u32>> = LazyLock::new(|| (0..0x1_0000).map(|c| char::from_u32(c).map_or(0, about)).collect());
+
+/// The same of a character that was folded already: that changes nothing of what it is.
+fn about_folded(c: u32) -> u32 {
+    let known = ABOUT.get(c as usize).copied();
+    known.unwrap_or_else(|| char::from_u32(c).map_or(0, about))
+}
+
+fn about(c: char) -> u32 {
+    let flag = |is: bool, flag: u32| if is { flag } else { 0 };
+    // Of the few letters with a longer lower case, the first character stands for all.
+    u32::from(c.to_lowercase().next().unwrap_or(c))
+        | flag(is_letter_by_rule(c), LETTER)
+        | flag(c.is_numeric() && !stands_alone(c), DIGIT)
+        | flag(c.is_whitespace() || c.is_control(), SPACE)
+        | flag(c == '\n', LINE_FEED)
+        | flag(stands_alone(c), ALONE)
+        | flag(c == '_', UNDERSCORE)
 }
 
 fn is_blank(c: u32) -> bool {
@@ -164,7 +242,11 @@ fn is_blank(c: u32) -> bool {
 }
 
 /// Letters, and the marks that are written on and between them: vowel signs and viramas aren't all alphabetic to Unicode.
-pub(super) fn is_letter(c: char) -> bool {
+pub(crate) fn is_letter(c: char) -> bool {
+    ABOUT.get(c as usize).copied().unwrap_or_else(|| about(c)) & LETTER != 0
+}
+
+fn is_letter_by_rule(c: char) -> bool {
     match u32::from(c) {
         0..0x300 => c.is_alphabetic(),
         0x300..=0x36f | 0x591..=0x5bd | 0x5bf | 0x5c1..=0x5c2 | 0x5c4..=0x5c5 | 0x64b..=0x65f | 0x1ab0..=0x1aff | 0x200c..=0x200d => true,

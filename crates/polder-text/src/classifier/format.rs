@@ -3,7 +3,7 @@
 //! | what | how |
 //! |---|---|
 //! | `polderc1` | eight bytes: the kind and its version |
-//! | features | one byte each: tokens (0 letters, 1 words, 2 code), flags (1 case folded, 2 digits folded, 4 across blanks), then the shortest and longest n-gram of characters and of tokens |
+//! | features | one byte each: tokens (0 letters, 1 words, 2 code), flags (1 case folded, 2 digits folded, 4 across blanks, 8 plain counts), then the shortest and longest n-gram of characters and of tokens |
 //! | labels | their number, then the length and the UTF-8 of each |
 //! | bias | a float for each label |
 //! | calibration | stretch and power, floats |
@@ -13,7 +13,7 @@
 //! Numbers are LEB128, floats 32 bits, little endian. Nothing follows.
 
 use super::calibrate::Calibration;
-use super::options::{Features, NGRAM_MAX, Tokens};
+use super::options::{Counting, Features, NGRAM_MAX, Tokens};
 use super::score::{Classifier, Weights};
 use super::{ClassifierError, LABELS_MAX};
 
@@ -31,7 +31,12 @@ impl Classifier {
             Tokens::Words => 1,
             Tokens::Code => 2,
         });
-        out.push(u8::from(f.fold_case) | u8::from(f.fold_digits) << 1 | u8::from(f.across_blanks) << 2);
+        out.push(
+            u8::from(f.fold_case)
+                | u8::from(f.fold_digits) << 1
+                | u8::from(f.across_blanks) << 2
+                | u8::from(f.counting == Counting::Plain) << 3,
+        );
         out.extend([f.char_ngrams.0, f.char_ngrams.1, f.word_ngrams.0, f.word_ngrams.1].map(|n| n as u8));
         put(&mut out, self.labels.len() as u64);
         for label in &self.labels {
@@ -160,7 +165,7 @@ impl<'a> Reader<'a> {
             _ => return self.wrong("no such kind of tokens"),
         };
         let flags = self.byte()?;
-        if flags > 7 {
+        if flags > 15 {
             return self.wrong("no such flag");
         }
         let mut ngrams = || -> Result<(usize, usize), ClassifierError> {
@@ -172,7 +177,15 @@ impl<'a> Reader<'a> {
         };
         let (char_ngrams, word_ngrams) = (ngrams()?, ngrams()?);
         let flag = |bit: u8| flags & bit != 0;
-        Ok(Features { tokens, fold_case: flag(1), fold_digits: flag(2), char_ngrams, across_blanks: flag(4), word_ngrams })
+        Ok(Features {
+            tokens,
+            fold_case: flag(1),
+            fold_digits: flag(2),
+            char_ngrams,
+            across_blanks: flag(4),
+            word_ngrams,
+            counting: if flag(8) { Counting::Plain } else { Counting::Damped },
+        })
     }
 
     fn labels(&mut self) -> Result<Vec<String>, ClassifierError> {

@@ -4,8 +4,7 @@
 //! [`Options`] only. [`Classifier::classify`] answers in time linear in the text. [`evaluate`] and [`cross_validate`] say how good it is on
 //! rows that it has not seen.
 //!
-//! A text's features are its n-grams' hashes; each counts 1 + ln(how often it occurs), and the counts are scaled to length 1. A label's
-//! score is the sum of the counts times the label's weights, and its probability the softmax of the scores, stretched as fits held-out rows.
+//! A text's features are its n-grams' hashes, counted and scaled as [`Counting`] says. A label's score is the sum of the counts times the label's weights, and its probability the softmax of the scores, stretched as fits held-out rows.
 //! The weights are learnt by stochastic gradient descent on the logarithmic loss: first over all features that tell labels apart, then
 //! over those that turned out to matter. A feature has weights for those labels only in whose rows it was seen.
 //!
@@ -21,12 +20,14 @@ mod dictionary;
 mod evaluate;
 mod features;
 mod format;
+mod lookup;
 mod options;
 mod score;
 mod train;
 
 pub use evaluate::{Evaluation, LabelEvaluation, cross_validate, evaluate, fold_of, split};
-pub use options::{Features, NGRAM_MAX, Options, Tokens};
+pub(crate) use features::is_letter;
+pub use options::{Counting, Features, NGRAM_MAX, Options, Tokens};
 pub use score::Classifier;
 pub use train::{Progress, train};
 
@@ -84,11 +85,6 @@ pub enum ClassifierError {
         /// What is wrong there.
         reason: &'static str,
     },
-}
-
-/// What a feature counts that occurs so often in a text.
-fn count_value(n: u32) -> f32 {
-    1.0 + (n.max(1) as f32).ln()
 }
 
 #[cfg(test)]

@@ -12,6 +12,43 @@ pub enum Tokens {
     Code,
 }
 
+/// What repetition within a text counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counting {
+    /// A feature that occurs n times counts 1 + ln n; the counts are scaled to length 1. Suits documents: a word on every line is no more
+    /// than a word that is there.
+    Damped,
+    /// Every occurrence counts the same; the counts are divided by the root of their sum. Suits short texts, and is faster.
+    Plain,
+}
+
+impl Counting {
+    /// What a feature counts that occurs so often.
+    pub(super) fn value(self, n: u8) -> f32 {
+        match self {
+            Self::Damped => 1.0 + f32::from(n.max(1)).ln(),
+            Self::Plain => f32::from(n),
+        }
+    }
+
+    /// How many features they are to the calibration.
+    pub(super) fn items(self, n: u8) -> usize {
+        match self {
+            Self::Damped => 1,
+            Self::Plain => usize::from(n),
+        }
+    }
+
+    /// What the values of a text are multiplied by, given what they add up to.
+    pub(super) fn scale(self, values: impl Iterator<Item = f32>) -> f32 {
+        let sum: f32 = match self {
+            Self::Damped => values.map(|v| v * v).sum(),
+            Self::Plain => values.sum(),
+        };
+        if sum > 0.0 { sum.sqrt().recip() } else { 0.0 }
+    }
+}
+
 /// Which features a text has: what is counted, and of what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Features {
@@ -27,6 +64,8 @@ pub struct Features {
     pub across_blanks: bool,
     /// Shortest and longest n-gram of tokens; `(0, 0)` for none. At most [`NGRAM_MAX`].
     pub word_ngrams: (usize, usize),
+    /// What repetition counts.
+    pub counting: Counting,
 }
 
 /// The longest n-gram.
@@ -64,6 +103,7 @@ impl Options {
             char_ngrams: (2, 5),
             across_blanks: false,
             word_ngrams: (1, 2),
+            counting: Counting::Damped,
         },
         features_max: 200_000,
         rows_min: 2,
@@ -94,6 +134,7 @@ impl Options {
             char_ngrams: (2, 4),
             across_blanks: true,
             word_ngrams: (1, 3),
+            counting: Counting::Damped,
         };
         Self { features, balance: 0.5, ..Self::COMMON }
     }
@@ -107,6 +148,7 @@ impl Options {
             char_ngrams: (1, 5),
             across_blanks: false,
             word_ngrams: (1, 1),
+            counting: Counting::Plain,
         };
         Self { features, features_max: 300_000, ..Self::COMMON }
     }

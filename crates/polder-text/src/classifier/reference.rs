@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::features::{hash_of_characters, hash_of_tokens, is_letter, stands_alone};
-use super::{Classifier, Features, Tokens};
+use super::{Classifier, Counting, Features, Tokens};
 
 /// The text's characters as n-grams see them: folded, with one blank for each run, and one at both ends.
 fn characters(features: &Features, text: &str) -> String {
@@ -33,7 +33,7 @@ fn is_blank(features: &Features, c: char) -> bool {
 
 fn fold(features: &Features, c: char) -> char {
     match c {
-        c if features.fold_digits && c.is_numeric() => '0',
+        c if features.fold_digits && c.is_numeric() && !stands_alone(c) => '0',
         c if features.fold_case => c.to_lowercase().next().unwrap_or(c),
         c => c,
     }
@@ -90,18 +90,21 @@ pub(super) fn ngrams(features: &Features, text: &str) -> BTreeMap<u32, usize> {
 pub(super) fn scores(classifier: &Classifier, text: &str) -> Vec<f64> {
     let weights = &classifier.weights;
     let mut scores: Vec<f64> = classifier.bias.iter().map(|b| f64::from(*b)).collect();
+    let plain = classifier.features.counting == Counting::Plain;
     let known: Vec<(usize, f64)> = ngrams(&classifier.features, text)
         .into_iter()
-        .filter_map(|(hash, n)| Some((weights.hashes.binary_search(&hash).ok()?, 1.0 + (n.min(255) as f64).ln())))
+        .filter_map(|(hash, n)| Some((weights.hashes.binary_search(&hash).ok()?, n)))
+        .map(|(feature, n)| (feature, if plain { n as f64 } else { 1.0 + (n.min(255) as f64).ln() }))
         .collect();
-    let length = known.iter().map(|(_, value)| value * value).sum::<f64>().sqrt();
+    let length = known.iter().map(|(_, value)| if plain { *value } else { value * value }).sum::<f64>().sqrt();
+    let n_known = if plain { known.iter().map(|(_, n)| n).sum() } else { known.len() as f64 };
     for (feature, value) in &known {
         for pair in weights.starts[*feature] as usize..weights.starts[feature + 1] as usize {
             let part = f64::from(weights.stored[pair]) / 127.0;
             scores[usize::from(weights.labels[pair])] += value / length * part * part.abs() * f64::from(classifier.range);
         }
     }
-    let stretch = f64::from(classifier.calibration.stretch) * (known.len().max(1) as f64).powf(f64::from(classifier.calibration.power));
+    let stretch = f64::from(classifier.calibration.stretch) * n_known.max(1.0).powf(f64::from(classifier.calibration.power));
     let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let exponentials: Vec<f64> = scores.iter().map(|s| ((s - most) * stretch).exp()).collect();
     let sum: f64 = exponentials.iter().sum();

@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 
 use super::calibrate::Calibration;
-use super::count_value;
 use super::features::Streams;
-use super::options::Features;
+use super::lookup::{Lookup, Memo};
+use super::options::{Counting, Features};
 
 /// Tells which of its labels a text has; made by [`train`](super::train) or [`Classifier::from_bytes`].
 #[derive(Clone, Debug)]
@@ -17,9 +17,7 @@ pub struct Classifier {
     /// The largest weight, which the others are stored as parts of.
     pub(super) range: f32,
     pub(super) weights: Weights,
-    table: Table,
-    /// What a stored weight stands for, by its byte.
-    levels: Box<[f32; 256]>,
+    lookup: Lookup,
     /// What a count stands for.
     values: Box<[f32; 256]>,
 }
@@ -78,20 +76,15 @@ impl Classifier {
         range: f32,
         weights: Weights,
     ) -> Self {
-        let level = |byte: usize| {
-            let part = f32::from(byte as u8 as i8) / 127.0;
-            part * part.abs() * range
-        };
         Self {
+            lookup: Lookup::new(&weights, labels.len(), range),
+            values: Box::new(std::array::from_fn(|n| features.counting.value(n as u8))),
             features,
             labels,
             bias,
             calibration,
             range,
-            table: Table::new(&weights.hashes),
             weights,
-            levels: Box::new(std::array::from_fn(level)),
-            values: Box::new(std::array::from_fn(|n| count_value(n as u32))),
         }
     }
 
@@ -117,39 +110,67 @@ impl Classifier {
     /// Writes the probability of each label, in the order of [`Classifier::labels`]. Returns how many known features the text has.
     pub fn scores(&self, text: &str, scores: &mut Vec<f32>) -> usize {
         scores.clear();
-        scores.extend_from_slice(&self.bias);
-        let n_features = SCRATCH.with_borrow_mut(|scratch| self.add(text, scratch, scores));
+        scores.resize(self.labels.len(), 0.0);
+        let n_features = SCRATCH.with_borrow_mut(|scratch| match self.features.counting {
+            Counting::Damped => self.add_damped(text, scratch, scores),
+            Counting::Plain if self.features.are_of_runs() => self.add_runs(text, scratch, scores),
+            Counting::Plain => self.add_plain(text, scratch, scores),
+        });
+        scores.iter_mut().zip(&self.bias).for_each(|(score, bias)| *score += bias);
         self.calibration.probabilities(scores, n_features);
         n_features
     }
 
-    fn add(&self, text: &str, scratch: &mut Scratch, scores: &mut [f32]) -> usize {
-        let Scratch { streams, counts, seen } = scratch;
-        if counts.len() < self.n_features() {
-            counts.resize(self.n_features(), 0);
+    /// Adds the weights of the text's features, each by how often it occurs.
+    fn add_damped(&self, text: &str, scratch: &mut Scratch, scores: &mut [f32]) -> usize {
+        let Scratch { streams, counts, seen, .. } = scratch;
+        if counts.len() < self.lookup.n_slots() {
+            counts.resize(self.lookup.n_slots(), 0);
         }
         seen.clear();
         self.features.each(text, streams, |hash| {
-            if let Some(feature) = self.table.find(hash) {
-                let count = &mut counts[feature as usize];
-                if *count == 0 {
-                    seen.push(feature);
+            if let Some(slot) = self.lookup.find(hash) {
+                if counts[slot] == 0 {
+                    seen.push(slot);
                 }
-                *count = count.saturating_add(1);
+                counts[slot] = counts[slot].saturating_add(1);
             }
         });
         // The order of features decides the last bits of the sums; the order in the text is as good as any.
-        let squares: f32 = seen.iter().map(|f| self.values[usize::from(counts[*f as usize])].powi(2)).sum();
-        let scale = if squares > 0.0 { squares.sqrt().recip() } else { 0.0 };
-        for feature in seen.iter() {
-            let feature = *feature as usize;
-            let value = self.values[usize::from(std::mem::take(&mut counts[feature]))] * scale;
-            let pairs = self.weights.starts[feature] as usize..self.weights.starts[feature + 1] as usize;
-            for (label, stored) in self.weights.labels[pairs.clone()].iter().zip(&self.weights.stored[pairs]) {
-                scores[usize::from(*label)] += value * self.levels[usize::from(*stored as u8)];
-            }
+        let scale = Counting::Damped.scale(seen.iter().map(|slot| self.values[usize::from(counts[*slot])]));
+        for slot in seen.iter() {
+            let value = self.values[usize::from(std::mem::take(&mut counts[*slot]))] * scale;
+            self.lookup.add(*slot, value, scores);
         }
         seen.len()
+    }
+
+    /// Adds the weights of the text's features, occurrence by occurrence.
+    fn add_plain(&self, text: &str, scratch: &mut Scratch, scores: &mut [f32]) -> usize {
+        let Scratch { streams, hashes, .. } = scratch;
+        hashes.clear();
+        self.features.each(text, streams, |hash| hashes.push(hash));
+        let n_known = self.lookup.count(hashes, scores);
+        let scale = Counting::Plain.scale([n_known as f32].into_iter());
+        scores.iter_mut().for_each(|score| *score *= scale);
+        n_known
+    }
+
+    /// The same where features stand within runs of letters: what a run adds is remembered, since the next text has many of them again.
+    fn add_runs(&self, text: &str, scratch: &mut Scratch, scores: &mut [f32]) -> usize {
+        let Scratch { streams, memo, hashes, .. } = scratch;
+        memo.serve(&self.lookup, scores.len());
+        let mut n_known = 0;
+        self.features.each_run(text, streams, |run, hash| {
+            n_known += memo.add(run, hash, scores, |sums| {
+                hashes.clear();
+                self.features.of_run(run, |hash| hashes.push(hash));
+                self.lookup.count(hashes, sums)
+            });
+        });
+        let scale = Counting::Plain.scale([n_known as f32].into_iter());
+        scores.iter_mut().for_each(|score| *score *= scale);
+        n_known
     }
 }
 
@@ -158,50 +179,11 @@ impl Classifier {
 struct Scratch {
     streams: Streams,
     counts: Vec<u8>,
-    seen: Vec<u32>,
+    seen: Vec<usize>,
+    memo: Memo,
+    hashes: Vec<u32>,
 }
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
-}
-
-/// From hashes to features: open addressing, at most half full.
-#[derive(Clone, Debug)]
-struct Table {
-    /// A hash above, the feature plus one below; 0 where nothing is.
-    slots: Vec<u64>,
-    shift: u32,
-}
-
-impl Table {
-    fn new(hashes: &[u32]) -> Self {
-        let bits = (hashes.len().max(2) * 2).next_power_of_two().ilog2();
-        let mut table = Self { slots: vec![0; 1 << bits], shift: 32 - bits };
-        for (feature, hash) in hashes.iter().enumerate() {
-            let mut at = table.home(*hash);
-            while table.slots[at] != 0 {
-                at = (at + 1) & (table.slots.len() - 1);
-            }
-            table.slots[at] = u64::from(*hash) << 32 | (feature as u64 + 1);
-        }
-        table
-    }
-
-    fn home(&self, hash: u32) -> usize {
-        (hash >> self.shift) as usize
-    }
-
-    fn find(&self, hash: u32) -> Option<u32> {
-        let mut at = self.home(hash);
-        loop {
-            let slot = self.slots[at];
-            if slot == 0 {
-                return None;
-            }
-            if (slot >> 32) as u32 == hash {
-                return Some(slot as u32 - 1);
-            }
-            at = (at + 1) & (self.slots.len() - 1);
-        }
-    }
 }

@@ -12,7 +12,7 @@ use super::dictionary::{self, Dictionary, Rows};
 use super::evaluate::fold_of;
 use super::options::{NGRAM_MAX, Options};
 use super::score::Classifier;
-use super::{ClassifierError, LABELS_MAX, count_value};
+use super::{ClassifierError, LABELS_MAX};
 
 /// How far training has come.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -171,18 +171,16 @@ impl<'a> Trainer<'a> {
             squares: vec![0.0; n_pairs],
             bias: vec![0.0; n_labels],
             bias_squares: vec![0.0; n_labels],
-            values: std::array::from_fn(|n| count_value(n as u32)),
+            values: std::array::from_fn(|n| options.features.counting.value(n as u8)),
         };
         trainer.scale();
         trainer
     }
 
     fn scale(&mut self) {
-        let length = |row| {
-            let squares: f32 = self.rows.counts(row).iter().map(|n| self.values[usize::from(*n)].powi(2)).sum();
-            if squares > 0.0 { squares.sqrt().recip() } else { 0.0 }
-        };
-        self.scales = (0..self.rows.n_rows()).map(length).collect();
+        let counting = self.options.features.counting;
+        let scale = |row| counting.scale(self.rows.counts(row).iter().map(|n| self.values[usize::from(*n)]));
+        self.scales = (0..self.rows.n_rows()).map(scale).collect();
     }
 
     /// The labels' scores for a row.
@@ -328,7 +326,11 @@ impl<'a> Trainer<'a> {
         let judge = |row: &usize| {
             let mut scores = vec![0.0; self.bias.len()];
             self.scores(*row, &mut scores);
-            Judged { scores, label: usize::from(self.texts[*row].1), n_features: self.rows.features(*row).len() }
+            Judged {
+                scores,
+                label: usize::from(self.texts[*row].1),
+                n_features: self.rows.counts(*row).iter().map(|n| self.options.features.counting.items(*n)).sum(),
+            }
         };
         Calibration::fit(&held_out.par_iter().map(judge).collect::<Vec<_>>())
     }

@@ -30,7 +30,6 @@ pub use license::{LicenseMatch, license};
 pub use minhash::{BANDS, MinhashError, N_PERMUTATIONS, NGRAM, ROWS, jaccard, jaccard_estimate, minhash, minhash_bands, shingles};
 pub use pii::{PII_KINDS, pii, pii_redact, pii_redact_kinds};
 pub use profanity::{hap_score, profanity};
-pub use programming_language::programming_language;
 pub use programming_language::{
     CLASSIFIER_BYTES, LOOK_BYTES, classifier_text, programming_language, programming_language_by, programming_language_type,
 };

@@ -234,10 +234,25 @@ fn of_yaml(text: &str) -> &'static str {
 /// An XML document: by its outermost element, where that is of a language of its own.
 fn of_xml(text: &str) -> &'static str {
     let is_name = |c: char| c.is_alphanumeric() || "_:-.".contains(c);
-    let element = text.split('<').skip(1).find(|after| !after.starts_with(['?', '!'])).unwrap_or_default();
-    let name = element.split(|c| !is_name(c)).next().unwrap_or_default();
+    let name = outermost(text).split(|c| !is_name(c)).next().unwrap_or_default();
     let found = ELEMENTS.iter().find(|(element, word, _)| *element == name && (word.is_empty() || text.contains(word)));
     found.map_or("XML", |(.., language)| language)
+}
+
+/// What follows the first `<` that begins neither a comment, nor an instruction, nor a declaration.
+fn outermost(text: &str) -> &str {
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once('<') {
+        let end = match after {
+            after if after.starts_with("!--") => "-->",
+            after if after.starts_with('?') => "?>",
+            after if after.starts_with('!') && after.split('>').next().is_some_and(|d| d.contains('[')) => "]>",
+            after if after.starts_with('!') => ">",
+            after => return after,
+        };
+        rest = after.split_once(end).map_or("", |(_, rest)| rest);
+    }
+    ""
 }
 
 /// An object of JSON: a description of an interface, a notebook, or any other.

@@ -37,6 +37,10 @@ const PROBABILITY_OF_MARKUP: f32 = 0.5;
 const PROBABILITY_AGAINST_PROSE: f32 = 0.9;
 /// No candidate is less likely: a language that the classifier doesn't know may still be the one.
 const PROBABILITY_FLOOR: f32 = 1e-3;
+/// Shorter texts are not shown to the classifier.
+const CLASSIFIER_BYTES_MIN: usize = 24;
+/// How much likelier the language is whose first ending a file has.
+const FIRST_ENDING: f32 = 1.0;
 /// How much more lines of evidence say than the classifier, and how many say all there is to say.
 const EVIDENCE_WEIGHT: f32 = 0.7;
 const EVIDENCE_LINES_MAX: usize = 6;
@@ -145,23 +149,46 @@ impl File<'_> {
         if let Some(language) = evidence::settled(self.text, has) {
             return Some(language);
         }
-        let probabilities = if candidates.len() > 1 { self.probabilities() } else { None };
+        let probabilities = if candidates.len() > 1 && !self.is_short() { self.probabilities() } else { None };
         let score = |idx: LanguageIdx| {
             let name = names.name(idx);
             let n_lines = evidence::n_lines(name, self.text).min(EVIDENCE_LINES_MAX) as f32;
             let probability = probabilities.as_ref().map_or(0.0, |p| p(name)).max(PROBABILITY_FLOOR);
-            probability.ln() + prior(names.rank(idx)) + EVIDENCE_WEIGHT * n_lines
+            probability.ln() + self.prior(idx) + EVIDENCE_WEIGHT * n_lines
         };
         let best = candidates.iter().map(|idx| (score(*idx), *idx)).max_by(|a, b| a.0.total_cmp(&b.0))?;
         Some(names.name(best.1))
     }
 
+    /// Which of several languages a file without text is in.
     fn most_common(&self, candidates: &[LanguageIdx]) -> Option<&'static str> {
+        let best = candidates.iter().map(|idx| (self.prior(*idx), *idx)).max_by(|a, b| a.0.total_cmp(&b.0))?;
+        Some(Names::get().name(best.1))
+    }
+
+    /// How much likelier a language is than others before the text is read, as a logarithm.
+    fn prior(&self, idx: LanguageIdx) -> f32 {
         let names = Names::get();
-        // C and C++ are about as common, and a header without any declaration is rather C's.
-        let is_c_header = self.name.to_lowercase().ends_with(".h");
-        let rank = |idx: &&LanguageIdx| if is_c_header && names.name(**idx) == "C" { 0 } else { names.rank(**idx) };
-        candidates.iter().min_by_key(rank).map(|idx| names.name(*idx))
+        let name = names.name(idx);
+        let common = (1.0 + 200.0 / (f32::from(names.rank(idx)) + 10.0)).ln();
+        if names.is_first_ending(idx, self.name) {
+            common + FIRST_ENDING
+        } else if names.of_ending(self.name).is_empty() {
+            common
+        } else if matches!(names.kind(name), Some("data" | "prose")) {
+            // A format of data has any number of endings, each of them seldom.
+            0.0
+        } else if name == "C" {
+            // Headers: C and C++ are about as common, and what has nothing of C++'s is rather C's.
+            common + 0.5
+        } else {
+            common
+        }
+    }
+
+    /// Whether there is too little text for the classifier.
+    fn is_short(&self) -> bool {
+        self.text.trim().len() < CLASSIFIER_BYTES_MIN
     }
 
     /// A file whose name says text: it is, unless it is plainly something else.
@@ -204,6 +231,9 @@ impl File<'_> {
 
     /// What the classifier takes the text for, and how sure it is.
     fn classified(&self) -> Option<(&'static str, f32)> {
+        if self.is_short() {
+            return None;
+        }
         let (label, probability) = self.classifier?.classify(look(self.text, CLASSIFIER_BYTES));
         let names = Names::get();
         names.idx(label).map(|idx| (names.name(idx), probability))
@@ -219,9 +249,4 @@ impl File<'_> {
             found.ok().and_then(|i| scores.get(i)).copied().unwrap_or(0.0)
         })
     }
-}
-
-/// How much likelier a language is than others before the text is read, as a logarithm.
-fn prior(rank: u16) -> f32 {
-    (1.0 + 200.0 / (f32::from(rank) + 10.0)).ln()
 }

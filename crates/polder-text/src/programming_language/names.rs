@@ -20,6 +20,7 @@ struct Language {
     kind: &'static str,
     /// 1 for the most common, larger for less; `u16::MAX` for the many that no table ranks.
     rank: u16,
+    first_ending: &'static str,
 }
 
 static LIST: &str = include_str!("../../lists/programming_languages.txt");
@@ -66,9 +67,10 @@ impl Names {
             let mut field = || fields.next().unwrap_or_default();
             let (name, kind, rank) = (field(), field(), field().parse().ok().filter(|rank| *rank > 0).unwrap_or(u16::MAX));
             let idx = names.languages.len() as LanguageIdx;
-            names.languages.push(Language { name, kind, rank });
+            let endings = field();
+            names.languages.push(Language { name, kind, rank, first_ending: parts(endings).next().unwrap_or_default() });
             names.by_name.insert(name, idx);
-            parts(field()).for_each(|ending| names.by_ending.entry(ending).or_default().push(idx));
+            parts(endings).for_each(|ending| names.by_ending.entry(ending).or_default().push(idx));
             for file in parts(field()) {
                 names.by_file_name.entry(file.to_owned()).or_default().push(idx);
                 let lower = file.to_lowercase();
@@ -102,6 +104,16 @@ impl Names {
     /// 1 for the most common language; `u16::MAX` for the many that no table ranks.
     pub(super) fn rank(&self, idx: LanguageIdx) -> u16 {
         self.languages.get(usize::from(idx)).map_or(u16::MAX, |l| l.rank)
+    }
+
+    /// Whether a file's ending is the language's first one.
+    pub(super) fn is_first_ending(&self, idx: LanguageIdx, file: &str) -> bool {
+        let ending = self.languages.get(usize::from(idx)).map_or("", |l| l.first_ending);
+        let stem = file
+            .len()
+            .checked_sub(ending.len())
+            .and_then(|at| file.get(at..).filter(|e| e.eq_ignore_ascii_case(ending)).and(file.get(..at)));
+        !ending.is_empty() && stem.is_some_and(|stem| stem.ends_with('.'))
     }
 
     pub(super) fn idx(&self, name: &str) -> Option<LanguageIdx> {

@@ -253,11 +253,15 @@ fn is_ansible_mapping(path: &str, text: &str, keys: &[&str]) -> bool {
         return true;
     }
     let is_inventory = (has("all") || has("ungrouped")) && (line_starts("hosts:") || line_starts("children:"));
+    let is_dynamic_inventory = has("plugin") && ["keyed_groups", "compose", "hostnames", "filters", "groups"].iter().any(|k| has(k));
     let path = format!("/{}", path.to_lowercase());
     let in_role = path.contains("/roles/") && ["/vars/", "/defaults/", "/meta/"].iter().any(|f| path.contains(f));
     let of_hosts = in_role || path.contains("/group_vars/") || path.contains("/host_vars/");
     let is_meta = path.ends_with("/meta/main.yml") && has("dependencies") && line_starts("- role:");
-    is_inventory || is_meta || (of_hosts && (text.contains("{{") || text.starts_with("$ANSIBLE_VAULT") || text.contains("!vault")))
+    is_inventory
+        || is_dynamic_inventory
+        || is_meta
+        || (of_hosts && (text.contains("{{") || text.starts_with("$ANSIBLE_VAULT") || text.contains("!vault")))
 }
 
 /// A role to install: `- src: git+https://…` or `- name: owner.role` with a version.
@@ -317,7 +321,7 @@ impl<'a> Outline<'a> {
                         item.push(key);
                     }
                 }
-            } else if indent == 0 {
+            } else if indent == 0 && !content.starts_with('-') {
                 outline.keys.extend(key(content));
             }
         }

@@ -1,7 +1,7 @@
 //! Which programming, data or markup language a file is in, by Linguist's names, and `Ansible` beside them.
 //!
-//! A file's name decides, then what it says of itself (a modeline, the program in its first line), then its ending. Where several
-//! languages share a name or an ending, the text decides among them: lines that only one of them has, and a classifier trained on
+//! A file's name decides, then its ending. Where several languages share either, or none has it, a file says itself what it is (a
+//! modeline, the program in its first line), or the text decides among them: lines that only one of them has, and a classifier trained on
 //! Linguist's samples. Without a name that says anything, the text decides alone: by how formats begin, then prose told from code, then
 //! the classifier over all its languages.
 //!
@@ -28,6 +28,9 @@ pub const LOOK_BYTES: usize = 64 << 10;
 pub const CLASSIFIER_BYTES: usize = 16 << 10;
 /// Bytes of a text's end in which a modeline may stand.
 pub const TAIL_BYTES: usize = 1 << 10;
+
+/// Of a longer name the end counts: no file system has one.
+const NAME_BYTES_MAX: usize = 255;
 
 /// Below this probability the text alone doesn't tell its language.
 const PROBABILITY_MIN: f32 = 0.05;
@@ -70,7 +73,9 @@ pub fn programming_language_by(classifier: Option<&Classifier>, path: &str, text
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let tail = text.get(text.ceil_char_boundary(text.len().saturating_sub(TAIL_BYTES))..).unwrap_or_default();
     let text = look(text, LOOK_BYTES);
-    let file = File { classifier, name: path.rsplit(['/', '\\']).next().unwrap_or_default(), text, tail };
+    let name = path.rsplit(['/', '\\']).next().unwrap_or_default();
+    let name = name.get(name.ceil_char_boundary(name.len().saturating_sub(NAME_BYTES_MAX))..).unwrap_or_default();
+    let file = File { classifier, name, text, tail };
     let language = file.language()?;
     Some(if language == "YAML" && ansible::is_ansible(&path.replace('\\', "/"), text) { ANSIBLE } else { language })
 }

@@ -233,6 +233,9 @@ fn strange_text_is_answered() {
             assert!(name.is_none_or(|name| programming_language_type(name).is_some()), "{path}");
         }
     }
+    assert_eq!(programming_language(&".".repeat(10_000_000), ""), None);
+    assert_eq!(programming_language(&format!("{}.rs", "a.".repeat(1_000_000)), ""), Some("Rust"));
+    assert_eq!(programming_language(&"/in.in".repeat(1_000_000), ""), None);
 }
 
 proptest! {

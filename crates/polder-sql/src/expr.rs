@@ -50,6 +50,7 @@ expressions! {
     pii_redact(text);
     profanity(text, language);
     programming_language(path, text);
+    programming_language_type(name);
     quality(text);
     refinedweb_quality(text);
     remove_boilerplate(text);

@@ -48,6 +48,7 @@ mod pii;
 mod pii_redact;
 mod profanity;
 mod programming_language;
+mod programming_language_type;
 mod quality;
 mod refinedweb_quality;
 mod remove_boilerplate;
@@ -127,6 +128,7 @@ pub fn functions(artefacts: Arc<dyn Artefacts>) -> Vec<ScalarUDF> {
         pii_redact::udf(),
         profanity::udf(),
         programming_language::udf(),
+        programming_language_type::udf(),
         quality::udf(),
         refinedweb_quality::udf(),
         remove_boilerplate::udf(),

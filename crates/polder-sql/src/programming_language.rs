@@ -11,12 +11,12 @@ use crate::function::{Definition, Kind};
 pub(crate) fn udf() -> ScalarUDF {
     Definition {
         name: "programming_language",
-        description: "Linguist's name of a file's language (`Rust`, `YAML`, `Markdown` …; `Ansible` for playbooks and roles); NULL for prose such as \
-                      `.txt` and `LICENSE`, and for what is not known. One argument may be NULL: the other then decides alone.",
+        description: "Linguist's name of a file's language (`Rust`, `YAML`, `Markdown` …; `Ansible` for playbooks, tasks, roles and inventories; `Text` for \
+                      plain prose); NULL where neither name nor text tells. One argument may be NULL: the other then decides alone.",
         example: "SELECT programming_language(path, text), sum(bytes) FROM raw.docs GROUP BY 1",
         required: &[
             ("path", Kind::Text, "The file's path or name."),
-            ("text", Kind::Text, "Its text, of which the beginning is looked into."),
+            ("text", Kind::Text, "Its text, of which the first 64 KiB are looked into."),
         ],
         optional: &[],
         returns: DataType::Utf8,

@@ -45,7 +45,9 @@ pub use minhash::{
 pub use opt_out::{OPT_OUT_SOURCES, OptOut, opt_outs};
 pub use pii::{PII_KINDS, pii, pii_redact, pii_redact_kinds, pii_redact_salted};
 pub use profanity::profanity;
-pub use programming_language::programming_language;
+pub use programming_language::{
+    CLASSIFIER_BYTES, LOOK_BYTES, classifier_text, programming_language, programming_language_by, programming_language_type,
+};
 pub use quality::{
     C4_DIALECTS, C4Quality, Dialect, DialectError, FINEWEB_DIALECTS, FinewebQuality, GOPHER_DIALECTS, GopherQuality, GopherRepetition,
     Quality, REFINEDWEB_DIALECTS, REPETITION_DIALECTS, RefinedwebQuality, c4_quality, fineweb_quality, gopher_quality, gopher_repetition,

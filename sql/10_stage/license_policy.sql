@@ -7,7 +7,7 @@ FROM (
     ('public_domain', TRUE, 'nothing is asked'),
     ('permissive', TRUE, 'notices are asked for: the data card names the licences'),
     ('weak_copyleft', TRUE, 'what is asked concerns the files themselves'),
-    ('share_alike', TRUE, 'the pile must stand under the same licence where it is passed on'),
+    ('share_alike', FALSE, 'what is made of it must stand under the same licence'),
     ('strong_copyleft', FALSE, 'whether a model is derived from the text is not settled'),
     ('network_copyleft', FALSE, 'whether a model is derived from the text is not settled'),
     ('source_available', FALSE, 'uses are restricted'),

@@ -278,7 +278,7 @@ fn bands_of_a_text_and_of_its_signature_are_the_same() {
     assert_eq!(signature.as_list::<i32>().value_length(0), 112);
     let bands = call("minhash_bands", vec![text.clone()]).unwrap();
     assert_eq!(&bands, &call("minhash_bands", vec![signature]).unwrap());
-    assert_eq!((bands.as_list::<i32>().value_length(0), bands.null_count()), (14, 2));
+    assert_eq!((bands.as_list::<i32>().value_length(0), bands.null_count()), (22, 2));
     let (n, small): (_, Vec<ArrayRef>) = (3, vec![Arc::new(Int64Array::from(vec![4; 3])), Arc::new(Int64Array::from(vec![2; 3]))]);
     let args = [vec![text], small].concat().into_iter().map(ColumnarValue::Array).collect();
     assert_eq!(invoke("minhash_bands", args, n).unwrap().into_array(n).unwrap().as_list::<i32>().value_length(0), 4);

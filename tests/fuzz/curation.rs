@@ -5,10 +5,12 @@
 
 use polder_base::Random;
 use polder_text::{
-    Finding, LICENSE_CLASSES, NGRAM, OPT_OUT_SOURCES, PII_KINDS, code_quality, copyright_notices, detect_language, domain, exact_digest,
-    gopher_quality, hap_score, hash_share, host, jaccard, jaccard_estimate, license, license_class, license_expression, minhash,
-    minhash_bands, normalized, opt_outs, pii, pii_redact, pii_redact_kinds, profanity, programming_language, robots_txt_allows, secrets,
-    shingles, text_digest, words,
+    BenchmarkIndex, C4_DIALECTS, Finding, GOPHER_DIALECTS, LICENSE_CLASSES, NGRAM, OPT_OUT_SOURCES, PII_KINDS, REPETITION_DIALECTS,
+    boilerplate, c4_quality, clean_text, code_quality, copyright_notices, detect_language, domain, exact_digest, fix_mojibake,
+    gopher_quality, gopher_repetition, hap, hap_score, hash_share, host, html_metadata, html_text, html_title, jaccard, jaccard_estimate,
+    license, license_class, license_expression, minhash, minhash_bands, normalized, opt_outs, paragraphs, pii, pii_redact,
+    pii_redact_kinds, profanity, programming_language, quality, remove_boilerplate, robots_txt_allows, script, secrets, sentences,
+    shingles, text_digest, without_spans, words,
 };
 
 use crate::mutate::fuzz_slow;
@@ -81,7 +83,16 @@ fn must_measure(text: &str) {
     let language = detect_language(text);
     assert!((0.0..=1.0).contains(&language.score) && !language.code.is_empty());
     programming_language(text.lines().next().unwrap_or_default(), text);
-    gopher_quality(text);
+    for dialect in GOPHER_DIALECTS {
+        let judged = gopher_quality(text, dialect).expect("a dialect of it");
+        assert_eq!(judged.keep, judged.reason.is_none(), "{dialect:?}");
+    }
+    for dialect in REPETITION_DIALECTS {
+        let judged = gopher_repetition(text, dialect).expect("a dialect of it");
+        assert_eq!(judged.keep, judged.reason.is_none(), "{dialect:?}");
+    }
+    C4_DIALECTS.iter().for_each(|dialect| assert!(c4_quality(text, *dialect).is_ok()));
+    quality(text);
     code_quality(text);
     assert_eq!(exact_digest(text).len(), 64);
     assert_eq!(text_digest(text), text_digest(&normalized(text)));
@@ -102,7 +113,28 @@ fn must_measure(text: &str) {
     }
 }
 
+/// Reading: pages, repair, cuts.
+fn must_read(text: &str) {
+    let page = html_text(text);
+    assert!(page.len() <= 4 * text.len() + 64, "{} of {}", page.len(), text.len());
+    html_title(text);
+    html_metadata(text);
+    assert_eq!(script(text).len(), 4);
+    clean_text(&fix_mojibake(text));
+    assert!(remove_boilerplate(text).len() <= text.len());
+    boilerplate(text);
+    let kept: usize = paragraphs(text).iter().map(|p| p.len()).sum();
+    assert!(kept <= text.len() && sentences(text, None).iter().all(|s| text.contains(*s)));
+    let worst = hap(text);
+    assert!(worst.start <= worst.end && worst.end <= text.chars().count(), "{worst:?}");
+    let mut index = BenchmarkIndex::new(8);
+    index.add(text);
+    let found: Vec<(usize, usize)> = index.overlaps(text).iter().map(|o| (o.start, o.end)).collect();
+    without_spans(text, &found, 3, 5);
+}
+
 fn must_answer(text: &str) {
+    must_read(text);
     must_tell_rights(text);
     must_find(text);
     must_measure(text);

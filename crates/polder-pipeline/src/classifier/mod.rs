@@ -123,11 +123,11 @@ impl TrainClassifierPlan {
 /// Options as text: every one by its name.
 fn described(options: &Options) -> String {
     let Options { features, features_max, rows_min, epochs, lr, decay, balance, prune, seed } = options;
-    let Features { tokens, fold_case, fold_digits, char_ngrams, across_blanks, word_ngrams } = features;
-    let tokens = format!("{tokens:?}").to_lowercase();
+    let Features { tokens, fold_case, fold_digits, char_ngrams, across_blanks, word_ngrams, counting } = features;
+    let (tokens, counting) = (format!("{tokens:?}").to_lowercase(), format!("{counting:?}").to_lowercase());
     let range = |(from, to): &(usize, usize)| format!("{from}-{to}");
     format!(
-        "tokens={tokens} fold_case={fold_case} fold_digits={fold_digits} char_ngrams={} across_blanks={across_blanks} word_ngrams={} \
+        "tokens={tokens} fold_case={fold_case} fold_digits={fold_digits} char_ngrams={} across_blanks={across_blanks} word_ngrams={} counting={counting} \
          features_max={features_max} rows_min={rows_min} epochs={epochs} lr={lr} decay={decay} balance={balance} prune={prune} seed={seed}",
         range(char_ngrams),
         range(word_ngrams)

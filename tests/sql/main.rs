@@ -180,7 +180,7 @@ fn queries_run_on_what_the_files_make_and_a_clean_pile_passes_its_audits() {
             assert_eq!(path.starts_with("90_audit/"), rows.is_empty(), "{path}: {rows:?}");
         }
         // The same pile with one address that redaction did not see.
-        database.run("FILL pile.base AS SELECT 'doc' AS doc_id, 'a.rs' AS path, 'ask jane@corp.org' AS text").await?;
+        database.run("FILL pile.base AS SELECT 'doc' AS doc_id, 'code' AS kind, 'a.rs' AS path, 'ask jane@corp.org' AS text").await?;
         let rows = database.rows(polder_pipeline::query("90_audit/emails_left.sql")).await?;
         assert_eq!(rows, [["doc", "a.rs"]]);
         Ok(())

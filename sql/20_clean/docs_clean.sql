@@ -31,8 +31,7 @@ prose AS (
     CASE
       WHEN s.gopher['n_words'] < $words_min THEN 'too few words'
       WHEN s.gopher['n_words'] > $words_max THEN 'too many words'
-      -- Scripts that put no spaces between words have words of one character.
-      WHEN s.gopher['mean_word_length'] < $word_length_min AND s.script NOT IN ('Hani', 'Jpan', 'Thai', 'Laoo', 'Khmr', 'Mymr') THEN 'words too short'
+      WHEN s.gopher['mean_word_length'] < $word_length_min AND s.has_spaces THEN 'words too short'
       WHEN s.gopher['mean_word_length'] > $word_length_max THEN 'words too long'
       WHEN s.gopher['symbol_share'] > $symbol_share_max THEN 'too many symbols'
       WHEN s.gopher['bullet_lines_share'] > $bullet_lines_share_max THEN 'too many bullets'
@@ -41,11 +40,15 @@ prose AS (
       WHEN s.gopher['reason'] = 'gopher_enough_stop_words' THEN 'no function words'
       WHEN s.repetition['duplicate_lines_share'] > $duplicate_lines_share_max THEN 'repeated lines'
       WHEN s.repetition['duplicate_line_chars_share'] > $duplicate_line_chars_share_max THEN 'repeated lines'
-      WHEN s.repetition['top_2_gram_share'] > $top_2_gram_share_max THEN 'repeated words'
-      WHEN s.repetition['duplicate_5_grams_share'] > $duplicate_5_grams_share_max THEN 'repeated phrases'
+      WHEN s.repetition['top_2_gram_share'] > $top_2_gram_share_max AND s.has_spaces THEN 'repeated words'
+      WHEN s.repetition['duplicate_5_grams_share'] > $duplicate_5_grams_share_max AND s.has_spaces THEN 'repeated phrases'
     END AS fault
-  FROM clean.docs_stage s
-  WHERE s.kind = 'prose'
+  FROM (
+    -- Words mean little to rules in scripts that put no spaces between them.
+    SELECT d.*, d.script NOT IN ('Hani', 'Jpan', 'Thai', 'Laoo', 'Khmr', 'Mymr') AS has_spaces
+    FROM clean.docs_stage d
+    WHERE d.kind = 'prose'
+  ) s
 ),
 judged AS (
   SELECT

@@ -1,3 +1,5 @@
+//! Training, scoring and storing classifiers, each beside its slow truth.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

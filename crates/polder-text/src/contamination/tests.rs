@@ -1,3 +1,5 @@
+//! Overlaps beside the slow way of finding them, and what is cut out.
+
 use proptest::prelude::*;
 
 use super::*;

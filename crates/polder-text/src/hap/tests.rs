@@ -1,3 +1,5 @@
+//! What is offensive, what only looks so, and what length does not change.
+
 use std::time::Instant;
 
 use proptest::prelude::*;

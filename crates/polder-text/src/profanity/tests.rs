@@ -1,3 +1,5 @@
+//! Listed terms, their disguises, and words that only hold them.
+
 use std::time::Instant;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Languages and what is none.
+
 use proptest::prelude::*;
 
 use crate::{DetectedLanguage, LanguageIdentifier, NO_SCRIPT, detect_language, script};

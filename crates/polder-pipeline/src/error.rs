@@ -203,10 +203,9 @@ impl Advice for PipelineError {
             Self::Request { hint, .. } => Some(hint.clone()),
             Self::Busy { .. } => Some("Wait until it is done; or give this set another name.".into()),
             Self::Stopped => Some("Run the same command again to go on where it stopped.".into()),
-            Self::Classifier { .. } => Some(
-                "The query gives rows with columns text and label, for example SELECT text, category AS label FROM clean.docs_clean."
-                    .into(),
-            ),
+            Self::Classifier { .. } => {
+                Some("The query must give rows with the columns text and label, with at least two different labels.".into())
+            }
             Self::ClassifierFile { .. } => Some("Train it again with `polder classifier train`.".into()),
             Self::Lake(e) => e.hint(),
             Self::Tokenizer(e) => e.hint(),

@@ -47,9 +47,12 @@ pub struct BenchmarkIndex {
     ngram: usize,
     /// For each item, where its words stand, in characters.
     items: Vec<Vec<(u32, u32)>>,
-    /// By length of the runs: where each stands, as (item, word).
-    grams: Vec<(usize, HashMap<u64, Vec<(u32, u32)>>)>,
+    /// By length of the runs: where each stands.
+    grams: Vec<(usize, HashMap<u64, Places>)>,
 }
+
+/// Where a run stands: (item, word).
+type Places = Vec<(u32, u32)>;
 
 impl BenchmarkIndex {
     /// Starts an index over runs of `ngram` words; fewer than eight would find what everybody writes, and count as eight.
@@ -89,7 +92,7 @@ impl BenchmarkIndex {
     pub fn held_bytes(&self) -> usize {
         let words: usize = self.items.iter().map(Vec::len).sum();
         let grams: usize = self.grams.iter().map(|(_, grams)| grams.len()).sum();
-        words * size_of::<(u32, u32)>() + grams * (size_of::<(u64, Vec<(u32, u32)>)>() + 4 * size_of::<(u32, u32)>())
+        words * size_of::<(u32, u32)>() + grams * (size_of::<(u64, Places)>() + 4 * size_of::<(u32, u32)>())
     }
 
     /// Whether an item is long enough to be looked for.

@@ -32,11 +32,9 @@ async fn items_that_stand_in_documents_are_found_with_both_places() {
     let same =
         format!("SELECT count(*) {found} WHERE doc_id = 'dirty' AND item_id = 'q1' AND doc_start = 11 AND item_start = 0 AND n_words = 24");
     assert_eq!(number(&lake, &same).await, 1, "{same}");
-    let rate = format!(
-        "SELECT CAST(100 * count(DISTINCT c.item_id) / count(DISTINCT i.id) AS BIGINT)
-         FROM eval.items i LEFT JOIN contamination('raw.docs@0', 'eval.items', ngram => 10) c ON c.item_id = i.id GROUP BY i.task"
-    );
-    assert_eq!(number(&lake, &rate).await, 50);
+    let rate = "SELECT CAST(100 * count(DISTINCT c.item_id) / count(DISTINCT i.id) AS BIGINT)
+         FROM eval.items i LEFT JOIN contamination('raw.docs@0', 'eval.items', ngram => 10) c ON c.item_id = i.id GROUP BY i.task";
+    assert_eq!(number(&lake, rate).await, 50);
 }
 
 #[tokio::test]

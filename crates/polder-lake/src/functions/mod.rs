@@ -75,10 +75,9 @@ pub(crate) async fn prepare(
         let call = Call::open(lake, session, function, arguments).await?;
         answers.push(function.plan(&call).await.map_err(LakeError::statement)?);
     }
-    if !answers.is_empty() {
-        for function in ALL {
-            session.register_udtf(function.name(), Arc::new(Answers { name: function.name(), answers: answers.clone() }));
-        }
+    // All of them, so that SHOW FUNCTIONS names them.
+    for function in ALL {
+        session.register_udtf(function.name(), Arc::new(Answers { name: function.name(), answers: answers.clone() }));
     }
     Ok(())
 }

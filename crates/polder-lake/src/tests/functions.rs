@@ -142,3 +142,13 @@ async fn a_statement_sees_one_snapshot_of_a_table_however_often_it_is_opened() {
         documents(&lake, "raw.docs", &[(added, "more")]).await;
     }
 }
+
+#[tokio::test]
+async fn show_functions_names_them_too() {
+    let (_dir, lake) = lake().await;
+    let mut names = 0;
+    for batch in lake.sql("SHOW FUNCTIONS LIKE 'near_%'").await.expect("planned").collect().await.expect("rows") {
+        names += batch.num_rows();
+    }
+    assert_eq!(names, 2);
+}

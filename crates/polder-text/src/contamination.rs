@@ -41,6 +41,9 @@ pub struct Overlap {
     pub n_words: usize,
 }
 
+/// Where runs of words stand, by their hash.
+type Grams = HashMap<u64, Vec<(u32, u32)>>;
+
 /// The runs of words of a benchmark's items.
 #[derive(Clone, Debug)]
 pub struct BenchmarkIndex {
@@ -48,7 +51,7 @@ pub struct BenchmarkIndex {
     /// For each item, where its words stand, in characters.
     items: Vec<Vec<(u32, u32)>>,
     /// By length of the runs: where each stands, as (item, word).
-    grams: Vec<(usize, HashMap<u64, Vec<(u32, u32)>>)>,
+    grams: Vec<(usize, Grams)>,
 }
 
 impl BenchmarkIndex {

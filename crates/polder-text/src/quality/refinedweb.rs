@@ -89,7 +89,8 @@ fn modified(mut text: String) -> Result<String, &'static str> {
     let has_few_capitals = |line: &str| share_of(line, &char::is_uppercase) <= 0.5;
     let is_no_number = |line: &str| share_of(line, &|c| characters.of(c) & DIGIT != 0) <= 0.999_999;
     let is_no_counter = |line: &str| !COUNTER.as_ref().is_some_and(|counter| counter.is_match(&line.to_lowercase()));
-    let steps: [(&'static str, &dyn Fn(&str) -> bool); 3] = [
+    type Step<'a> = (&'static str, &'a dyn Fn(&str) -> bool);
+    let steps: [Step; 3] = [
         ("uppercase_ratio_line_modifier", &has_few_capitals),
         ("numeric_ratio_line_modifier", &is_no_number),
         ("counter_line_modifier", &is_no_counter),

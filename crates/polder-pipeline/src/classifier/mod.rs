@@ -128,7 +128,7 @@ fn described(options: &Options) -> String {
     let counting = format!("{counting:?}").to_lowercase();
     let learning = match learning {
         Learning::Softmax { lr, decay } => format!("softmax lr={lr} decay={decay}"),
-        Learning::Margin { cost } => format!("margin cost={cost}"),
+        Learning::Margin { cost, by_rarity } => format!("margin cost={cost} by_rarity={by_rarity}"),
     };
     let range = |(from, to): &(usize, usize)| format!("{from}-{to}");
     format!(

@@ -1,7 +1,7 @@
 //! How weights are learnt with a margin: each label against all others, by dual coordinate descent.
 //!
 //! A row has a multiplier, and the weights are the rows' sum by their multipliers. A step finds the best multiplier of one row while the others
-//! stay. Features count by their rarity, and the weights take that in, so that it costs nothing in scoring. A label is one thread's work, so
+//! stay. Features may count by their rarity, and the weights take that in, so that it costs nothing in scoring. A label is one thread's work, so
 //! the number of threads makes no difference to any bit of the result.
 //!
 //! # Source
@@ -49,6 +49,7 @@ const TOGETHER: usize = 16;
 const ALL_ROWS_ONE_IN: usize = 3;
 
 impl<'a> Margins<'a> {
+    #[allow(clippy::too_many_arguments)]
     pub(super) fn new(
         rows: &'a Rows,
         scales: &'a [f32],
@@ -57,11 +58,12 @@ impl<'a> Margins<'a> {
         costs: Vec<f32>,
         orders: Vec<Vec<usize>>,
         n_features: usize,
+        by_rarity: bool,
     ) -> Self {
         let mut n_rows_of = vec![0usize; n_features];
         (0..rows.n_rows()).for_each(|row| rows.features(row).iter().for_each(|f| n_rows_of[*f as usize] += 1));
         let rare = |n: &usize| (((1 + rows.n_rows()) as f32 / (1 + n) as f32).ln() + 1.0).powi(2);
-        let rarity: Vec<f32> = n_rows_of.iter().map(rare).collect();
+        let rarity: Vec<f32> = if by_rarity { n_rows_of.iter().map(rare).collect() } else { vec![1.0; n_features] };
         let square = |row| {
             let counted = rows.features(row).iter().zip(rows.counts(row));
             let sum: f32 = counted.map(|(f, n)| rarity[*f as usize] * values[usize::from(*n)] * values[usize::from(*n)]).sum();
@@ -168,7 +170,7 @@ mod tests {
         let scales = vec![0.3; texts.len()];
         let orders = vec![(0..texts.len()).collect::<Vec<_>>(); 300];
         let labels = texts.iter().map(|(_, label)| *label).collect();
-        let margins = Margins::new(&rows, &scales, &values, labels, vec![1.0, 2.0, 0.5], orders, dictionary.hashes.len());
+        let margins = Margins::new(&rows, &scales, &values, labels, vec![1.0, 2.0, 0.5], orders, dictionary.hashes.len(), true);
         for label in 0..3 {
             let column = margins.column(label);
             let lost = |weights: &[f32], bias: f32| {

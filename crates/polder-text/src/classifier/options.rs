@@ -63,6 +63,8 @@ pub enum Learning {
     Margin {
         /// How dear a row on the wrong side is, beside the size of the weights.
         cost: f32,
+        /// Whether features count by how rare they are.
+        by_rarity: bool,
     },
 }
 
@@ -123,7 +125,7 @@ impl Options {
         features_max: 200_000,
         rows_min: 2,
         epochs: 10,
-        learning: Learning::Margin { cost: 1.0 },
+        learning: Learning::Margin { cost: 1.0, by_rarity: true },
         balance: 0.0,
         prune: 0.005,
         seed: 1,
@@ -164,6 +166,13 @@ impl Options {
             word_ngrams: (1, 1),
             counting: Counting::Plain,
         };
-        Self { features, features_max: 250_000, epochs: 6, prune: 0.03, ..Self::COMMON }
+        Self {
+            features,
+            features_max: 250_000,
+            learning: Learning::Margin { cost: 1.0, by_rarity: false },
+            epochs: 6,
+            prune: 0.03,
+            ..Self::COMMON
+        }
     }
 }

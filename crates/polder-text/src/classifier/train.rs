@@ -88,7 +88,7 @@ fn check(options: &Options) -> Result<(), ClassifierError> {
     }
     let of_learning = match options.learning {
         Learning::Softmax { lr, decay } => [("lr", lr, 10.0), ("decay", decay, 0.1)],
-        Learning::Margin { cost } => [("cost", cost, 1e4), ("1 / cost", cost.recip(), 1e4)],
+        Learning::Margin { cost, .. } => [("cost", cost, 1e4), ("1 / cost", cost.recip(), 1e4)],
     };
     for (option, value, most) in of_learning.into_iter().chain([("balance", options.balance, 1.0), ("prune", options.prune, 1.0)]) {
         if !(0.0..=most).contains(&value) {
@@ -121,7 +121,7 @@ fn run(
     let mut trainer = Trainer::new(texts, labels.len(), options, dictionary, rows);
     let calibration = match options.learning {
         Learning::Softmax { lr, decay } => trainer.descend(lr, decay, learnt, &held_out, progress),
-        Learning::Margin { cost } => trainer.separate(cost, learnt, &held_out, progress),
+        Learning::Margin { cost, by_rarity } => trainer.separate((cost, by_rarity), learnt, &held_out, progress),
     };
     Ok(trainer.finish(labels, calibration))
 }
@@ -202,17 +202,23 @@ impl<'a> Trainer<'a> {
     }
 
     /// Learns margins: over all features, to know the best; over those, to know the scores' scale; and once more with the held-out rows.
-    fn separate(&mut self, cost: f32, learnt: Vec<usize>, held_out: &[usize], progress: &mut (dyn FnMut(Progress) + Send)) -> Calibration {
+    fn separate(
+        &mut self,
+        (cost, by_rarity): (f32, bool),
+        learnt: Vec<usize>,
+        held_out: &[usize],
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Calibration {
         if self.dictionary.hashes.len() > self.options.features_max {
-            let lengths = self.margins(cost, &learnt, self.options.epochs.div_ceil(2)).lengths();
+            let lengths = self.margins(cost, by_rarity, &learnt, self.options.epochs.div_ceil(2)).lengths();
             self.keep_best(self.options.features_max, &lengths);
         }
         let mut calibration = Calibration::default();
         if !held_out.is_empty() {
-            self.solve(cost, &learnt);
+            self.solve(cost, by_rarity, &learnt);
             calibration = self.calibrate(held_out);
         }
-        let losses = self.solve(cost, &(0..self.texts.len()).collect::<Vec<_>>());
+        let losses = self.solve(cost, by_rarity, &(0..self.texts.len()).collect::<Vec<_>>());
         let (epochs, n_features) = (self.options.epochs, self.dictionary.hashes.len());
         for (loss, epoch) in losses.into_iter().zip(1..) {
             progress(Progress { epoch, epochs, loss, n_features });
@@ -220,7 +226,7 @@ impl<'a> Trainer<'a> {
         calibration
     }
 
-    fn margins<'m>(&'m self, cost: f32, learnt: &[usize], epochs: usize) -> Margins<'m> {
+    fn margins<'m>(&'m self, cost: f32, by_rarity: bool, learnt: &[usize], epochs: usize) -> Margins<'m> {
         let orders = (0..epochs as u64).map(|epoch| {
             let mut order = learnt.to_vec();
             shuffle(&mut order, self.options.seed.wrapping_add(epoch));
@@ -228,11 +234,11 @@ impl<'a> Trainer<'a> {
         });
         let costs = self.importance.iter().map(|i| cost * i).collect();
         let labels = self.texts.iter().map(|(_, label)| *label).collect();
-        Margins::new(&self.rows, &self.scales, &self.values, labels, costs, orders.collect(), self.dictionary.hashes.len())
+        Margins::new(&self.rows, &self.scales, &self.values, labels, costs, orders.collect(), self.dictionary.hashes.len(), by_rarity)
     }
 
-    fn solve(&mut self, cost: f32, learnt: &[usize]) -> Vec<f64> {
-        let solved = self.margins(cost, learnt, self.options.epochs).solve(self.options.prune);
+    fn solve(&mut self, cost: f32, by_rarity: bool, learnt: &[usize]) -> Vec<f64> {
+        let solved = self.margins(cost, by_rarity, learnt, self.options.epochs).solve(self.options.prune);
         self.dictionary.starts = solved.starts;
         self.dictionary.labels = solved.labels;
         self.weights = solved.weights;

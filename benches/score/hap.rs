@@ -10,7 +10,7 @@ mod sets;
 
 use std::path::Path;
 
-use polder_text::classifier::{Classifier, Counting, Evaluation, Features, Options, fold_of, train};
+use polder_text::classifier::{Classifier, Evaluation, Features, Learning, Options, fold_of, train};
 use polder_text::{HapJudge, hap_features, hap_score};
 
 use crate::Row;
@@ -23,7 +23,12 @@ const LABELS: [&str; 2] = ["clean", "offensive"];
 fn options(language: &str) -> Options {
     let posts = Options::posts();
     let word_ngrams = if language == "en" { (1, 2) } else { (1, 1) };
-    Options { features: Features { word_ngrams, counting: Counting::Plain, ..posts.features }, features_max: 160_000, ..posts }
+    Options {
+        features: Features { word_ngrams, ..posts.features },
+        features_max: 160_000,
+        learning: Learning::Margin { cost: 0.5, by_rarity: true },
+        ..posts
+    }
 }
 
 /// Trains on posts and on plain texts.

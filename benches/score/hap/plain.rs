@@ -37,6 +37,11 @@ const ENGLISH_ONE: &str = "gay|lesbian|bisexual|transgender|queer|black|white|As
     Russian|German|American|a Jew|a lesbian|a trans woman";
 const ENGLISH_SAID_ONE: &str = "I am {}.|He is {}.|She is {} and lives in Berlin.|My teacher is {}.|I'm {} and I like music.|Our new colleague \
     is {}.|You are {}, aren't you?|I am {} and happy about it.|She is {} and a doctor.|My brother is {}.|The author is {}.|Her father was {}.";
+/// Names and words that hold pieces of rude ones, and what may be said of them.
+const ENGLISH_INNOCENT: &str = "Penistone|Sussex|Essex|Middlesex|Lightwater|Clitheroe|Hitchcock|Dickinson|Hancock|Babcock|\
+    Cockburn|Shiitake|the cockpit|a cocktail|the peacock|the assassin|the classic bass|the analysis|the cumulus|Matsushita|Arsenal|Wankel|Titicaca";
+const ENGLISH_SAID_INNOCENT: &str = "We went to see {} on Sunday.|A letter from a friend of {}.|The gallery has a picture of {}.|{} is in the \
+    book.|The history of {} is taught at school.|They wrote about {} and its museum.";
 const GERMAN_PEOPLE: &str = "Schwule|Lesben|Homosexuelle|Transsexuelle|Schwarze|Weiße|Asiaten|Araber|Juden|Muslime|Moslems|Christen|Hindus|\
     Atheisten|Katholiken|Einwanderer|Flüchtlinge|Geflüchtete|Ausländer|Türken|Kurden|Polen|Roma|Sinti|Frauen|Männer|Mädchen|Rentner|Arme|\
     Behinderte|Blinde|Gehörlose|Feministinnen|Chinesen|Inder|Afrikaner|Russen|Deutsche|Amerikaner|Israelis|Palästinenser|Syrer|Migranten";
@@ -65,6 +70,7 @@ pub fn english(data: &Path) -> Vec<String> {
     );
     texts.extend(named(ENGLISH_PEOPLE, ENGLISH_SAID));
     texts.extend(named(ENGLISH_ONE, ENGLISH_SAID_ONE));
+    texts.extend(named(ENGLISH_INNOCENT, ENGLISH_SAID_INNOCENT));
     texts.retain(|text| profanity(text, "en").is_empty());
     texts
 }

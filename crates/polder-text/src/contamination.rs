@@ -41,18 +41,18 @@ pub struct Overlap {
     pub n_words: usize,
 }
 
+/// Where runs of words stand, by their hash.
+type Grams = HashMap<u64, Vec<(u32, u32)>>;
+
 /// The runs of words of a benchmark's items.
 #[derive(Clone, Debug)]
 pub struct BenchmarkIndex {
     ngram: usize,
     /// For each item, where its words stand, in characters.
     items: Vec<Vec<(u32, u32)>>,
-    /// By length of the runs: where each stands.
-    grams: Vec<(usize, HashMap<u64, Places>)>,
+    /// By length of the runs: where each stands, as (item, word).
+    grams: Vec<(usize, Grams)>,
 }
-
-/// Where a run stands: (item, word).
-type Places = Vec<(u32, u32)>;
 
 impl BenchmarkIndex {
     /// Starts an index over runs of `ngram` words; fewer than eight would find what everybody writes, and count as eight.
@@ -92,7 +92,7 @@ impl BenchmarkIndex {
     pub fn held_bytes(&self) -> usize {
         let words: usize = self.items.iter().map(Vec::len).sum();
         let grams: usize = self.grams.iter().map(|(_, grams)| grams.len()).sum();
-        words * size_of::<(u32, u32)>() + grams * (size_of::<(u64, Places)>() + 4 * size_of::<(u32, u32)>())
+        words * size_of::<(u32, u32)>() + grams * (size_of::<(u64, Vec<(u32, u32)>)>() + 4 * size_of::<(u32, u32)>())
     }
 
     /// Whether an item is long enough to be looked for.

@@ -6,6 +6,7 @@ use super::*;
 
 mod cleaning;
 mod copyright;
+mod language;
 mod licenses;
 mod minhash;
 mod pages;

@@ -12,7 +12,7 @@ use polder_base::{
     ClassifierDetails, ClassifierScores, Digest, Input, LabelScores, Manifest, Reference, Timestamp, digest_json, publish_dir, write_whole,
 };
 use polder_lake::Lake;
-use polder_text::classifier::{self, Classifier, ClassifierError, Evaluation, Features, LabelEvaluation, Options, Progress};
+use polder_text::classifier::{self, Classifier, ClassifierError, Evaluation, Features, LabelEvaluation, Learning, Options, Progress};
 
 use crate::PipelineError;
 use crate::query_inputs::planned;
@@ -122,13 +122,18 @@ impl TrainClassifierPlan {
 
 /// Options as text: every one by its name.
 fn described(options: &Options) -> String {
-    let Options { features, features_max, rows_min, epochs, lr, decay, balance, prune, seed } = options;
+    let Options { features, features_max, rows_min, epochs, learning, balance, prune, seed } = options;
     let Features { tokens, fold_case, fold_digits, char_ngrams, across_blanks, word_ngrams, counting } = features;
-    let (tokens, counting) = (format!("{tokens:?}").to_lowercase(), format!("{counting:?}").to_lowercase());
+    let tokens = format!("{tokens:?}").to_lowercase();
+    let counting = format!("{counting:?}").to_lowercase();
+    let learning = match learning {
+        Learning::Softmax { lr, decay } => format!("softmax lr={lr} decay={decay}"),
+        Learning::Margin { cost, by_rarity } => format!("margin cost={cost} by_rarity={by_rarity}"),
+    };
     let range = |(from, to): &(usize, usize)| format!("{from}-{to}");
     format!(
         "tokens={tokens} fold_case={fold_case} fold_digits={fold_digits} char_ngrams={} across_blanks={across_blanks} word_ngrams={} counting={counting} \
-         features_max={features_max} rows_min={rows_min} epochs={epochs} lr={lr} decay={decay} balance={balance} prune={prune} seed={seed}",
+         features_max={features_max} rows_min={rows_min} epochs={epochs} learning={learning} balance={balance} prune={prune} seed={seed}",
         range(char_ngrams),
         range(word_ngrams)
     )

@@ -131,7 +131,7 @@ impl<'a> Reader<'a> {
                 if byte == 0 && shift > 0 {
                     break;
                 }
-                return u32::try_from(n).or_else(|_| Err(ClassifierError::Format { offset: start, reason: "a number above 2^32" }));
+                return u32::try_from(n).map_err(|_| ClassifierError::Format { offset: start, reason: "a number above 2^32" });
             }
         }
         Err(ClassifierError::Format { offset: start, reason: "a number that is longer than it must be" })

@@ -4,15 +4,16 @@
 //! [`Options`] only. [`Classifier::classify`] answers in time linear in the text. [`evaluate`] and [`cross_validate`] say how good it is on
 //! rows that it has not seen.
 //!
-//! A text's features are its n-grams' hashes, counted and scaled as [`Counting`] says. A label's score is the sum of the counts times the label's weights, and its probability the softmax of the scores, stretched as fits held-out rows.
-//! The weights are learnt by stochastic gradient descent on the logarithmic loss: first over all features that tell labels apart, then
-//! over those that turned out to matter. A feature has weights for those labels only in whose rows it was seen.
+//! A text's features are its n-grams' hashes, counted and scaled as [`Counting`] says. A label's score is the sum of the counts times the
+//! label's weights, and its probability the softmax of the scores, stretched as fits held-out rows. The weights are learnt as [`Learning`]
+//! says: first over all features that tell labels apart, then over those that turned out to matter.
 //!
 //! Nothing here knows what the labels mean, and nothing is stored of the text but hashes of its n-grams.
 //!
 //! # Source
 //! The task and the name of the kind: Joulin, Grave, Bojanowski, Mikolov: Bag of Tricks for Efficient Text Classification (2016), whose
-//! hidden layer is left out: with sparse weights it saves nothing. Step sizes: Duchi, Hazan, Singer: Adaptive Subgradient Methods (2011).
+//! hidden layer is left out: with sparse weights it saves nothing. Margins: Hsieh, Chang, Lin,
+//! Keerthi, Sundararajan: A Dual Coordinate Descent Method for Large-scale Linear SVM (2008). Step sizes: Duchi, Hazan, Singer: Adaptive Subgradient Methods (2011).
 //! Stretched scores: Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks (2017).
 
 mod calibrate;
@@ -21,13 +22,14 @@ mod evaluate;
 mod features;
 mod format;
 mod lookup;
+mod margin;
 mod options;
 mod score;
 mod train;
 
 pub use evaluate::{Evaluation, LabelEvaluation, LabelledRows, cross_validate, evaluate, fold_of, split};
 pub(crate) use features::is_letter;
-pub use options::{Counting, Features, NGRAM_MAX, Options, Tokens};
+pub use options::{Counting, Features, Learning, NGRAM_MAX, Options, Tokens};
 pub use score::Classifier;
 pub use train::{Progress, train};
 

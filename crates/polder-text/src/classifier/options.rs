@@ -49,6 +49,25 @@ impl Counting {
     }
 }
 
+/// What the weights make small.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Learning {
+    /// The logarithmic loss over all labels at once, by gradient descent. Suits many labels of a few rows each.
+    Softmax {
+        /// Size of the first step; it shrinks to nothing over the epochs.
+        lr: f32,
+        /// How strongly weights are drawn to zero.
+        decay: f32,
+    },
+    /// For each label by itself, the squared lack of a margin between its rows and all others. Suits up to some hundred labels.
+    Margin {
+        /// How dear a row on the wrong side is, beside the size of the weights.
+        cost: f32,
+        /// Whether features count by how rare they are.
+        by_rarity: bool,
+    },
+}
+
 /// Which features a text has: what is counted, and of what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Features {
@@ -82,10 +101,8 @@ pub struct Options {
     pub rows_min: usize,
     /// Passes over the rows.
     pub epochs: usize,
-    /// Size of the first step; it shrinks to nothing over the epochs.
-    pub lr: f32,
-    /// How strongly weights are drawn to zero.
-    pub decay: f32,
+    /// What is learnt.
+    pub learning: Learning,
     /// 0 takes labels as often as they come, 1 makes each label weigh the same, and between is between.
     pub balance: f32,
     /// Share of the range of weights below which a weight is left out.
@@ -108,8 +125,7 @@ impl Options {
         features_max: 200_000,
         rows_min: 2,
         epochs: 10,
-        lr: 0.5,
-        decay: 1e-5,
+        learning: Learning::Margin { cost: 1.0, by_rarity: true },
         balance: 0.0,
         prune: 0.005,
         seed: 1,
@@ -136,7 +152,7 @@ impl Options {
             word_ngrams: (1, 3),
             counting: Counting::Damped,
         };
-        Self { features, balance: 0.5, ..Self::COMMON }
+        Self { features, learning: Learning::Softmax { lr: 0.5, decay: 1e-5 }, balance: 0.5, ..Self::COMMON }
     }
 
     /// For telling languages apart: letters only.
@@ -150,6 +166,13 @@ impl Options {
             word_ngrams: (1, 1),
             counting: Counting::Plain,
         };
-        Self { features, features_max: 300_000, ..Self::COMMON }
+        Self {
+            features,
+            features_max: 250_000,
+            learning: Learning::Margin { cost: 1.0, by_rarity: false },
+            epochs: 6,
+            prune: 0.03,
+            ..Self::COMMON
+        }
     }
 }

@@ -29,7 +29,8 @@ fn borrowed<'a>(rows: &'a [(String, &'static str)]) -> Vec<(&'a str, &'a str)> {
 }
 
 fn all_options() -> Vec<Options> {
-    vec![Options::prose(), Options::posts(), Options::code(), Options::language()]
+    let descended = Options { learning: Learning::Softmax { lr: 0.5, decay: 1e-5 }, ..Options::prose() };
+    vec![Options::prose(), Options::posts(), Options::code(), Options::language(), descended]
 }
 
 fn small(options: &Options) -> Classifier {
@@ -87,15 +88,18 @@ fn no_more_features_are_kept_than_asked_for() {
 
 #[test]
 fn balance_finds_rare_labels_among_rows_that_could_be_either() {
-    let mut rows: Vec<(String, &'static str)> = Vec::new();
-    for i in 0..200 {
-        rows.push((format!("the same words number{i}"), if i % 10 == 0 { "rare" } else { "common" }));
-    }
-    let recall = |balance| {
+    let rows: Vec<(String, &'static str)> = (0..200)
+        .map(|i| match i % 10 {
+            1 | 3 => (format!("perhaps this {i}"), "rare"),
+            5 | 7 | 9 => (format!("perhaps this {i}"), "common"),
+            _ => (format!("plainly common {i}"), "common"),
+        })
+        .collect();
+    let label = |balance| {
         let classifier = train(&borrowed(&rows), &Options { balance, rows_min: 3, ..Options::prose() }, 1, &mut |_| {}).unwrap();
-        classifier.classify("the same words").0.to_owned()
+        classifier.classify("perhaps this").0.to_owned()
     };
-    assert_eq!((recall(0.0).as_str(), recall(1.0).as_str()), ("common", "rare"));
+    assert_eq!((label(0.0).as_str(), label(1.0).as_str()), ("common", "rare"));
 }
 
 #[test]
@@ -135,7 +139,12 @@ fn what_cannot_be_trained_says_why() {
         error(&[("a", "x"), ("b", "y")], &options),
         "char_ngrams is (3, 9); it must be (0, 0), or from 1 to 8 with the shorter first"
     );
-    assert!(error(&[("a", "x"), ("b", "y")], &Options { lr: f32::NAN, ..Options::prose() }).starts_with("lr is NaN"));
+    for (learning, option) in [
+        (Learning::Softmax { lr: f32::NAN, decay: 0.0 }, "lr is NaN"),
+        (Learning::Margin { cost: 0.0, by_rarity: true }, "1 / cost is inf"),
+    ] {
+        assert!(error(&[("a", "x"), ("b", "y")], &Options { learning, ..Options::prose() }).starts_with(option));
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! How weights are learnt: stochastic gradient descent in small batches.
+//! How weights are learnt: by margins, see `margin.rs`, or by stochastic gradient descent in small batches.
 //!
 //! A batch is scored by rows and applied by features, each on all threads. Every weight changes in the order of rows, so the number of
 //! threads makes no difference to any bit of the result.
@@ -10,7 +10,8 @@ use rayon::prelude::*;
 use super::calibrate::{Calibration, Judged};
 use super::dictionary::{self, Dictionary, Rows};
 use super::evaluate::fold_of;
-use super::options::{NGRAM_MAX, Options};
+use super::margin::Margins;
+use super::options::{Learning, NGRAM_MAX, Options};
 use super::score::Classifier;
 use super::{ClassifierError, LABELS_MAX};
 
@@ -27,8 +28,9 @@ pub struct Progress {
     pub n_features: usize,
 }
 
-/// Features of the first half of training, for each that is kept.
-const CANDIDATES: usize = 4;
+/// Features that are learnt at first, for each that is kept.
+const SOFTMAX_CANDIDATES: usize = 4;
+const MARGIN_CANDIDATES: usize = 2;
 /// Features in a batch, about.
 const BATCH_ENTRIES: usize = 16_384;
 /// Rows in a batch.
@@ -84,9 +86,11 @@ fn check(options: &Options) -> Result<(), ClassifierError> {
     if options.epochs == 0 {
         return wrong("epochs", "0".to_owned(), "at least 1");
     }
-    for (option, value, most) in
-        [("lr", options.lr, 10.0), ("decay", options.decay, 0.1), ("balance", options.balance, 1.0), ("prune", options.prune, 1.0)]
-    {
+    let of_learning = match options.learning {
+        Learning::Softmax { lr, decay } => [("lr", lr, 10.0), ("decay", decay, 0.1)],
+        Learning::Margin { cost, .. } => [("cost", cost, 1e4), ("1 / cost", cost.recip(), 1e4)],
+    };
+    for (option, value, most) in of_learning.into_iter().chain([("balance", options.balance, 1.0), ("prune", options.prune, 1.0)]) {
         if !(0.0..=most).contains(&value) {
             return wrong(option, value.to_string(), "a small number, not negative");
         }
@@ -100,8 +104,12 @@ fn run(
     options: &Options,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Classifier, ClassifierError> {
+    let n_candidates = match options.learning {
+        Learning::Softmax { .. } => SOFTMAX_CANDIDATES,
+        Learning::Margin { .. } => MARGIN_CANDIDATES,
+    };
     let (dictionary, rows) =
-        dictionary::build(texts, labels.len(), &options.features, options.rows_min, options.features_max.saturating_mul(CANDIDATES));
+        dictionary::build(texts, labels.len(), &options.features, options.rows_min, options.features_max.saturating_mul(n_candidates));
     if dictionary.hashes.is_empty() {
         return Err(ClassifierError::NoFeatures { rows_min: options.rows_min, n_rows: texts.len() });
     }
@@ -111,22 +119,10 @@ fn run(
     learnt.retain(|row| held_out.binary_search(row).is_err());
 
     let mut trainer = Trainer::new(texts, labels.len(), options, dictionary, rows);
-    let half = options.epochs.div_ceil(2);
-    let last = (options.epochs / 5).max(1);
-    let mut calibration = Calibration::default();
-    for epoch in 0..options.epochs {
-        if epoch == half {
-            trainer.keep_best(options.features_max);
-        }
-        if epoch + last == options.epochs && epoch > 0 {
-            calibration = trainer.calibrate(&held_out);
-            learnt = (0..texts.len()).collect();
-        }
-        shuffle(&mut learnt, options.seed.wrapping_add(epoch as u64));
-        let loss = trainer.epoch(&learnt, epoch);
-        progress(Progress { epoch: epoch + 1, epochs: options.epochs, loss, n_features: trainer.dictionary.hashes.len() });
-    }
-    trainer.keep_best(options.features_max);
+    let calibration = match options.learning {
+        Learning::Softmax { lr, decay } => trainer.descend(lr, decay, learnt, &held_out, progress),
+        Learning::Margin { cost, by_rarity } => trainer.separate((cost, by_rarity), learnt, &held_out, progress),
+    };
     Ok(trainer.finish(labels, calibration))
 }
 
@@ -177,6 +173,80 @@ impl<'a> Trainer<'a> {
         trainer
     }
 
+    /// Learns by gradient descent: first over all features, from the middle on over the best. Held-out rows join for the last passes.
+    fn descend(
+        &mut self,
+        lr: f32,
+        decay: f32,
+        mut learnt: Vec<usize>,
+        held_out: &[usize],
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Calibration {
+        let epochs = self.options.epochs;
+        let (half, last) = (epochs.div_ceil(2), (epochs / 5).max(1));
+        let mut calibration = Calibration::default();
+        for epoch in 0..epochs {
+            if epoch == half {
+                self.keep_best(self.options.features_max, &self.spreads());
+            }
+            if epoch + last == epochs && epoch > 0 {
+                calibration = self.calibrate(held_out);
+                learnt = (0..self.texts.len()).collect();
+            }
+            shuffle(&mut learnt, self.options.seed.wrapping_add(epoch as u64));
+            let loss = self.epoch(&learnt, epoch, lr, decay);
+            progress(Progress { epoch: epoch + 1, epochs, loss, n_features: self.dictionary.hashes.len() });
+        }
+        self.keep_best(self.options.features_max, &self.spreads());
+        calibration
+    }
+
+    /// Learns margins: over all features, to know the best; over those, to know the scores' scale; and once more with the held-out rows.
+    fn separate(
+        &mut self,
+        (cost, by_rarity): (f32, bool),
+        learnt: Vec<usize>,
+        held_out: &[usize],
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Calibration {
+        if self.dictionary.hashes.len() > self.options.features_max {
+            let lengths = self.margins(cost, by_rarity, &learnt, self.options.epochs.div_ceil(2)).lengths();
+            self.keep_best(self.options.features_max, &lengths);
+        }
+        let mut calibration = Calibration::default();
+        if !held_out.is_empty() {
+            self.solve(cost, by_rarity, &learnt);
+            calibration = self.calibrate(held_out);
+        }
+        let losses = self.solve(cost, by_rarity, &(0..self.texts.len()).collect::<Vec<_>>());
+        let (epochs, n_features) = (self.options.epochs, self.dictionary.hashes.len());
+        for (loss, epoch) in losses.into_iter().zip(1..) {
+            progress(Progress { epoch, epochs, loss, n_features });
+        }
+        calibration
+    }
+
+    fn margins<'m>(&'m self, cost: f32, by_rarity: bool, learnt: &[usize], epochs: usize) -> Margins<'m> {
+        let orders = (0..epochs as u64).map(|epoch| {
+            let mut order = learnt.to_vec();
+            shuffle(&mut order, self.options.seed.wrapping_add(epoch));
+            order
+        });
+        let costs = self.importance.iter().map(|i| cost * i).collect();
+        let labels = self.texts.iter().map(|(_, label)| *label).collect();
+        Margins::new(&self.rows, &self.scales, &self.values, labels, costs, orders.collect(), self.dictionary.hashes.len(), by_rarity)
+    }
+
+    fn solve(&mut self, cost: f32, by_rarity: bool, learnt: &[usize]) -> Vec<f64> {
+        let solved = self.margins(cost, by_rarity, learnt, self.options.epochs).solve(self.options.prune);
+        self.dictionary.starts = solved.starts;
+        self.dictionary.labels = solved.labels;
+        self.weights = solved.weights;
+        self.squares = vec![0.0; self.weights.len()];
+        self.bias = solved.bias;
+        solved.losses
+    }
+
     fn scale(&mut self) {
         let counting = self.options.features.counting;
         let scale = |row| counting.scale(self.rows.counts(row).iter().map(|n| self.values[usize::from(*n)]));
@@ -196,19 +266,18 @@ impl<'a> Trainer<'a> {
     }
 
     /// Passes over rows once; returns the mean loss.
-    fn epoch(&mut self, order: &[usize], epoch: usize) -> f64 {
+    fn epoch(&mut self, order: &[usize], epoch: usize, lr: f32, decay: f32) -> f64 {
         let n_labels = self.bias.len();
         let per_row = (self.rows.n_entries() / self.rows.n_rows().max(1)).max(1);
         let batch_rows = (BATCH_ENTRIES / per_row).clamp(BATCH_ROWS.0, BATCH_ROWS.1);
         let steps = order.len().div_ceil(batch_rows) * self.options.epochs;
-        let mut step = order.len().div_ceil(batch_rows) * epoch;
+        let first_step = order.len().div_ceil(batch_rows) * epoch;
         let shards = self.shards();
         let mut gradients = vec![0.0; batch_rows * n_labels];
         let mut losses = vec![0.0; batch_rows];
         let mut total = 0.0;
-        for batch in order.chunks(batch_rows) {
-            let lr = self.options.lr * (1.0 - step as f32 / steps as f32);
-            step += 1;
+        for (step, batch) in (first_step..).zip(order.chunks(batch_rows)) {
+            let lr = lr * (1.0 - step as f32 / steps as f32);
             let of_rows = gradients.par_chunks_mut(n_labels).zip(losses.par_iter_mut()).zip(batch.par_iter());
             of_rows.with_min_len(4).for_each(|((gradient, loss), row)| {
                 self.scores(*row, gradient);
@@ -216,7 +285,7 @@ impl<'a> Trainer<'a> {
                 *loss = to_gradient(gradient, label, self.importance[label]);
             });
             total += losses[..batch.len()].iter().sum::<f64>();
-            self.apply(batch, &gradients, &shards, lr);
+            self.apply(batch, &gradients, &shards, lr, decay);
         }
         total / order.len().max(1) as f64
     }
@@ -228,7 +297,7 @@ impl<'a> Trainer<'a> {
             self.rows.features(row).iter().for_each(|f| work[*f as usize] += 1);
         }
         for (feature, work) in work.iter_mut().enumerate() {
-            *work = *work * (self.dictionary.pairs(feature).len() + 4);
+            *work *= self.dictionary.pairs(feature).len() + 4;
         }
         let n_shards = rayon::current_num_threads();
         let all: usize = work.iter().sum();
@@ -243,7 +312,7 @@ impl<'a> Trainer<'a> {
         ends
     }
 
-    fn apply(&mut self, batch: &[usize], gradients: &[f32], shards: &[usize], lr: f32) {
+    fn apply(&mut self, batch: &[usize], gradients: &[f32], shards: &[usize], lr: f32, decay: f32) {
         let n_labels = self.bias.len();
         for (i, _) in batch.iter().enumerate() {
             for (label, gradient) in gradients[i * n_labels..][..n_labels].iter().enumerate().filter(|(_, g)| **g != 0.0) {
@@ -262,7 +331,7 @@ impl<'a> Trainer<'a> {
             parts.push((start..end, w, s));
             start = end;
         }
-        let (dictionary, rows, scales, values, decay) = (&self.dictionary, &self.rows, &self.scales, &self.values, self.options.decay);
+        let (dictionary, rows, scales, values) = (&self.dictionary, &self.rows, &self.scales, &self.values);
         parts.into_par_iter().for_each(|(shard, weights, squares)| {
             let first = dictionary.starts[shard.start];
             for (i, row) in batch.iter().enumerate() {
@@ -288,7 +357,7 @@ impl<'a> Trainer<'a> {
 
     /// Keeps the features that matter most: the spread of their weights, by the root of how often they occur. A rare label's rows count as
     /// much together as a common one's, or else a small classifier would know the common ones only.
-    fn keep_best(&mut self, features_max: usize) {
+    fn keep_best(&mut self, features_max: usize, spreads: &[f32]) {
         let n_features = self.dictionary.hashes.len();
         let mut n_rows_of = vec![0f32; self.bias.len()];
         self.texts.iter().for_each(|(_, label)| n_rows_of[usize::from(*label)] += 1.0);
@@ -296,7 +365,7 @@ impl<'a> Trainer<'a> {
         for (row, (_, label)) in self.texts.iter().enumerate() {
             self.rows.features(row).iter().for_each(|f| occurs[*f as usize] += n_rows_of[usize::from(*label)].recip());
         }
-        let matters: Vec<f32> = (0..n_features).map(|f| self.spread(f) * occurs[f].sqrt()).collect();
+        let matters: Vec<f32> = (0..n_features).map(|f| spreads[f] * occurs[f].sqrt()).collect();
         let mut order: Vec<u32> = (0..n_features as u32).filter(|f| matters[*f as usize] > 0.0).collect();
         if order.len() > features_max {
             let by_worth = |a: &u32, b: &u32| matters[*b as usize].total_cmp(&matters[*a as usize]).then(a.cmp(b));
@@ -320,6 +389,10 @@ impl<'a> Trainer<'a> {
         let start = if weights.len() < self.bias.len() { (0.0, 0.0) } else { (f32::INFINITY, f32::NEG_INFINITY) };
         let (least, most) = weights.iter().fold(start, |(least, most): (f32, f32), w| (least.min(*w), most.max(*w)));
         most - least
+    }
+
+    fn spreads(&self) -> Vec<f32> {
+        (0..self.dictionary.hashes.len()).map(|feature| self.spread(feature)).collect()
     }
 
     fn calibrate(&self, held_out: &[usize]) -> Calibration {

@@ -90,7 +90,7 @@ fn modified(mut text: String) -> Result<String, &'static str> {
     let is_no_number = |line: &str| share_of(line, &|c| characters.of(c) & DIGIT != 0) <= 0.999_999;
     let is_no_counter = |line: &str| !COUNTER.as_ref().is_some_and(|counter| counter.is_match(&line.to_lowercase()));
     type Step<'a> = (&'static str, &'a dyn Fn(&str) -> bool);
-    let steps: [Step<'_>; 3] = [
+    let steps: [Step; 3] = [
         ("uppercase_ratio_line_modifier", &has_few_capitals),
         ("numeric_ratio_line_modifier", &is_no_number),
         ("counter_line_modifier", &is_no_counter),

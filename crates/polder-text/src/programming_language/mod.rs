@@ -33,7 +33,7 @@ pub const TAIL_BYTES: usize = 1 << 10;
 const NAME_BYTES_MAX: usize = 255;
 
 /// Below this probability the text alone doesn't tell its language.
-const PROBABILITY_MIN: f32 = 0.05;
+const PROBABILITY_MIN: f32 = 0.002;
 /// What it takes to call a text file code, prose markup, and prose code.
 const PROBABILITY_AGAINST_NAME: f32 = 0.5;
 const PROBABILITY_OF_MARKUP: f32 = 0.5;

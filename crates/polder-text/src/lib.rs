@@ -5,8 +5,8 @@
 //! Every function takes time linear in the length of the text and has a stated answer for the
 //! empty one. Start with [`words()`], which says what a word is for all the others.
 
-mod clean;
 pub mod classifier;
+mod clean;
 mod code_quality;
 mod contamination;
 mod copyright;

@@ -129,7 +129,7 @@ const LINES: &[(&str, &[&str])] = &[
     ("Hack", &["<?hh", "*<<__"]),
     ("JavaScript", &["function ", "var ", "const ", "import ", "export ", "let ", "module.exports"]),
     ("Limbo", &["implement ", "*: module", "*: import"]),
-    ("Linux Kernel Module", &["*.ko"]),
+    ("Linux Kernel Module", &["*.ko", "*.o"]),
     ("Makefile", &[".PHONY", "*.o:", "\t@"]),
     ("MATLAB", &["%", "function ", "classdef ", "disp(", "end;"]),
     ("Mercury", &[":- module", ":- interface", ":- import_module", ":- pred", ":- implementation"]),
@@ -174,7 +174,29 @@ const LINES: &[(&str, &[&str])] = &[
     ("Visual Basic 6.0", &["VERSION 1.0 CLASS", "VERSION 5.00", "Begin VB.", "*VB_Exposed"]),
     ("Wolfram Language", &["(*", "BeginPackage[", "Begin[", "Needs["]),
     ("World of Warcraft Addon Data", &["## Interface:", "## Title"]),
-    ("XML", &["<"]),
+    ("AL", &["codeunit ", "table ", "page ", "procedure ", "trigger ", "field("]),
+    ("B4X", &["B4A=", "B4J=", "B4i=", "*@EndOfDesignText@", "Sub Process_Globals", "Sub Class_Globals", "#Region"]),
+    ("Beef", &["using ", "namespace ", "class ", "public "]),
+    ("Cairo", &["fn ", "use ", "mod ", "#["]),
+    ("Cairo Zero", &["func ", "%lang ", "from starkware", "*alloc_locals"]),
+    ("FreeBASIC", &["dim as ", "dim shared as ", "declare function ", "declare sub ", "#include "]),
+    ("Frege", &["module ", "import ", "data ", "*:: "]),
+    ("Genie", &["uses", "def ", "init", "[indent"]),
+    ("Gosu", &["uses ", "construct(", "property get", "property set"]),
+    ("M4", &["dnl", "define(", "divert(", "changequote", "m4_"]),
+    ("Modelica", &["model ", "package ", "extends ", "equation", "annotation", "within "]),
+    ("Monkey C", &["using Toybox", "import Toybox", "class ", "function "]),
+    ("Motoko", &["actor ", "import ", "public func ", "func ", "shared "]),
+    ("NASL", &["local_var ", "*get_kb_item(", "script_", "include(\""]),
+    ("Pawn", &["stock ", "native ", "forward ", "#if defined "]),
+    ("Q#", &["operation ", "open Microsoft.", "namespace "]),
+    ("Ren'Py", &["label ", "scene ", "show ", "init ", "menu:", "$ "]),
+    ("RenderScript", &["#pragma version", "#pragma rs", "*rs_allocation"]),
+    ("Rez", &["resource '", "data '"]),
+    ("SourcePawn", &["stock ", "native ", "forward ", "methodmap ", "enum struct ", "#if defined ", "public Action "]),
+    ("Terra", &["terra ", "local "]),
+    ("Tree-sitter Query", &["*) @", "*#set!", "*#match?", "*#eq?"]),
+    ("Win32 Message File", &["MessageId", "SymbolicName", "Language=", "SeverityNames"]),
 ];
 
 /// Lines that are looked at for evidence.
@@ -269,6 +291,19 @@ fn of_braces(text: &str) -> Option<&'static str> {
         head if head.contains("\"patcher\"") && head.contains("\"fileversion\"") => "Max",
         _ => "JSON",
     })
+}
+
+/// Whether a text lacks what every text of a language has, so that another one that shares its ending is meant.
+pub(super) fn is_ruled_out(language: &str, text: &str) -> bool {
+    let start = text.trim_start();
+    match language {
+        "XML" | "XML Property List" | "JetBrains MPS" | "HTML" => !text.contains('<') || (language != "HTML" && !start.starts_with('<')),
+        "JSON" => !start.starts_with(['{', '[', '"', '-', 't', 'f', 'n']) && !start.starts_with(|c: char| c.is_ascii_digit()),
+        "Linux Kernel Module" => !text.contains(".ko") && !text.contains(".o"),
+        "Roff" | "Roff Manpage" => !text.lines().any(|line| line.starts_with(['.', '\''])),
+        "vCard" => !text.contains("BEGIN:VCARD"),
+        _ => false,
+    }
 }
 
 /// How many of a text's lines speak for a language; none for a language that has no such lines.

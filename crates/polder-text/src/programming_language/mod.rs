@@ -32,8 +32,10 @@ pub const TAIL_BYTES: usize = 1 << 10;
 /// Of a longer name the end counts: no file system has one.
 const NAME_BYTES_MAX: usize = 255;
 
-/// Below this probability the text alone doesn't tell its language.
-const PROBABILITY_MIN: f32 = 0.05;
+/// Below this probability the text alone doesn't tell its language: there are 760, so the best of them may have little. A name that isn't
+/// known may be of a format that isn't either, which takes more.
+const PROBABILITY_MIN: f32 = 0.002;
+const PROBABILITY_OF_UNKNOWN_NAME: f32 = 0.05;
 /// What it takes to call a text file code, prose markup, and prose code.
 const PROBABILITY_AGAINST_NAME: f32 = 0.5;
 const PROBABILITY_OF_MARKUP: f32 = 0.5;
@@ -161,8 +163,9 @@ impl File<'_> {
             let probability = probabilities.as_ref().map_or(0.0, |p| p(name)).max(PROBABILITY_FLOOR);
             probability.ln() + self.prior(idx) + EVIDENCE_WEIGHT * n_lines
         };
-        let best = candidates.iter().map(|idx| (score(*idx), *idx)).max_by(|a, b| a.0.total_cmp(&b.0))?;
-        Some(names.name(best.1))
+        let possible = candidates.iter().filter(|idx| !evidence::is_ruled_out(names.name(**idx), self.text));
+        let best = possible.map(|idx| (score(*idx), *idx)).max_by(|a, b| a.0.total_cmp(&b.0));
+        best.map_or_else(|| self.most_common(candidates), |(_, idx)| Some(names.name(idx)))
     }
 
     /// Which of several languages a file without text is in.
@@ -224,7 +227,8 @@ impl File<'_> {
         let plain = prose(self.text).map(|kind| if kind == Prose::Markdown { "Markdown" } else { TEXT });
         let classified = self.classified();
         let Some(plain) = plain else {
-            return classified.filter(|(_, probability)| *probability >= PROBABILITY_MIN).map(|(language, _)| language);
+            let least = if self.name.is_empty() { PROBABILITY_MIN } else { PROBABILITY_OF_UNKNOWN_NAME };
+            return classified.filter(|(_, probability)| *probability >= least).map(|(language, _)| language);
         };
         // Markup is prose with few marks, and code may be mostly comments: a sure classifier knows better.
         let is_sure = |(language, probability): &(&str, f32)| {

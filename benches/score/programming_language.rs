@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use polder_text::classifier::{Classifier, Features, Options, fold_of, train};
+use polder_text::classifier::{Classifier, Features, Learning, Options, fold_of, train};
 use polder_text::{classifier_text, programming_language, programming_language_by, programming_language_type};
 use serde_json::Value;
 
@@ -123,7 +123,15 @@ fn samples(data: &Path) -> Option<Vec<Sample>> {
 /// Tokens alone: pieces of them made the model twice as large and no better. Decay is strong because most labels have few rows.
 fn options() -> Options {
     let features = Features { char_ngrams: (0, 0), ..Options::code().features };
-    Options { features, features_max: 80_000, rows_min: 1, epochs: 16, decay: 2e-4, balance: 1.0, ..Options::code() }
+    Options {
+        features,
+        features_max: 80_000,
+        rows_min: 1,
+        epochs: 16,
+        learning: Learning::Softmax { lr: 0.5, decay: 2e-4 },
+        balance: 1.0,
+        ..Options::code()
+    }
 }
 
 fn trained(samples: &[&Sample]) -> Classifier {

@@ -4,6 +4,7 @@
 //! same in all documents under one salt. Its length says nothing about the value. The search steps over placeholders and lets none of its
 //! windows reach across one, so redacting twice changes nothing.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
@@ -52,10 +53,24 @@ pub fn pii_redact_salted(text: &str, chosen: impl Fn(&str) -> bool, salt: &str) 
     })
 }
 
+/// Passes at most. A second one finds something only where a value touched another that is a placeholder by then.
+const PASSES_MAX: usize = 16;
+
 fn replace(text: &str, chosen: impl Fn(&str) -> bool, mut name: impl FnMut(&'static str, String, &mut String)) -> String {
-    let mut out = String::with_capacity(text.len());
+    let mut text = Cow::Borrowed(text);
+    for _ in 0..PASSES_MAX {
+        let Some(replaced) = pass(&text, &chosen, &mut name) else { break };
+        text = Cow::Owned(replaced);
+    }
+    text.into_owned()
+}
+
+/// Replaces what is found; `None` where there is nothing.
+fn pass(text: &str, chosen: &impl Fn(&str) -> bool, name: &mut impl FnMut(&'static str, String, &mut String)) -> Option<String> {
+    let found: Vec<ByteSpan> = super::spans(text).into_iter().filter(|s| chosen(s.kind) && s.score >= SCORE_MIN).collect();
+    let mut out = String::with_capacity(if found.is_empty() { 0 } else { text.len() });
     let mut copied = 0;
-    for span in super::spans(text).iter().filter(|s| chosen(s.kind) && s.score >= SCORE_MIN) {
+    for span in &found {
         out.push_str(text.get(copied..span.start).unwrap_or_default());
         out.push('<');
         out.extend(span.kind.chars().map(|c| c.to_ascii_uppercase()));
@@ -65,7 +80,7 @@ fn replace(text: &str, chosen: impl Fn(&str) -> bool, mut name: impl FnMut(&'sta
         copied = span.end;
     }
     out.push_str(text.get(copied..).unwrap_or_default());
-    out
+    (!found.is_empty()).then_some(out)
 }
 
 /// What makes two spellings one value: of numbers letters and digits count, of addresses all but case and blanks.

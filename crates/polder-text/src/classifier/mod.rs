@@ -1,7 +1,7 @@
 //! A linear classifier of text over hashed n-grams of words and characters.
 //!
-//! [`train`] makes a [`Classifier`] of labelled rows in one go, on all cores; the result depends on the rows, their order and the
-//! [`Options`] only. [`Classifier::classify`] answers in time linear in the text. [`evaluate`] and [`cross_validate`] say how good it is on
+//! [`train()`] makes a [`Classifier`] of labelled rows in one go, on all cores; the result depends on the rows, their order and the
+//! [`Options`] only. [`Classifier::classify`] answers in time linear in the text. [`evaluate()`] and [`cross_validate`] say how good it is on
 //! rows that it has not seen.
 //!
 //! A text's features are its n-grams' hashes, counted and scaled as [`Counting`] says. A label's score is the sum of the counts times the

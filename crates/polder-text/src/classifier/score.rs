@@ -7,7 +7,7 @@ use super::features::Streams;
 use super::lookup::{Lookup, Memo};
 use super::options::{Counting, Features};
 
-/// Tells which of its labels a text has; made by [`train`](super::train) or [`Classifier::from_bytes`].
+/// Tells which of its labels a text has; made by [`train`](super::train()) or [`Classifier::from_bytes`].
 #[derive(Clone, Debug)]
 pub struct Classifier {
     pub(super) features: Features,

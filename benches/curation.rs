@@ -3,19 +3,18 @@
 //! Prints one line: MB/s for language, hate/abuse/profanity, personal data, Gopher's rules and MinHash together, then for each, and for secrets.
 #![allow(clippy::print_stdout, clippy::expect_used, missing_docs)]
 
+mod sources;
+
 use std::hint::black_box;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use polder_text::{
     Dialect, N_PERMUTATIONS, NGRAM, detect_language, gopher_quality, hap_score, minhash, pii, programming_language, secrets,
 };
 
-/// Text to measure on: enough to leave the caches, little enough to finish in seconds.
-const CORPUS_BYTES: usize = 32 << 20;
-
 fn main() {
-    let texts = corpus();
+    let texts = sources::texts();
     let bytes: usize = texts.iter().map(String::len).sum();
     let programming = |t: &str| {
         let _ = black_box(programming_language("", t));
@@ -111,28 +110,4 @@ fn languages(data: &Path) {
         let rate = bytes as f64 / 1e6 / start.elapsed().as_secs_f64();
         println!("language: {rate:.1} MB/s per core over {} {what}, {:.1} MB, none sampled", texts.len(), bytes as f64 / 1e6);
     }
-}
-
-fn corpus() -> Vec<String> {
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| std::env::var_os("HOME").map(|h| Path::new(&h).join(".cargo")));
-    let mut folders = vec![home.expect("CARGO_HOME or HOME is set").join("registry/src")];
-    let (mut texts, mut bytes) = (Vec::new(), 0);
-    while let Some(folder) = folders.pop() {
-        let mut entries: Vec<PathBuf> = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
-        entries.sort();
-        for path in entries {
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|e| ["rs", "md", "c", "h", "toml", "txt", "py"].iter().any(|x| e == *x))
-                && let Ok(text) = std::fs::read_to_string(&path)
-            {
-                bytes += text.len();
-                texts.push(text);
-            }
-            if bytes >= CORPUS_BYTES {
-                return texts;
-            }
-        }
-    }
-    texts
 }

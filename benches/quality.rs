@@ -8,18 +8,17 @@
 #[path = "score/quality_figures.rs"]
 mod quality_figures;
 
+mod sources;
+
 use std::hint::black_box;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use polder_text::{Dialect, c4_quality, fineweb_quality, gopher_quality, gopher_repetition, quality, refinedweb_quality};
 use serde_json::Value;
 
-/// Text to measure on: enough to leave the caches, little enough to finish in seconds.
-const CORPUS_BYTES: usize = 32 << 20;
-
 fn main() {
-    let texts = std::env::var_os("POLDER_QUALITY_DOCUMENTS").map_or_else(sources, |file| documents(Path::new(&file)));
+    let texts = std::env::var_os("POLDER_QUALITY_DOCUMENTS").map_or_else(sources::texts, |file| documents(Path::new(&file)));
     if std::env::args().any(|a| a == "figures") {
         texts.iter().for_each(|text| println!("{}", quality_figures::figures(text)));
         return;
@@ -53,28 +52,4 @@ fn documents(file: &Path) -> Vec<String> {
     let lines = std::fs::read_to_string(file).expect("POLDER_QUALITY_DOCUMENTS can be read");
     let text = |line: &str| serde_json::from_str::<Value>(line).ok()?.get("text")?.as_str().map(str::to_owned);
     lines.lines().map(|line| text(line).expect("a line has a text")).collect()
-}
-
-fn sources() -> Vec<String> {
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| std::env::var_os("HOME").map(|h| Path::new(&h).join(".cargo")));
-    let mut folders = vec![home.expect("CARGO_HOME or HOME is set").join("registry/src")];
-    let (mut texts, mut bytes) = (Vec::new(), 0);
-    while let Some(folder) = folders.pop() {
-        let mut entries: Vec<PathBuf> = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
-        entries.sort();
-        for path in entries {
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|e| ["rs", "md", "c", "h", "toml", "txt", "py"].iter().any(|x| e == *x))
-                && let Ok(text) = std::fs::read_to_string(&path)
-            {
-                bytes += text.len();
-                texts.push(text);
-            }
-            if bytes >= CORPUS_BYTES {
-                return texts;
-            }
-        }
-    }
-    texts
 }

@@ -4,21 +4,20 @@
 //! licences), and over whole licences one behind the other, the slowest there is; then addresses a second for `domain`.
 #![allow(clippy::print_stdout, clippy::expect_used, missing_docs)]
 
+mod sources;
+
 use std::hint::black_box;
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use polder_text::{copyright_notices, domain, license, opt_outs};
 
-const CORPUS_BYTES: usize = 32 << 20;
-
 fn main() {
     let prose = "The dike keeps the water out of the village; whoever walks along it in the evening hears the mills, and sees how low the land lies. ".repeat(400);
-    let prose: Vec<String> = vec![prose; CORPUS_BYTES / 53_000];
+    let prose: Vec<String> = vec![prose; sources::BYTES / 53_000];
     let own = include_str!("../LICENSE");
     // The first pass loads lists.
     black_box(license(own));
-    let code = corpus();
+    let code = sources::texts();
     let licenses: Vec<String> = vec![own.repeat(4); 200];
     for (name, texts) in [("prose", &prose), ("code", &code), ("licences", &licenses)] {
         println!(
@@ -42,28 +41,4 @@ fn rate(texts: &[String], run: &dyn Fn(&str)) -> f64 {
     let start = Instant::now();
     texts.iter().for_each(|t| run(t));
     texts.iter().map(String::len).sum::<usize>() as f64 / 1e6 / start.elapsed().as_secs_f64()
-}
-
-fn corpus() -> Vec<String> {
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| std::env::var_os("HOME").map(|h| Path::new(&h).join(".cargo")));
-    let mut folders = vec![home.expect("CARGO_HOME or HOME is set").join("registry/src")];
-    let (mut texts, mut bytes) = (Vec::new(), 0);
-    while let Some(folder) = folders.pop() {
-        let mut entries: Vec<PathBuf> = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
-        entries.sort();
-        for path in entries {
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|e| ["rs", "md", "c", "h", "toml", "txt", "py"].iter().any(|x| e == *x))
-                && let Ok(text) = std::fs::read_to_string(&path)
-            {
-                bytes += text.len();
-                texts.push(text);
-            }
-            if bytes >= CORPUS_BYTES {
-                return texts;
-            }
-        }
-    }
-    texts
 }

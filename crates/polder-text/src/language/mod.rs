@@ -1,8 +1,8 @@
 //! Which natural language a text is in.
 //!
-//! [`detect_language`] asks whatlang about a sample. [`LanguageIdentifier`] asks the script first, since most scripts are written by one
-//! language, and then, for the Latin, Cyrillic, Arabic and Devanagari scripts, a linear classifier over n-grams of letters; it needs a model,
-//! which `benches/score/language.rs` makes. To both, source code, numbers and what is mostly not letters are undetermined.
+//! [`detect_language`] asks the embedded model (`models/README.md`) by way of [`LanguageIdentifier`]: the script decides first, since most
+//! scripts are written by one language; for the Latin, Cyrillic, Arabic and Devanagari scripts a linear classifier over n-grams of letters
+//! does, trained by `benches/score/language.rs`. Source code, numbers and what is mostly not letters are undetermined.
 
 mod prose;
 

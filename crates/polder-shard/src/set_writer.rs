@@ -140,7 +140,7 @@ fn sweep(progress_path: &Path) -> Result<(), ShardError> {
 }
 
 /// Opens the set that stands at a folder; `None` if none does. A replacement that was broken off between taking the old set away
-/// and putting the new one there is undone.
+/// and putting the new one there is undone; one that was broken off just after that is brought to its end.
 ///
 /// # Errors
 /// Something stands there that is not a set of this program's layout.
@@ -149,6 +149,11 @@ pub fn standing_set(target: &Path) -> Result<Option<TokenSet>, ShardError> {
     let aside = beside(target, "old");
     if !target.exists() && aside.exists() {
         fs::rename(&aside, target).map_err(wrong("put back", target))?;
+    }
+    // The build's folder became the set: its list of closed shards is all that is left of it.
+    let (folder, progress_path) = (beside(target, "build"), beside(target, "build.json"));
+    if target.exists() && progress_path.exists() && !folder.exists() {
+        TokenSetWriter::discard(target)?;
     }
     if target.join(Manifest::FILE).exists() { TokenSet::open(target).map(Some) } else { Ok(None) }
 }

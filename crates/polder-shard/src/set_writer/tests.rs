@@ -442,6 +442,19 @@ fn a_kill_between_taking_the_old_set_away_and_placing_the_new_one_loses_neither(
 }
 
 #[test]
+fn a_kill_just_after_a_set_was_placed_leaves_nothing_beside_it() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let (target, progress) = (dir.path().join("t"), dir.path().join(".t.build.json"));
+    let rows = rows(&[("train", vec![1])]);
+    let mut writer = TokenSetWriter::begin(&target, options(12, 8), inputs(&rows), None).expect("begin");
+    feed(&mut writer, &rows, usize::MAX).expect("feed");
+    let list = fs::read(&progress).expect("of closed shards");
+    end(writer).expect("finish");
+    fs::write(&progress, list).expect("not yet removed");
+    assert!(standing_set(&target).expect("a set").is_some() && !progress.exists());
+}
+
+#[test]
 fn a_full_disk_is_said_and_nothing_unwritten_counts() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let (target, undisturbed) = (dir.path().join("t"), dir.path().join("u"));

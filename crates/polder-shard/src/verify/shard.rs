@@ -5,13 +5,14 @@ use std::sync::{Mutex, PoisonError};
 
 use polder_base::{Digest, Manifest, ManifestFile, digest_bytes};
 
+use crate::block_sums::BLOCK_BYTES;
 use crate::details::ShardDetails;
 use crate::documents::DocumentLines;
 use crate::error::ShardError;
 use crate::index::{Dtype, Index};
 use crate::reader::TokenSet;
 use crate::sums_file::ShardSums;
-use crate::verify::scan::{BadBytes, Scan, digest, scan};
+use crate::verify::scan::{BadBytes, Scan, blocks, digest, scan};
 use crate::verify::{Check, Damage, in_manifest};
 
 /// A part of the work on a shard.
@@ -91,7 +92,10 @@ impl<'a> ShardCheck<'a> {
             Task::Lists => self.check_lists(check),
         };
         if done == Task::ALL.len() {
-            let found = self.found.lock().map(|mut f| std::mem::take(&mut *f)).unwrap_or_default();
+            let mut found = self.found.lock().map(|mut f| std::mem::take(&mut *f)).unwrap_or_default();
+            if found.digests[BIN] != Some(self.files[BIN].digest) {
+                self.scan_tokens(&mut found);
+            }
             self.judge(found, check);
         }
     }
@@ -116,16 +120,34 @@ impl<'a> ShardCheck<'a> {
         if has_size { std::fs::read(&self.paths[which]).ok() } else { None }
     }
 
+    /// Looks at the tokens. Blocks are summed only where the sums they had are lost: which block changed matters once one has.
     fn check_tokens(&self) -> usize {
+        let mut of_tokens = Found::default();
+        match self.sums() {
+            None => self.scan_tokens(&mut of_tokens),
+            Some(sums) => {
+                let mut tokens = Tokens::new(self);
+                // A file that cannot be read has no digest either, and is scanned.
+                let _ = blocks(&self.paths[BIN], BLOCK_BYTES, &mut |at, block| tokens.block(at, block, None));
+                tokens.note(&mut of_tokens);
+                of_tokens.scans[BIN].sums = sums.files[BIN].clone();
+            }
+        }
+        self.with(|f| {
+            f.scans[BIN] = std::mem::take(&mut of_tokens.scans[BIN]);
+            f.counts = of_tokens.counts;
+            f.wrong.extend(of_tokens.wrong);
+        })
+    }
+
+    /// Looks at the tokens and sums every block, in place of an earlier look.
+    fn scan_tokens(&self, found: &mut Found) {
         let sums = self.sums();
         let mut tokens = Tokens::new(self);
-        let scan = scan(&self.paths[BIN], sums.as_ref().map(|s| &s.files[BIN]), &mut |at, block, changed| tokens.block(at, block, changed));
-        self.with(|f| {
-            f.scans[BIN] = scan;
-            f.counts = tokens.counts;
-            f.wrong.extend(tokens.outside.into_iter().map(|w| (BIN, w)));
-            f.wrong.extend(tokens.marks.into_iter().map(|w| (MARKS, w)));
-        })
+        let was = sums.as_ref().map(|s| &s.files[BIN]);
+        found.scans[BIN] = scan(&self.paths[BIN], was, &mut |at, block, changed| tokens.block(at, block, changed));
+        found.wrong.retain(|(which, _)| ![BIN, MARKS].contains(which));
+        tokens.note(found);
     }
 
     fn check_lists(&self, check: &Check<'_>) -> usize {
@@ -330,6 +352,12 @@ impl<'a> Tokens<'a> {
         // Any two bytes are an index into the counts of the narrow form.
         let n_counts = if shard.dtype == Dtype::U16 { 1 << 16 } else { shard.vocab_size.min(COUNTED_IDS_MAX) };
         Self { shard, index, doc_idx: 0, counts: vec![0; n_counts], outside: Vec::new(), marks: Vec::new() }
+    }
+
+    fn note(self, found: &mut Found) {
+        found.counts = self.counts;
+        found.wrong.extend(self.outside.into_iter().map(|w| (BIN, w)));
+        found.wrong.extend(self.marks.into_iter().map(|w| (MARKS, w)));
     }
 
     fn block(&mut self, at: u64, block: &[u8], changed: Option<u64>) {

@@ -31,6 +31,11 @@ impl Layout {
         self.root.join("tables")
     }
 
+    /// The folder of stored views.
+    pub fn views(&self) -> PathBuf {
+        self.root.join("views")
+    }
+
     /// The folder of an artefact; `models`, `adapters` and `classifiers` have one a version, by default `1`.
     /// `None` for tables and external things.
     pub fn artefact(&self, reference: &Reference) -> Option<PathBuf> {

@@ -12,8 +12,8 @@ use datafusion::error::{DataFusionError, Result};
 use deltalake::DeltaTable;
 use polder_base::{At, TableName, Timestamp};
 
-use crate::LakeError;
 use crate::tables::{SCHEMAS, State, Tables};
+use crate::{LakeError, views};
 
 /// The catalog's name in a session.
 pub(crate) const CATALOG: &str = "lake";
@@ -28,7 +28,34 @@ pub(crate) struct LakeCatalog {
 }
 
 /// What a statement has opened, by name: whoever reads a table in it, reads the same snapshot.
-type Opened = Arc<Mutex<HashMap<String, Arc<dyn TableProvider>>>>;
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Opened(Arc<Mutex<HashMap<String, Known>>>);
+
+#[derive(Debug)]
+struct Known {
+    provider: Arc<dyn TableProvider>,
+    /// Which table at which version; none for a view.
+    of: Option<(TableName, u64)>,
+}
+
+impl Opened {
+    fn get(&self, name: &str) -> Option<Arc<dyn TableProvider>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).map(|known| known.provider.clone())
+    }
+
+    fn insert(&self, name: String, provider: Arc<dyn TableProvider>, of: Option<(TableName, u64)>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name, Known { provider, of });
+    }
+
+    /// The tables and their versions, sorted.
+    pub(crate) fn tables(&self) -> Vec<(TableName, u64)> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tables: Vec<_> = known.values().filter_map(|known| known.of.clone()).collect();
+        tables.sort();
+        tables.dedup();
+        tables
+    }
+}
 
 impl LakeCatalog {
     pub(crate) fn new(tables: Tables) -> Self {
@@ -36,8 +63,8 @@ impl LakeCatalog {
     }
 
     /// One for a single statement, table functions and all.
-    pub(crate) fn of_statement(tables: Tables) -> Self {
-        Self { opened: Some(Arc::default()), ..Self::new(tables) }
+    pub(crate) fn of_statement(tables: Tables, opened: Opened) -> Self {
+        Self { opened: Some(opened), ..Self::new(tables) }
     }
 }
 
@@ -72,30 +99,42 @@ struct LakeSchema {
 #[async_trait]
 impl SchemaProvider for LakeSchema {
     fn table_names(&self) -> Vec<String> {
-        self.tables.names(self.schema)
+        let mut names = self.tables.names(self.schema);
+        names.extend(views::names(self.tables.layout(), self.schema));
+        names.sort();
+        names
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
         let (table, state) = parse(self.schema, name).map_err(LakeError::through_engine)?;
         let key = format!("{}.{name}", self.schema);
-        let known = |of: &Opened| of.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        if let Some(opened) = self.opened.as_ref().and_then(known) {
-            return Ok(Some(opened));
+        if let Some(known) = self.opened.as_ref().and_then(|of| of.get(&key)) {
+            return Ok(Some(known));
         }
         let opened = self.tables.open(&table, &state).await.map_err(LakeError::through_engine)?;
         let provider = provider(&opened).await?;
         if let Some(of) = &self.opened {
-            of.lock().unwrap_or_else(PoisonError::into_inner).insert(key, provider.clone());
+            of.insert(key, provider.clone(), Some((table, opened.version().unwrap_or_default())));
         }
         Ok(Some(provider))
     }
 
     async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
-        Ok(self.table_exist(name).then_some(TableType::Base))
+        let view = views::exists(self.tables.layout(), &TableName::new(self.schema, name));
+        Ok(self.table_exist(name).then_some(if view { TableType::View } else { TableType::Base }))
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        parse(self.schema, name).is_ok_and(|(table, _)| self.tables.exists(&table))
+        parse(self.schema, name).is_ok_and(|(table, _)| self.tables.exists(&table) || views::exists(self.tables.layout(), &table))
+    }
+
+    /// Keeps what a name means for the rest of the statement: the front step puts planned views here.
+    fn register_table(&self, name: String, table: Arc<dyn TableProvider>) -> Result<Option<Arc<dyn TableProvider>>> {
+        let Some(of) = &self.opened else {
+            return Err(DataFusionError::Plan(format!("tables of the lake are not registered: write `{}.{name}` instead", self.schema)));
+        };
+        of.insert(format!("{}.{name}", self.schema), table, None);
+        Ok(None)
     }
 }
 

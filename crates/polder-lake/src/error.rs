@@ -116,8 +116,14 @@ pub enum LakeError {
         reason: String,
     },
     /// A statement that this front end does not run.
-    #[error("{statement} statements are not run here: SQL text only reads")]
+    #[error("{statement} statements are not run here")]
     Unsupported {
+        /// Its kind, such as `INSERT`.
+        statement: String,
+    },
+    /// A statement that writes, where only rows are asked for.
+    #[error("{statement} statements write, and this only reads")]
+    Writes {
         /// Its kind, such as `INSERT`.
         statement: String,
     },
@@ -184,6 +190,58 @@ pub enum LakeError {
         tag: String,
         /// The version it names.
         version: u64,
+    },
+    /// A tag that names its version no longer; the name is never used again.
+    #[error("tag `{tag}` of `{table}` was {state}: {reason}")]
+    TagGone {
+        /// The table.
+        table: TableName,
+        /// The tag.
+        tag: String,
+        /// What became of it: `dropped` or `retired`.
+        state: String,
+        /// Why.
+        reason: String,
+    },
+    /// A tag that is dropped without a reason.
+    #[error("dropping tag `{tag}` of `{table}` needs a reason")]
+    NoReason {
+        /// The table.
+        table: TableName,
+        /// The tag.
+        tag: String,
+    },
+    /// A table that tags name cannot be dropped.
+    #[error("`{table}` cannot be dropped: {} of its versions {} a name, {}", tags.len(), if tags.len() == 1 { "has" } else { "have" }, tags.join(", "))]
+    Tagged {
+        /// The table.
+        table: TableName,
+        /// Its tags.
+        tags: Vec<String>,
+    },
+    /// The name of a new table or view is taken.
+    #[error("there is a {what} `{name}` already")]
+    NameTaken {
+        /// The name.
+        name: TableName,
+        /// What has it: `table` or `view`.
+        what: &'static str,
+    },
+    /// A table whose features cannot be honoured by a writer.
+    #[error("`{table}` is read here and not written: it uses {feature}")]
+    Feature {
+        /// The table.
+        table: TableName,
+        /// Which feature.
+        feature: String,
+    },
+    /// Rows break a promise that the table makes.
+    #[error("rows for `{table}` break its rules: {reason}; nothing was written")]
+    Rule {
+        /// The table.
+        table: TableName,
+        /// Which rule, and by which value.
+        reason: String,
     },
     /// A text that cannot be a tag.
     #[error("`{tag}` cannot be a tag")]
@@ -269,13 +327,27 @@ impl Advice for LakeError {
             Self::VersionClause { .. } => {
                 "Write VERSION AS OF 3, VERSION AS OF 'tag' or TIMESTAMP AS OF '2026-01-31T12:00:00Z' after a table's name."
             }
-            Self::Unsupported { .. } => "Tables are written by `polder ingest` and by the SQL files that `polder pipeline apply` runs.",
+            Self::Unsupported { .. } => "See `polder sql --help` for the statements there are.",
+            Self::Writes { .. } => "Run it with `polder sql \"…\"`; SQL files of a pipeline hold one query each.",
             Self::OpsWrite { .. } => "Read it with SELECT; every command appends to it what it did.",
             Self::Statement { .. } => {
                 "See a table's columns with `polder table show TABLE`, and the functions with `polder sql \"SHOW FUNCTIONS\"`."
             }
             Self::Conflict { .. } => "Run the same command again; it starts from the newest version.",
             Self::TagTaken { .. } => "Choose another name, such as the next number, with `polder pile tag`.",
+            Self::TagGone { table, .. } => return Some(format!("See its tags with `polder sql \"SHOW TAGS IN {table}\"`.")),
+            Self::NoReason { table, tag } => {
+                return Some(format!("Write it: polder sql \"ALTER TABLE {table} DROP TAG {tag} REASON 'why'\"."));
+            }
+            Self::Tagged { table, tags } => {
+                let tag = tags.first().map_or("v1", String::as_str);
+                return Some(format!("Drop them first, each with its reason: polder sql \"ALTER TABLE {table} DROP TAG {tag} REASON 'why'\"."));
+            }
+            Self::NameTaken { name, what } => {
+                return Some(format!("Choose another name, or look at it with `polder sql \"DESCRIBE {name}\"`; a {what} is replaced by CREATE OR REPLACE."));
+            }
+            Self::Feature { .. } => "Write it with the program that made it, or copy it: CREATE TABLE … AS SELECT * FROM it.",
+            Self::Rule { table, .. } => return Some(format!("See its rules with `polder sql \"DESCRIBE DETAIL {table}\"`.")),
             Self::BadTag { .. } => "A tag has letters, digits, `_`, `-` and `.`, and is not a number, such as v1.",
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "The disk is full. Free some space and run the same command again; nothing was lost."
@@ -297,9 +369,16 @@ impl Advice for LakeError {
             | Self::NoTime { .. }
             | Self::VersionClause { .. }
             | Self::Unsupported { .. }
+            | Self::Writes { .. }
             | Self::OpsWrite { .. }
             | Self::Statement { .. }
             | Self::TagTaken { .. }
+            | Self::TagGone { .. }
+            | Self::NoReason { .. }
+            | Self::Tagged { .. }
+            | Self::NameTaken { .. }
+            | Self::Feature { .. }
+            | Self::Rule { .. }
             | Self::BadTag { .. } => ExitKind::Usage,
             Self::Columns { .. } => ExitKind::Bug,
             Self::Ingest(e) => e.exit(),

@@ -14,10 +14,10 @@ use deltalake::delta_datafusion::planner::DeltaPlanner;
 use polder_base::{At, Layout, Reference, TableName};
 use polder_sql::Artefacts;
 
-use crate::catalog::{self, CATALOG, LakeCatalog, SESSION_SCHEMA};
+use crate::catalog::{self, CATALOG, LakeCatalog, Opened, SESSION_SCHEMA};
 use crate::settings::Settings;
 use crate::tables::{State, Tables};
-use crate::{Commit, LakeError, Snapshot, commits, sql};
+use crate::{Answer, Author, Commit, LakeError, Snapshot, commits, sql};
 
 /// A lake. Clones are handles of the same one.
 #[derive(Clone)]
@@ -106,9 +106,9 @@ impl Lake {
     }
 
     /// A session for one statement, which sees one snapshot of each table.
-    pub(crate) fn statement_session(&self) -> SessionContext {
+    pub(crate) fn statement_session(&self, opened: &Opened) -> SessionContext {
         let session = self.session();
-        session.register_catalog(CATALOG, Arc::new(LakeCatalog::of_statement(self.tables.clone())));
+        session.register_catalog(CATALOG, Arc::new(LakeCatalog::of_statement(self.tables.clone(), opened.clone())));
         session
     }
 
@@ -180,13 +180,23 @@ impl Lake {
     /// Plans one SQL statement that reads, with values for its `$name` parameters.
     ///
     /// `VERSION AS OF n | 'tag'` and `TIMESTAMP AS OF 'time'` are honoured wherever a table may stand. Besides queries:
-    /// `EXPLAIN`, `DESCRIBE [HISTORY]`, `SHOW TABLES | COLUMNS | FUNCTIONS | TAGS [IN t]`.
+    /// `EXPLAIN`, `DESCRIBE [HISTORY | DETAIL]`, `SHOW TABLES | SCHEMAS | COLUMNS | FUNCTIONS | TAGS [IN t]`.
     ///
     /// # Errors
     /// What cannot be parsed or planned; unknown tables, columns, functions, versions and tags, with near misses;
     /// statements that write.
     pub async fn sql_with(&self, text: &str, params: &[(&str, ScalarValue)]) -> Result<DataFrame, LakeError> {
         sql::plan(self, text, params).await
+    }
+
+    /// Runs one SQL statement, which may write: INSERT, UPDATE, DELETE, MERGE, TRUNCATE, CREATE TABLE, CREATE VIEW, DROP, ALTER TABLE,
+    /// RESTORE, OPTIMIZE, VACUUM. What it writes is one commit, which holds to the table's constraints.
+    ///
+    /// # Errors
+    /// Those of [`Lake::sql_with`]; rows that break a rule of the table, a table that another writer changed meanwhile, a table
+    /// that tags keep, the lake's own books.
+    pub async fn execute(&self, text: &str, params: &[(&str, ScalarValue)], by: &Author) -> Result<Answer, LakeError> {
+        sql::run(self, text, params, by).await
     }
 
     /// Describes a table's version.

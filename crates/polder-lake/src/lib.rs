@@ -6,6 +6,7 @@
 mod catalog;
 mod commits;
 mod error;
+mod features;
 mod functions;
 pub mod ingest;
 mod lake;
@@ -18,6 +19,7 @@ mod tables;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod views;
 mod write;
 
 pub use commits::Commit;
@@ -25,7 +27,7 @@ pub use error::LakeError;
 pub use ingest::{IngestProgress, IngestReport, IngestRequest, Order, Phase};
 pub use lake::Lake;
 pub use snapshot::Snapshot;
-pub use sql::LakeDialect;
+pub use sql::{Answer, Author, Done, LakeDialect, Statements};
 pub use tables::SCHEMAS;
 pub use tags::Tag;
 pub use write::{WriteMode, WriteOptions, Written};

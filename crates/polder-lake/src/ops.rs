@@ -81,6 +81,7 @@ static SCHEMAS: LazyLock<[SchemaRef; 7]> = LazyLock::new(|| {
             ("at", time()),
             ("state", Utf8),
             ("reason", Utf8),
+            ("copy", Utf8),
         ]),
         schema_of(&[
             ("token_set", Utf8),

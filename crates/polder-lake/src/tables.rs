@@ -45,7 +45,7 @@ impl Tables {
         let Ok(entries) = fs::read_dir(self.layout.tables().join(schema)) else { return Vec::new() };
         let mut names: Vec<String> = entries
             .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
-            .filter(|name| self.exists(&TableName::new(schema, name)))
+            .filter(|name| !name.starts_with('.') && self.exists(&TableName::new(schema, name)))
             .collect();
         names.sort();
         names
@@ -54,6 +54,26 @@ impl Tables {
     /// Lists all tables, sorted within the order of [`SCHEMAS`].
     pub(crate) fn all(&self) -> Vec<TableName> {
         SCHEMAS.iter().flat_map(|schema| self.names(schema).into_iter().map(|name| TableName::new(*schema, name))).collect()
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Takes a table away. Its folder is renamed first: what is left of a removal that is broken off is no table.
+    pub(crate) fn remove(&self, table: &TableName) -> Result<(), LakeError> {
+        let folder = self.folder(table);
+        let stem = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let aside = folder.with_file_name(format!(".{stem}.dropped"));
+        let io = |step, path: &Path| {
+            let path = path.to_owned();
+            move |source| LakeError::Io { step, path, source }
+        };
+        if aside.exists() {
+            fs::remove_dir_all(&aside).map_err(io("remove", &aside))?;
+        }
+        fs::rename(&folder, &aside).map_err(io("rename", &folder))?;
+        fs::remove_dir_all(&aside).map_err(io("remove", &aside))
     }
 
     /// Makes a handle without reading anything; the table's folder is made when it is missing.
@@ -85,7 +105,13 @@ impl Tables {
         let version = match state {
             State::At(At::Latest) => return Ok(newest),
             State::At(At::Version(version)) => *version,
-            State::At(At::Tag(tag)) => self.tagged(table, tag).await?,
+            State::At(At::Tag(tag)) => {
+                let tagged = self.tagged(table, tag).await?;
+                if let Some(copy) = tags::copy_of(&tagged) {
+                    return self.newest(&copy).await?.ok_or_else(|| self.missing(&copy.to_string()));
+                }
+                tagged.version
+            }
             State::Time(time) => commits::version_at(&newest, table, *time).await?,
         };
         if version > latest {
@@ -99,10 +125,11 @@ impl Tables {
         Ok(handle)
     }
 
-    async fn tagged(&self, table: &TableName, tag: &str) -> Result<u64, LakeError> {
+    async fn tagged(&self, table: &TableName, tag: &str) -> Result<tags::Tag, LakeError> {
         let all = tags::read(self, Some(table)).await?;
         match all.iter().find(|t| t.tag == tag) {
-            Some(found) => Ok(found.version),
+            Some(found) if found.is_active() => Ok(found.clone()),
+            Some(found) => Err(tags::gone(found)),
             None => {
                 let near = near::misses(tag, all.into_iter().map(|t| t.tag));
                 Err(LakeError::NoTag { table: table.clone(), tag: tag.to_owned(), near })

@@ -1,17 +1,17 @@
 //! Tags: names of versions, written down in `ops.tags`. A tag never moves; its row says what the version held.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
-use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::DataType;
 use datafusion::common::cast::{as_int64_array, as_string_array, as_timestamp_millisecond_array};
 use datafusion::prelude::SessionContext;
 use deltalake::DeltaTable;
 use polder_base::{At, TableName, Timestamp};
 
 use crate::tables::{State, Tables};
-use crate::{Lake, LakeError, Snapshot, WriteOptions, catalog, ops};
+use crate::{Author, Lake, LakeError, Snapshot, WriteOptions, catalog, near, ops};
 
 /// A name of a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,10 +34,56 @@ pub struct Tag {
     pub actor: String,
     /// When.
     pub at: Timestamp,
-    /// `active`, or `retired` after an erasure.
+    /// `active`; `dropped`, or `retired` after an erasure. It never goes back.
     pub state: String,
-    /// Why it was retired.
+    /// Why it was dropped or retired.
     pub reason: Option<String>,
+    /// The copy of its rows that is read in its place, where one was made.
+    pub copy: Option<String>,
+}
+
+impl Tag {
+    /// Whether it names its version still.
+    pub fn is_active(&self) -> bool {
+        self.state == ACTIVE
+    }
+}
+
+const ACTIVE: &str = "active";
+const DROPPED: &str = "dropped";
+
+/// The table that holds a tag's copied rows. Its name is none that a user can write.
+pub(crate) fn copy_of(tag: &Tag) -> Option<TableName> {
+    tag.copy.as_ref().map(|name| TableName::new(&tag.table.schema, name))
+}
+
+/// The error for a tag that names its version no longer.
+pub(crate) fn gone(tag: &Tag) -> LakeError {
+    let reason = tag.reason.clone().unwrap_or_default();
+    LakeError::TagGone { table: tag.table.clone(), tag: tag.tag.clone(), state: tag.state.clone(), reason }
+}
+
+/// The book has a row for everything that was done to a tag; together they say what it is.
+fn folded(rows: Vec<Tag>) -> Vec<Tag> {
+    let mut tags: BTreeMap<(TableName, String), Tag> = BTreeMap::new();
+    for row in rows {
+        match tags.entry((row.table.clone(), row.tag.clone())) {
+            Entry::Vacant(none) => {
+                none.insert(row);
+            }
+            Entry::Occupied(mut known) => {
+                let known = known.get_mut();
+                // Who made it and when is what its first row says, whichever is read first.
+                let (mut made, later) = if row.is_active() && row.copy.is_none() { (row, known.clone()) } else { (known.clone(), row) };
+                made.copy = made.copy.or(later.copy.clone());
+                if !later.is_active() {
+                    (made.state, made.reason) = (later.state, later.reason);
+                }
+                *known = made;
+            }
+        }
+    }
+    tags.into_values().collect()
 }
 
 /// How often a tag looks again when other tags are being written at the same moment.
@@ -69,6 +115,7 @@ async fn of(opened: &DeltaTable) -> Result<Vec<Tag>, LakeError> {
         let batch = ops::fit(&book, batch.clone())?;
         rows(&batch, &mut tags).map_err(LakeError::query("read", &book))?;
     }
+    let mut tags = folded(tags);
     tags.sort_by(|a, b| (&a.table, a.at, &a.tag).cmp(&(&b.table, b.at, &b.tag)));
     Ok(tags)
 }
@@ -93,6 +140,7 @@ fn rows(batch: &RecordBatch, tags: &mut Vec<Tag>) -> datafusion::error::Result<(
             at: Timestamp(at.value(i)),
             state: text(9)?.value(i).to_owned(),
             reason: Some(text(10)?.value(i).to_owned()).filter(|r| !r.is_empty()),
+            copy: Some(text(11)?.value(i).to_owned()).filter(|r| !r.is_empty()),
         });
     }
     Ok(())
@@ -105,7 +153,7 @@ pub(crate) fn batch(tags: &[Tag]) -> Result<RecordBatch, LakeError> {
         Arc::new(Int64Array::from_iter_values(tags.iter().map(|t| i64::try_from(get(t)).unwrap_or(i64::MAX))))
     };
     let at = Arc::new(TimestampMillisecondArray::from_iter_values(tags.iter().map(|t| t.at.0)).with_timezone("UTC"));
-    let reason: ArrayRef = Arc::new(StringArray::from_iter(tags.iter().map(|t| t.reason.clone())));
+    let text_opt = |get: &dyn Fn(&Tag) -> Option<String>| -> ArrayRef { Arc::new(StringArray::from_iter(tags.iter().map(get))) };
     let columns: Vec<ArrayRef> = vec![
         text(&|t| t.table.to_string()),
         text(&|t| t.tag.clone()),
@@ -117,10 +165,25 @@ pub(crate) fn batch(tags: &[Tag]) -> Result<RecordBatch, LakeError> {
         text(&|t| t.actor.clone()),
         at,
         text(&|t| t.state.clone()),
-        cast(&reason, &DataType::Utf8).map_err(|source| LakeError::Arrow { step: "lay out tags", source })?,
+        text_opt(&|t| t.reason.clone()),
+        text_opt(&|t| t.copy.clone()),
     ];
     let schema = ops::schema(&ops::table("tags")).unwrap_or_else(|| Arc::new(datafusion::arrow::datatypes::Schema::empty()));
     RecordBatch::try_new(schema, columns).map_err(|source| LakeError::Arrow { step: "lay out tags", source })
+}
+
+/// What the book of tags needs.
+enum Next {
+    Is(Tag),
+    Write(Tag),
+}
+
+fn found(known: &[Tag], table: &TableName, tag: &str) -> Result<Tag, LakeError> {
+    let of_table = || known.iter().filter(|t| t.table == *table);
+    of_table().find(|t| t.tag == tag).cloned().ok_or_else(|| {
+        let near = near::misses(tag, of_table().map(|t| t.tag.clone()));
+        LakeError::NoTag { table: table.clone(), tag: tag.to_owned(), near }
+    })
 }
 
 impl Lake {
@@ -152,27 +215,99 @@ impl Lake {
             comment: comment.to_owned(),
             actor: actor.to_owned(),
             at: at_time,
-            state: "active".to_owned(),
+            state: ACTIVE.to_owned(),
             reason: None,
+            copy: None,
         };
+        self.note_tag(&|known| match known.iter().find(|t| t.table == *table && t.tag == tag) {
+            None => Ok(Next::Write(made.clone())),
+            Some(found) if !found.is_active() => Err(gone(found)),
+            Some(found) if found.version == made.version => Ok(Next::Is(found.clone())),
+            Some(found) => Err(LakeError::TagTaken { table: table.clone(), tag: tag.to_owned(), version: found.version }),
+        })
+        .await
+    }
+
+    /// Takes a tag's name off its version. The name stays in the book, with the reason, and is never given again.
+    ///
+    /// # Errors
+    /// No such tag; a tag that was dropped before, for another reason; no reason.
+    pub async fn drop_tag(&self, table: &TableName, tag: &str, reason: &str, by: &Author) -> Result<Tag, LakeError> {
+        if reason.trim().is_empty() {
+            return Err(LakeError::NoReason { table: table.clone(), tag: tag.to_owned() });
+        }
+        let dropped = self
+            .note_tag(&|known| {
+                let found = found(known, table, tag)?;
+                match found.is_active() {
+                    true => Ok(Next::Write(Tag {
+                        state: DROPPED.to_owned(),
+                        reason: Some(reason.to_owned()),
+                        actor: by.actor.clone(),
+                        at: by.at,
+                        ..found
+                    })),
+                    false if found.reason.as_deref() == Some(reason) => Ok(Next::Is(found)),
+                    false => Err(gone(&found)),
+                }
+            })
+            .await?;
+        if let Some(copy) = copy_of(&dropped).filter(|copy| self.tables.exists(copy)) {
+            self.tables.remove(&copy)?;
+        }
+        Ok(dropped)
+    }
+
+    /// Copies the rows of a tagged version, so that they outlive the table's own files. From then on the tag reads the copy.
+    ///
+    /// # Errors
+    /// No such tag, or rows that cannot be read or written.
+    pub async fn materialize_tag(&self, table: &TableName, tag: &str, by: &Author) -> Result<Tag, LakeError> {
+        let tagged = found(&read(&self.tables, Some(table)).await?, table, tag)?;
+        if !tagged.is_active() {
+            return Err(gone(&tagged));
+        }
+        if tagged.copy.is_some() {
+            return Ok(tagged);
+        }
+        let copied = Tag { copy: Some(format!(".copies/{}@{tag}", table.name)), actor: by.actor.clone(), at: by.at, ..tagged };
+        let Some(copy) = copy_of(&copied) else { return Ok(copied) };
+        // One commit: the copy of an earlier attempt is whole, or there is none.
+        if self.tables.newest(&copy).await?.is_none() {
+            let opened = self.tables.open(table, &State::At(At::Version(copied.version))).await?;
+            let rows = async { self.session().read_table(catalog::provider(&opened).await?) };
+            let rows = rows.await.map_err(LakeError::query("read", table))?;
+            self.commit(&copy, None, rows, &WriteOptions::default(), Some(0)).await?;
+        }
+        self.note_tag(&|known| {
+            let found = found(known, table, tag)?;
+            match (found.is_active(), found.copy.is_some()) {
+                (true, false) => Ok(Next::Write(copied.clone())),
+                (true, true) => Ok(Next::Is(found)),
+                (false, _) => Err(gone(&found)),
+            }
+        })
+        .await
+    }
+
+    /// Writes a row into the book of tags, or finds that it is there: `judge` sees the tags in the very snapshot that the commit
+    /// starts from, and without retries nothing can slip between.
+    async fn note_tag(&self, judge: &(dyn Fn(&[Tag]) -> Result<Next, LakeError> + Sync)) -> Result<Tag, LakeError> {
         let book = ops::table("tags");
         let mut attempt = 0;
         loop {
-            // The tags are judged in the very snapshot that the commit starts from; without retries nothing can slip between.
             let before = self.tables.newest(&book).await?;
             let known = match &before {
                 Some(opened) => of(opened).await?,
                 None => Vec::new(),
             };
-            if let Some(found) = known.into_iter().find(|t| t.table == *table && t.tag == tag) {
-                return match found.version == made.version {
-                    true => Ok(found),
-                    false => Err(LakeError::TagTaken { table: table.clone(), tag: tag.to_owned(), version: found.version }),
-                };
-            }
-            let row = self.session().read_batch(batch(std::slice::from_ref(&made))?).map_err(LakeError::query("write", &book))?;
-            match self.commit(&book, before, row, &WriteOptions::default(), Some(0)).await {
-                Ok(_) => return Ok(made),
+            let row = match judge(&known)? {
+                Next::Is(tag) => return Ok(tag),
+                Next::Write(row) => row,
+            };
+            let rows = self.session().read_batch(batch(std::slice::from_ref(&row))?).map_err(LakeError::query("write", &book))?;
+            match self.commit(&book, before, rows, &WriteOptions::default(), Some(0)).await {
+                Ok(_) => return Ok(row),
                 Err(LakeError::Conflict { .. }) if attempt < ATTEMPTS => attempt += 1,
                 Err(e) => return Err(e),
             }

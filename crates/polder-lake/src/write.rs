@@ -32,6 +32,8 @@ pub enum WriteMode {
     Append,
     /// They are replaced, with their schema.
     Overwrite,
+    /// They are replaced; columns and rules stay.
+    Replace,
 }
 
 /// How a table is written.
@@ -45,6 +47,8 @@ pub struct WriteOptions {
     pub metadata: BTreeMap<String, String>,
     /// Columns that split the table into folders; for a new table or an overwrite.
     pub partition_by: Vec<String>,
+    /// Table properties of a new table, beside those that every table has.
+    pub properties: Vec<(String, String)>,
 }
 
 /// What a write did.
@@ -63,7 +67,7 @@ const ROW_GROUP_BYTES: usize = 32 << 20;
 /// A batch of this many rows of long text stays in the megabytes.
 const WRITE_BATCH_ROWS: usize = 1024;
 
-fn parquet() -> WriterProperties {
+pub(crate) fn parquet() -> WriterProperties {
     WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
@@ -74,7 +78,7 @@ fn parquet() -> WriterProperties {
 }
 
 /// Properties of a new table: nothing removes what a tag may name.
-fn properties(table: &TableName) -> Vec<(&'static str, Option<&'static str>)> {
+pub(crate) fn properties(table: &TableName) -> Vec<(&'static str, Option<&'static str>)> {
     let mut all = vec![
         ("delta.enableExpiredLogCleanup", Some("false")),
         ("delta.logRetentionDuration", Some("interval 36500 days")),
@@ -95,11 +99,19 @@ impl Lake {
     pub async fn write(&self, table: &TableName, rows: DataFrame, options: &WriteOptions) -> Result<Written, LakeError> {
         let retries = match options.mode {
             WriteMode::Append => None,
-            WriteMode::Overwrite => Some(0),
+            WriteMode::Overwrite | WriteMode::Replace => Some(0),
         };
         let rows = ops::fit_frame(table, rows)?;
         let before = self.tables.newest(table).await?;
-        self.commit(table, before, rows, options, retries).await
+        let is_new = before.is_none();
+        match self.commit(table, before, rows.clone(), options, retries).await {
+            // Another writer has made the table meanwhile: then this is an append like any other.
+            Err(LakeError::Conflict { .. }) if is_new && options.mode == WriteMode::Append => {
+                let before = self.tables.newest(table).await?;
+                self.commit(table, before, rows, options, retries).await
+            }
+            other => other,
+        }
     }
 
     /// Appends rows that are in memory.
@@ -113,14 +125,12 @@ impl Lake {
         transaction: Option<(String, i64)>,
     ) -> Result<Written, LakeError> {
         let rows = ops::fit(table, rows)?;
-        let before = self.tables.newest(table).await?;
         if rows.num_rows() == 0 {
-            let version = before.and_then(|t| t.version()).unwrap_or_default();
+            let version = self.tables.newest(table).await?.and_then(|t| t.version()).unwrap_or_default();
             return Ok(Written { version, n_rows: 0, skipped: true });
         }
         let rows = self.session().read_batch(rows).map_err(LakeError::query("read rows for", table))?;
-        let options = WriteOptions { transaction, ..WriteOptions::default() };
-        self.commit(table, before, rows, &options, None).await
+        self.write(table, rows, &WriteOptions { transaction, ..WriteOptions::default() }).await
     }
 
     /// The protocol itself, from a snapshot that the caller has judged. `retries`: `None` for the library's own.
@@ -150,7 +160,8 @@ impl Lake {
         if let Some((app, number)) = &options.transaction {
             commit = commit.with_application_transaction(Transaction::new(app, *number));
         }
-        if let Some(n) = retries {
+        // Two writers that make the same table: one of them made it, and the other must look again.
+        if let Some(n) = if before.is_none() { Some(0) } else { retries } {
             commit = commit.with_max_retries(n);
         }
         let (state, plan) = rows.into_parts();
@@ -165,14 +176,23 @@ impl Lake {
             .with_save_mode(SaveMode::Append)
             .with_writer_properties(parquet())
             .with_write_batch_size(WRITE_BATCH_ROWS)
-            .with_configuration(properties(table))
+            .with_configuration(
+                properties(table)
+                    .into_iter()
+                    .map(|(key, value)| (key.to_owned(), value.map(str::to_owned)))
+                    .chain(options.properties.iter().map(|(key, value)| (key.clone(), Some(value.clone())))),
+            )
             .with_commit_properties(commit);
         if table.schema == ops::SCHEMA && before.is_some() {
             // A book that an earlier program began gets the columns that have come since.
             builder = builder.with_schema_mode(SchemaMode::Merge);
         }
-        if options.mode == WriteMode::Overwrite && before.is_some() {
-            builder = builder.with_save_mode(SaveMode::Overwrite).with_schema_mode(SchemaMode::Overwrite);
+        match options.mode {
+            WriteMode::Overwrite if before.is_some() => {
+                builder = builder.with_save_mode(SaveMode::Overwrite).with_schema_mode(SchemaMode::Overwrite);
+            }
+            WriteMode::Replace if before.is_some() => builder = builder.with_save_mode(SaveMode::Overwrite),
+            _ => {}
         }
         if !options.partition_by.is_empty() {
             builder = builder.with_partition_columns(options.partition_by.clone());
@@ -195,14 +215,21 @@ impl Lake {
         {
             return Ok(skipped);
         }
-        Err(match error {
-            e if is_conflict(&e) => LakeError::Conflict { table: table.clone(), source: Box::new(e) },
-            DeltaTableError::GenericError { source } => match source.downcast::<datafusion::error::DataFusionError>() {
-                Ok(e) => LakeError::query("write", table)(*e),
-                Err(source) => LakeError::delta("write", table)(DeltaTableError::GenericError { source }),
-            },
-            e => LakeError::delta("write", table)(e),
-        })
+        Err(failed("write", table)(error))
+    }
+}
+
+/// Says why a builder of the Delta library failed.
+pub(crate) fn failed(step: &'static str, table: &TableName) -> impl FnOnce(DeltaTableError) -> LakeError {
+    let table = table.clone();
+    move |error| match error {
+        e if let Some(reason) = broken_rule(&e) => LakeError::Rule { table, reason },
+        e if is_conflict(&e) => LakeError::Conflict { table, source: Box::new(e) },
+        DeltaTableError::GenericError { source } => match source.downcast::<datafusion::error::DataFusionError>() {
+            Ok(e) => LakeError::query(step, &table)(*e),
+            Err(source) => LakeError::delta(step, &table)(DeltaTableError::GenericError { source }),
+        },
+        e => LakeError::delta(step, &table)(e),
     }
 }
 
@@ -216,6 +243,19 @@ async fn recorded(opened: &DeltaTable, table: &TableName, options: &WriteOptions
         return Ok(None);
     }
     Ok(Some(Written { version: state.version(), n_rows: 0, skipped: true }))
+}
+
+/// What rows that break a table's rule did, if that is what an error says. The library says it in text alone.
+fn broken_rule(error: &DeltaTableError) -> Option<String> {
+    const ROWS: &str = "failed validation check";
+    let text = error.to_string();
+    if text.contains("declared as non-nullable but contains null values") {
+        return Some("NULL stands where a column is NOT NULL".into());
+    }
+    // Before it stands how many, behind it a preview of the rows.
+    let (before, _) = text.split_once(ROWS)?;
+    let n = before.trim_end_matches(" rows ").rsplit(' ').next().unwrap_or_default();
+    Some(format!("{n} of them fail a CHECK, NOT NULL or generated column"))
 }
 
 fn is_conflict(error: &DeltaTableError) -> bool {

@@ -1,4 +1,4 @@
-//! `polder sql`: statements over the lake; standard output is their rows.
+//! `polder sql`: statements over the lake; standard output is their rows, or what was written.
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::PathBuf;
@@ -8,16 +8,31 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
 use arrow::json::LineDelimitedWriter;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::dataframe::DataFrame;
 use futures::StreamExt;
+use polder_lake::{Answer, Statements};
 
 use crate::failure::{OrAdvise, usage};
-use crate::output;
 use crate::world::World;
+use crate::{output, stages};
 
 /// Cells longer than this are cut in tables; JSON output is never cut.
 const CELL_CHARACTERS_MAX: usize = 72;
 
+/// What the help says after the options.
+const STATEMENTS: &str = "\
+Statements:
+  SELECT …, EXPLAIN [ANALYZE] …      FROM pile.base VERSION AS OF 3 | VERSION AS OF 'v1' | TIMESTAMP AS OF '2026-01-31T12:00:00Z'
+  SHOW TABLES | SCHEMAS | TAGS [IN t] | COLUMNS FROM t | FUNCTIONS [LIKE 'x%'], DESCRIBE [HISTORY | DETAIL] t
+  INSERT [OVERWRITE] …, UPDATE …, DELETE …, TRUNCATE TABLE t, MERGE INTO t USING s ON … WHEN [NOT] MATCHED THEN …
+  CREATE [OR REPLACE] TABLE t (…) | AS SELECT …, CREATE VIEW v AS SELECT …, DROP TABLE t, DROP VIEW v
+  ALTER TABLE t ADD COLUMN … | ADD CONSTRAINT c CHECK (…) | DROP CONSTRAINT c | SET TBLPROPERTIES ('k' = 'v')
+  ALTER TABLE t CREATE TAG v1 [AS OF VERSION n] [MATERIALIZED] [COMMENT '…'], ALTER TABLE t DROP TAG v1 REASON '…'
+  RESTORE TABLE t TO VERSION AS OF n, OPTIMIZE t [ZORDER BY (c)], VACUUM t [RETAIN n HOURS] [DRY RUN]
+  SELECT * FROM table_changes('t', 3, 7), PREPARE p AS …, EXECUTE p(…), DEALLOCATE p";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = STATEMENTS)]
 pub struct Args {
     /// The statement.
     statement: Option<String>,
@@ -40,12 +55,18 @@ pub fn run(world: &mut World, args: &Args) -> anyhow::Result<()> {
             text
         }
     };
-    statements(&text).iter().try_for_each(|statement| one(world, statement))
+    let mut known = known(world)?;
+    statements(&text).iter().try_for_each(|statement| one(world, &mut known, statement))
+}
+
+fn known(world: &mut World) -> anyhow::Result<Statements> {
+    Ok(Statements::new(world.lake()?, world.actor.clone()))
 }
 
 /// Reads statements line by line, each ended by `;`, until the end of input.
 fn shell(world: &mut World) -> anyhow::Result<()> {
     output::note("one statement at a time, ended by `;` · end with Ctrl-D");
+    let mut known = known(world)?;
     let mut text = String::new();
     loop {
         let _ = write!(io::stderr(), "{}", if text.is_empty() { "polder> " } else { "   ...> " });
@@ -56,7 +77,7 @@ fn shell(world: &mut World) -> anyhow::Result<()> {
         text.push_str(&line);
         if line.trim_end().ends_with(';') {
             for statement in statements(&std::mem::take(&mut text)) {
-                if let Err(error) = one(world, &statement) {
+                if let Err(error) = one(world, &mut known, &statement) {
                     crate::failure::report(&error);
                 }
             }
@@ -93,11 +114,22 @@ fn statements(text: &str) -> Vec<String> {
     found.into_iter().filter(|s| !empty(s)).collect()
 }
 
-fn one(world: &mut World, statement: &str) -> anyhow::Result<()> {
-    let lake = world.lake()?;
+fn one(world: &mut World, known: &mut Statements, statement: &str) -> anyhow::Result<()> {
+    let now = world.now();
+    match world.block_on(async { known.run(statement, now).await.or_advise() })? {
+        None => Ok(()),
+        Some(Answer::Rows(frame)) => rows(world, frame),
+        Some(Answer::Done(done)) => {
+            stages::statements::tell(world, &done, statement)?;
+            let frame = world.lake()?.session().read_batch(done.batch().or_advise()?)?;
+            rows(world, frame)
+        }
+    }
+}
+
+fn rows(world: &World, frame: DataFrame) -> anyhow::Result<()> {
     let json = world.json;
     world.block_on(async {
-        let frame = lake.sql(statement).await.or_advise()?;
         let names: Vec<String> = frame.schema().fields().iter().map(|f| f.name().clone()).collect();
         let numeric: Vec<usize> =
             frame.schema().fields().iter().enumerate().filter(|(_, f)| is_number(f.data_type())).map(|(i, _)| i).collect();

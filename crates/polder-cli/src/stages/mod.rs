@@ -5,6 +5,7 @@ pub mod deploy;
 pub mod models;
 pub mod plan;
 pub mod prepare;
+pub mod statements;
 pub mod tokenizers;
 pub mod train;
 pub mod tune;

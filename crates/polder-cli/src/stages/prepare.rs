@@ -112,16 +112,19 @@ pub fn tag(world: &mut World, table: &TableName, tag: &str, version: Option<u64>
     let lake = world.lake()?;
     let (actor, now) = (world.actor.clone(), world.now());
     let tag = world.block_on(async { lake.tag(table, tag, version, comment, &actor, now).await.or_advise() })?;
-    let subject = Reference::Table(table.clone(), At::Tag(tag.tag.clone()));
+    world.record("tags", &[tag_event(&tag)])?;
+    Ok(tag)
+}
+
+/// That a version got a tag, told from the tag's own row, so that saying it twice is one fact.
+pub fn tag_event(tag: &Tag) -> Event {
+    let subject = Reference::Table(tag.table.clone(), At::Tag(tag.tag.clone()));
     let digest = tag.files_digest.parse().unwrap_or_else(|_| polder_base::digest_bytes(tag.files_digest.as_bytes()));
-    let input = Input { reference: Reference::Table(table.clone(), At::Version(tag.version)), digest };
-    // Told from the tag's own row, so that saying it twice is one fact.
-    let event = Event::new(tag.at, &tag.actor, "tag", subject.clone(), "tags")
+    let input = Input { reference: Reference::Table(tag.table.clone(), At::Version(tag.version)), digest };
+    Event::new(tag.at, &tag.actor, "tag", subject.clone(), "tags")
         .with_inputs(vec![input])
         .with_outputs(vec![Input { reference: subject, digest }])
-        .with_details(serde_json::json!({ "n_rows": tag.n_rows, "comment": tag.comment }));
-    world.record("tags", &[event])?;
-    Ok(tag)
+        .with_details(serde_json::json!({ "n_rows": tag.n_rows, "comment": tag.comment }))
 }
 
 /// Returns the tag of a table's newest version, giving it the next free `vN` where it has none.

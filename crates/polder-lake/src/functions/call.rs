@@ -56,7 +56,7 @@ pub(crate) struct Call {
     name: &'static str,
     arguments: Arguments,
     tables: BTreeMap<&'static str, DataFrame>,
-    folder: PathBuf,
+    lake: Lake,
 }
 
 /// Reads the arguments as they are written.
@@ -111,7 +111,8 @@ pub(super) fn read(
     }
 }
 
-fn value(expr: &ast::Expr, params: &[(&str, ScalarValue)]) -> Option<ScalarValue> {
+/// The value of a literal or of a parameter.
+pub(crate) fn value(expr: &ast::Expr, params: &[(&str, ScalarValue)]) -> Option<ScalarValue> {
     match expr {
         ast::Expr::UnaryOp { op: UnaryOperator::Minus, expr } => value(expr, params)?.arithmetic_negate().ok(),
         ast::Expr::Value(found) => match &found.value {
@@ -120,6 +121,8 @@ fn value(expr: &ast::Expr, params: &[(&str, ScalarValue)]) -> Option<ScalarValue
                 number.parse().map(|n: i64| ScalarValue::from(n)).or_else(|_| number.parse().map(|n: f64| ScalarValue::from(n))).ok()
             }
             Value::Placeholder(name) => params.iter().find(|(n, _)| *n == name.trim_start_matches('$')).map(|(_, v)| v.clone()),
+            Value::Boolean(truth) => Some(ScalarValue::from(*truth)),
+            Value::Null => Some(ScalarValue::Null),
             _ => None,
         },
         _ => None,
@@ -155,12 +158,16 @@ impl Call {
             let read = async { session.read_table(session.table_provider(TableReference::partial(table.schema.clone(), named)).await?) };
             tables.insert(parameter.name, read.await.map_err(LakeError::statement)?);
         }
-        Ok(Self { name: function.name(), arguments, tables, folder: lake.layout().root().to_owned() })
+        Ok(Self { name: function.name(), arguments, tables, lake: lake.clone() })
+    }
+
+    pub(crate) fn lake(&self) -> &Lake {
+        &self.lake
     }
 
     /// A folder for what does not fit into memory.
     pub(crate) fn folder(&self) -> PathBuf {
-        self.folder.clone()
+        self.lake.layout().root().to_owned()
     }
 
     /// The rows of a table that was named.

@@ -11,8 +11,9 @@ mod duplicate_passages;
 mod duplicate_substrings;
 mod near_duplicates;
 mod near_matches;
+mod table_changes;
 
-pub(crate) use call::{Call, Kind, Parameter};
+pub(crate) use call::{Call, Kind, Parameter, value};
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -42,13 +43,14 @@ pub(crate) trait LakeFunction: Sync {
 }
 
 /// Every table function of the lake.
-const ALL: [&dyn LakeFunction; 6] = [
+const ALL: [&dyn LakeFunction; 7] = [
     &contamination::ContaminationFunction,
     &duplicate_passages::DUPLICATE_LINES,
     &duplicate_passages::DUPLICATE_PARAGRAPHS,
     &duplicate_substrings::DuplicateSubstrings,
     &near_duplicates::NearDuplicatesFunction,
     &near_matches::NearMatchesFunction,
+    &table_changes::TableChanges,
 ];
 
 /// Reads and plans every call in a statement.

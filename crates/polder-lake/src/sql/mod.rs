@@ -1,13 +1,21 @@
-//! The front step of SQL: version clauses are turned into names that the catalog resolves, or refused.
+//! The front step of SQL: version clauses are turned into names that the catalog resolves, or refused; statements of the lake's
+//! own are read here; those that write go to [`write`].
 //!
 //! The engine behind drops a version clause in silence and would answer with the newest rows, so no clause
-//! may reach it. Statements that write are refused here: the engine's own writes pass by the table's constraints.
+//! may reach it. Its own writes pass by the table's constraints, so none is left to it.
 
 mod dialect;
+mod own;
+mod prepared;
 mod show;
+mod subqueries;
 mod versions;
+mod view;
+mod write;
 
 pub use dialect::LakeDialect;
+pub use prepared::Statements;
+pub use write::{Author, Done};
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -15,40 +23,170 @@ use std::ops::ControlFlow;
 use datafusion::common::TableReference;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SQLOptions, SessionContext};
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
-use datafusion::sql::sqlparser::ast::{ObjectName, Statement as Sql, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{Insert, Merge, ObjectName, ObjectType, Statement as Sql, TableFactor, TableObject, Visit, Visitor};
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{TokenWithSpan, Tokenizer};
 
-use crate::catalog::{CATALOG, SESSION_SCHEMA};
+use self::own::Own;
+use self::write::Run;
+use crate::catalog::{CATALOG, Opened, SESSION_SCHEMA};
 use crate::tables::SCHEMAS;
 use crate::{Lake, LakeError, functions, ops};
 
-/// Plans one statement that reads.
-pub(crate) async fn plan(lake: &Lake, text: &str, params: &[(&str, ScalarValue)]) -> Result<DataFrame, LakeError> {
-    let tokens = tokens(text)?;
-    if let Some(books) = show::asked(&tokens)? {
-        return show::frame(lake, books).await;
+/// Values of a statement's `$name` parameters.
+pub(crate) type Params<'a> = [(&'a str, ScalarValue)];
+
+/// What a statement gives.
+#[derive(Debug)]
+pub enum Answer {
+    /// Rows, not yet read.
+    Rows(DataFrame),
+    /// What was written.
+    Done(Done),
+}
+
+/// A statement, read.
+#[derive(Clone)]
+enum Parsed {
+    Own(Own),
+    Sql(Box<Statement>),
+}
+
+impl Parsed {
+    fn read(text: &str) -> Result<Self, LakeError> {
+        let tokens = tokens(text)?;
+        match Own::read(&tokens)? {
+            Some(own) => Ok(Self::Own(own)),
+            None => Ok(Self::Sql(Box::new(parse(versions::name_tags(write::name_stars(tokens)))?))),
+        }
     }
-    let mut statement = parse(versions::name_tags(tokens))?;
-    refuse_writes(&statement)?;
-    versions::rewrite(&mut statement, params)?;
-    let session = lake.statement_session();
-    functions::prepare(lake, &session, &mut statement, params).await?;
-    let planned = match session.state().statement_to_plan(statement.clone()).await {
-        Ok(plan) => plan,
-        Err(e) => return Err(why(lake, &session, &statement, e)),
-    };
+}
+
+/// Plans one statement that reads.
+pub(crate) async fn plan(lake: &Lake, text: &str, params: &Params<'_>) -> Result<DataFrame, LakeError> {
+    match Parsed::read(text)? {
+        Parsed::Own(own) => match show::frame(lake, &own).await? {
+            Some(frame) => Ok(frame),
+            None => Err(LakeError::Writes { statement: first_word(text) }),
+        },
+        Parsed::Sql(statement) if reads(&statement) => rows(lake, *statement, params).await,
+        Parsed::Sql(statement) => Err(refused(&statement)),
+    }
+}
+
+/// Runs one statement of any kind.
+pub(crate) async fn run(lake: &Lake, text: &str, params: &Params<'_>, by: &Author) -> Result<Answer, LakeError> {
+    answer(lake, Parsed::read(text)?, text, params, by).await
+}
+
+async fn answer(lake: &Lake, parsed: Parsed, text: &str, params: &Params<'_>, by: &Author) -> Result<Answer, LakeError> {
+    let opened = Opened::default();
+    let session = lake.statement_session(&opened);
+    let run = Run { lake, session: &session, by, text };
+    match parsed {
+        Parsed::Own(own) => match show::frame(lake, &own).await? {
+            Some(frame) => Ok(Answer::Rows(frame)),
+            None => Ok(Answer::Done(write::keep_up(&run, own).await?)),
+        },
+        Parsed::Sql(statement) if reads(&statement) => Ok(Answer::Rows(rows(lake, *statement, params).await?)),
+        Parsed::Sql(statement) => {
+            let mut done = written(&run, *statement, params).await?;
+            done.inputs = opened.tables().into_iter().filter(|(table, _)| *table != done.table).collect();
+            Ok(Answer::Done(done))
+        }
+    }
+}
+
+fn first_word(text: &str) -> String {
+    text.split_whitespace().next().unwrap_or("such").to_uppercase()
+}
+
+async fn rows(lake: &Lake, mut statement: Statement, params: &Params<'_>) -> Result<DataFrame, LakeError> {
+    let session = lake.statement_session(&Opened::default());
+    let planned = planned(lake, &session, &mut statement, params).await?;
     let reads = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     reads.verify_plan(&planned).map_err(LakeError::statement)?;
-    let frame = session.execute_logical_plan(planned).await.map_err(LakeError::statement)?;
+    session.execute_logical_plan(planned).await.map_err(LakeError::statement)
+}
+
+/// Plans a statement over the snapshots that its session has opened or opens.
+async fn planned(lake: &Lake, session: &SessionContext, statement: &mut Statement, params: &Params<'_>) -> Result<LogicalPlan, LakeError> {
+    prepare(lake, session, statement, params).await?;
+    let planned = match session.state().statement_to_plan(statement.clone()).await {
+        Ok(plan) => plan,
+        Err(e) => return Err(why(lake, session, statement, e)),
+    };
     if params.is_empty() {
-        return Ok(frame);
+        return Ok(planned);
     }
     let values: Vec<(String, ScalarValue)> = params.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-    frame.with_param_values(values).map_err(LakeError::statement)
+    planned.with_param_values(values).map_err(LakeError::statement)
+}
+
+/// Everything that must be done before the engine may see a statement.
+async fn prepare(lake: &Lake, session: &SessionContext, statement: &mut Statement, params: &Params<'_>) -> Result<(), LakeError> {
+    versions::rewrite(statement, params)?;
+    view::expand(lake, session, statement, &[]).await?;
+    functions::prepare(lake, session, statement, params).await
+}
+
+async fn written(run: &Run<'_>, statement: Statement, params: &Params<'_>) -> Result<Done, LakeError> {
+    let Statement::Statement(mut sql) = statement else { return Err(refused(&statement)) };
+    if let Some(table) = written_book(&sql) {
+        return Err(LakeError::OpsWrite { table });
+    }
+    match sql.as_mut() {
+        Sql::Insert(insert) => leave_out_generated(run, insert).await?,
+        Sql::Merge(merge) => expand_stars(run, merge).await?,
+        _ => {}
+    }
+    match *sql {
+        Sql::Insert(_) | Sql::Update(_) | Sql::Delete(_) | Sql::Truncate(_) | Sql::Merge(_) => {
+            let planned = planned(run.lake, run.session, &mut Statement::Statement(sql), params).await?;
+            let LogicalPlan::Dml(statement) = planned else { return Err(LakeError::Unsupported { statement: first_word(run.text) }) };
+            write::write_rows(run, statement).await
+        }
+        Sql::CreateTable(_) => {
+            let mut statement = Statement::Statement(sql);
+            prepare(run.lake, run.session, &mut statement, params).await?;
+            match statement {
+                Statement::Statement(sql) => match *sql {
+                    Sql::CreateTable(create) => write::create_table(run, create).await,
+                    other => Err(refused(&Statement::Statement(Box::new(other)))),
+                },
+                other => Err(refused(&other)),
+            }
+        }
+        Sql::CreateView(create) => view::create(run, create).await,
+        Sql::AlterTable(alter) => write::alter_table(run, alter).await,
+        Sql::Drop { object_type: ObjectType::Table, if_exists, names, .. } => write::drop_tables(run, &names, if_exists).await,
+        Sql::Drop { object_type: ObjectType::View, if_exists, names, .. } => view::drop(run, &names, if_exists),
+        other => Err(refused(&Statement::Statement(Box::new(other)))),
+    }
+}
+
+/// An INSERT that names no columns gives those that are not made from others.
+async fn leave_out_generated(run: &Run<'_>, insert: &mut Insert) -> Result<(), LakeError> {
+    let TableObject::TableName(name) = &insert.table else { return Ok(()) };
+    if insert.columns.is_empty()
+        && let Some(columns) = write::given_columns(run, name).await?
+    {
+        insert.columns = columns;
+    }
+    Ok(())
+}
+
+async fn expand_stars(run: &Run<'_>, merge: &mut Merge) -> Result<(), LakeError> {
+    let TableFactor::Table { name, .. } = &merge.table else { return Ok(()) };
+    let columns = write::columns(run, name).await?;
+    match write::expand_stars(merge, &columns) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(what) => Err(LakeError::statement(DataFusionError::Plan(what))),
+    }
 }
 
 fn tokens(text: &str) -> Result<Vec<TokenWithSpan>, LakeError> {
@@ -66,34 +204,74 @@ fn parse(tokens: Vec<TokenWithSpan>) -> Result<Statement, LakeError> {
     }
 }
 
-/// Lets statements through that read; names the kind of the others.
-fn refuse_writes(statement: &Statement) -> Result<(), LakeError> {
-    let kind = match statement {
-        Statement::Explain(explain) => return refuse_writes(&explain.statement),
-        Statement::Statement(sql) => match sql.as_ref() {
+/// Whether a statement only reads.
+fn reads(statement: &Statement) -> bool {
+    match statement {
+        Statement::Explain(explain) => reads(&explain.statement),
+        Statement::Statement(sql) => matches!(
+            sql.as_ref(),
             Sql::Query(_)
-            | Sql::Explain { .. }
-            | Sql::ExplainTable { .. }
-            | Sql::ShowTables { .. }
-            | Sql::ShowColumns { .. }
-            | Sql::ShowFunctions { .. }
-            | Sql::ShowVariable { .. }
-            | Sql::ShowVariables { .. } => return Ok(()),
-            other => {
-                if let Some(table) = book_in(other) {
-                    return Err(LakeError::OpsWrite { table });
-                }
-                other.to_string()
-            }
-        },
-        other => other.to_string(),
-    };
-    let kind = kind.split_whitespace().next().unwrap_or("such").to_uppercase();
-    Err(LakeError::Unsupported { statement: kind })
+                | Sql::Explain { .. }
+                | Sql::ExplainTable { .. }
+                | Sql::ShowTables { .. }
+                | Sql::ShowColumns { .. }
+                | Sql::ShowFunctions { .. }
+                | Sql::ShowVariable { .. }
+                | Sql::ShowVariables { .. }
+        ),
+        _ => false,
+    }
 }
 
-/// Finds a table of the lake's own books among those a statement names.
-fn book_in(statement: &Sql) -> Option<String> {
+/// Why a statement is not run: by kind.
+fn refused(statement: &Statement) -> LakeError {
+    let text = match statement {
+        Statement::Explain(explain) => return refused(&explain.statement),
+        Statement::Statement(sql) => {
+            if let Some(table) = written_book(sql) {
+                return LakeError::OpsWrite { table };
+            }
+            let writes = matches!(
+                sql.as_ref(),
+                Sql::Insert(_)
+                    | Sql::Update(_)
+                    | Sql::Delete(_)
+                    | Sql::Truncate(_)
+                    | Sql::Merge(_)
+                    | Sql::CreateTable(_)
+                    | Sql::CreateView(_)
+                    | Sql::AlterTable(_)
+                    | Sql::Drop { .. }
+            );
+            if writes {
+                return LakeError::Writes { statement: first_word(&sql.to_string()) };
+            }
+            sql.to_string()
+        }
+        other => other.to_string(),
+    };
+    LakeError::Unsupported { statement: first_word(&text) }
+}
+
+/// Finds a table of the lake's own books that a statement writes.
+fn written_book(statement: &Sql) -> Option<String> {
+    match statement {
+        // These also read: a book may be a source.
+        Sql::Insert(Insert { table: TableObject::TableName(name), .. }) => book(name),
+        Sql::Merge(Merge { table: TableFactor::Table { name, .. }, .. }) => book(name),
+        Sql::CreateTable(create) => book(&create.name),
+        Sql::CreateView(create) => book(&create.name),
+        Sql::Drop { names, .. } => names.iter().find_map(book),
+        Sql::AlterTable(alter) => book(&alter.name),
+        Sql::Truncate(truncate) => truncate.table_names.iter().find_map(|t| book(&t.name)),
+        Sql::Update(update) => book_in(&update.table),
+        Sql::Delete(delete) => book_in(&delete.from),
+        other => book_in(other),
+    }
+}
+
+/// Finds one among the tables that a part of a statement names.
+fn book_in(part: &impl Visit) -> Option<String> {
     struct Books(Option<String>);
     impl Visitor for Books {
         type Break = ();
@@ -103,11 +281,7 @@ fn book_in(statement: &Sql) -> Option<String> {
         }
     }
     let mut books = Books(None);
-    let _ = statement.visit(&mut books);
-    // The visitor does not take what is dropped for a relation.
-    if let Sql::Drop { names, .. } = statement {
-        return names.iter().find_map(book);
-    }
+    let _ = part.visit(&mut books);
     books.0
 }
 

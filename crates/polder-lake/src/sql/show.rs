@@ -1,71 +1,46 @@
-//! Statements about the lake itself: `SHOW TAGS [IN t]` and `DESCRIBE HISTORY t [LIMIT n]`.
+//! What statements of the lake's own show: tags, schemas, a table's history and details.
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::dataframe::DataFrame;
-use datafusion::error::DataFusionError;
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use polder_base::TableName;
 
-use crate::{Lake, LakeError, ops, tags};
+use super::own::Own;
+use super::write;
+use crate::tables::SCHEMAS;
+use crate::{Lake, LakeError, ops, tags, views};
 
-/// What is asked about the lake itself.
-pub(super) enum Books {
-    Tags(Option<TableName>),
-    History(TableName, Option<usize>),
-}
-
-/// Recognises such a statement; `None` for any other.
-pub(super) fn asked(tokens: &[TokenWithSpan]) -> Result<Option<Books>, LakeError> {
-    let mut words: Vec<String> = tokens
-        .iter()
-        .filter(|t| !matches!(t.token, Token::Whitespace(_) | Token::EOF | Token::SemiColon))
-        .map(|t| match &t.token {
-            Token::Word(word) => word.value.clone(),
-            other => other.to_string(),
-        })
-        .collect();
-    let upper: Vec<String> = words.iter().take(2).map(|w| w.to_uppercase()).collect();
-    let kind: Vec<&str> = upper.iter().map(String::as_str).collect();
-    let wrong = |text: &str| LakeError::statement(DataFusionError::Plan(format!("it is written {text}")));
-    let rest = words.split_off(words.len().min(2));
-    match kind[..] {
-        ["SHOW", "TAGS"] => match rest.split_first() {
-            None => Ok(Some(Books::Tags(None))),
-            Some((preposition, name)) if ["IN", "FROM"].contains(&preposition.to_uppercase().as_str()) => {
-                Ok(Some(Books::Tags(Some(name.concat().parse()?))))
-            }
-            Some(_) => Err(wrong("SHOW TAGS [IN schema.table]")),
-        },
-        ["DESCRIBE" | "DESC", "HISTORY"] => {
-            let cut = rest.iter().position(|w| w.eq_ignore_ascii_case("LIMIT")).unwrap_or(rest.len());
-            let limit = match &rest[cut..] {
-                [] => None,
-                [_, n] => Some(n.parse().map_err(|_| wrong("DESCRIBE HISTORY schema.table [LIMIT n]"))?),
-                _ => return Err(wrong("DESCRIBE HISTORY schema.table [LIMIT n]")),
-            };
-            Ok(Some(Books::History(rest[..cut].concat().parse()?, limit)))
-        }
-        _ => Ok(None),
-    }
-}
-
-/// Answers it as rows.
-pub(super) async fn frame(lake: &Lake, books: Books) -> Result<DataFrame, LakeError> {
-    let (batch, table) = match books {
-        Books::Tags(table) => {
-            if let Some(table) = &table
+/// Answers a statement of the lake's own as rows; `None` for one that writes.
+pub(super) async fn frame(lake: &Lake, own: &Own) -> Result<Option<DataFrame>, LakeError> {
+    let (batch, table) = match own {
+        Own::ShowTags(table) => {
+            if let Some(table) = table
                 && !lake.tables.exists(table)
             {
                 return Err(lake.tables.missing(&table.to_string()));
             }
             (tags::batch(&lake.tags(table.as_ref()).await?)?, ops::table("tags"))
         }
-        Books::History(table, limit) => (history(lake, &table, limit).await?, table),
+        Own::ShowSchemas => (schemas(lake)?, ops::table("tags")),
+        Own::History(table, limit) => (history(lake, table, *limit).await?, table.clone()),
+        Own::Detail(table) => (write::detail(lake, table).await?, table.clone()),
+        _ => return Ok(None),
     };
-    lake.session().read_batch(batch).map_err(LakeError::query("describe", &table))
+    lake.session().read_batch(batch).map(Some).map_err(LakeError::query("describe", &table))
+}
+
+fn schemas(lake: &Lake) -> Result<RecordBatch, LakeError> {
+    let names: ArrayRef = Arc::new(StringArray::from_iter_values(SCHEMAS));
+    let layout = lake.layout();
+    let count = |of: &dyn Fn(&str) -> usize| -> ArrayRef { Arc::new(Int64Array::from_iter_values(SCHEMAS.iter().map(|s| of(s) as i64))) };
+    let columns = [
+        ("schema", names),
+        ("n_tables", count(&|s| lake.tables.names(s).len())),
+        ("n_views", count(&|s| views::names(layout, s).len())),
+    ];
+    RecordBatch::try_from_iter(columns).map_err(|source| LakeError::Arrow { step: "list schemas", source })
 }
 
 async fn history(lake: &Lake, table: &TableName, limit: Option<usize>) -> Result<RecordBatch, LakeError> {

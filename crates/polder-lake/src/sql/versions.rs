@@ -177,7 +177,7 @@ fn tag_or_version(text: &str) -> Result<String, String> {
 }
 
 /// Reads a date or a time; without a zone it is UTC.
-fn time(text: &str) -> Result<Timestamp, String> {
+pub(super) fn time(text: &str) -> Result<Timestamp, String> {
     let text = text.trim();
     let mut full = if text.len() == 10 { format!("{text}T00:00:00") } else { text.replacen(' ', "T", 1) };
     if !full.ends_with('Z') {

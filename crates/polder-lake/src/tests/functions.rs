@@ -135,7 +135,7 @@ async fn memory_and_partitions_make_no_difference_to_near_duplicates() {
 async fn a_statement_sees_one_snapshot_of_a_table_however_often_it_is_opened() {
     let (_dir, lake) = lake().await;
     three(&lake).await;
-    let (statement, session) = (lake.statement_session(), lake.session());
+    let (statement, session) = (lake.statement_session(&crate::catalog::Opened::default()), lake.session());
     for (added, seen, newest) in [("d", 3, 3), ("e", 3, 4)] {
         assert_eq!(statement.table("raw.docs").await.expect("a table").count().await.expect("counted"), seen);
         assert_eq!(session.table("raw.docs").await.expect("a table").count().await.expect("counted"), newest);

@@ -3,10 +3,14 @@
 mod contamination;
 mod functions;
 mod ingest;
+mod merge;
 mod open;
+mod retention;
 mod sql;
+mod statements;
 mod tags;
 mod time_travel;
+mod views;
 mod write;
 
 use std::sync::Arc;
@@ -14,10 +18,11 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::cast::as_int64_array;
-use polder_base::TableName;
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use polder_base::{TableName, Timestamp};
 use tempfile::TempDir;
 
-use crate::{Lake, LakeError, WriteMode, WriteOptions};
+use crate::{Answer, Author, Done, Lake, LakeError, WriteMode, WriteOptions};
 
 /// A new lake and the folder that holds it.
 async fn lake() -> (TempDir, Lake) {
@@ -41,6 +46,10 @@ async fn append(lake: &Lake, table: &str, ids: &[i64]) {
     lake.append_rows(&name(table), batch(ids), None).await.expect("appended");
 }
 
+async fn append_one(lake: &Lake, table: &str, id: i64) {
+    append(lake, table, &[id]).await;
+}
+
 /// A table whose versions 0, 1 and 2 have 2, 3 and 5 rows.
 async fn grown(lake: &Lake, table: &str) {
     append(lake, table, &[1, 2]).await;
@@ -53,6 +62,38 @@ async fn number(lake: &Lake, sql: &str) -> i64 {
     let frame = lake.sql(sql).await.unwrap_or_else(|e| panic!("{sql}: {}", told(&e)));
     let batches = frame.collect().await.unwrap_or_else(|e| panic!("{sql}: {e}"));
     as_int64_array(batches.iter().find(|b| b.num_rows() == 1).expect("one row").column(0)).expect("a number").value(0)
+}
+
+fn me() -> Author {
+    Author { actor: "me@here".into(), at: Timestamp(1000) }
+}
+
+/// Runs a statement that writes.
+async fn run(lake: &Lake, sql: &str) -> Done {
+    match lake.execute(sql, &[], &me()).await.unwrap_or_else(|e| panic!("{sql}: {}", told(&e))) {
+        Answer::Done(done) => done,
+        Answer::Rows(_) => panic!("{sql} gives rows"),
+    }
+}
+
+async fn run_refused(lake: &Lake, sql: &str) -> LakeError {
+    match lake.execute(sql, &[], &me()).await {
+        Ok(answer) => panic!("{sql} was run: {answer:?}"),
+        Err(e) => e,
+    }
+}
+
+/// The rows that a query gives, a line each, sorted.
+async fn lines(lake: &Lake, sql: &str) -> Vec<String> {
+    let frame = lake.sql(sql).await.unwrap_or_else(|e| panic!("{sql}: {}", told(&e)));
+    let mut lines = Vec::new();
+    for batch in frame.collect().await.unwrap_or_else(|e| panic!("{sql}: {e}")) {
+        let options = FormatOptions::default().with_null("NULL");
+        let cells: Vec<_> = batch.columns().iter().map(|c| ArrayFormatter::try_new(c.as_ref(), &options).expect("shown")).collect();
+        lines.extend((0..batch.num_rows()).map(|i| cells.iter().map(|c| c.value(i).to_string()).collect::<Vec<_>>().join("|")));
+    }
+    lines.sort();
+    lines
 }
 
 async fn refused(lake: &Lake, sql: &str) -> LakeError {

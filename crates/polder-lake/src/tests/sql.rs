@@ -74,7 +74,7 @@ async fn unknown_names_come_with_near_misses() {
 }
 
 #[tokio::test]
-async fn statements_that_write_are_refused_and_the_books_by_name() {
+async fn statements_that_write_are_refused_where_rows_are_asked_for_and_the_books_by_name() {
     let (_dir, lake) = lake().await;
     grown(&lake, "raw.docs").await;
     lake.tag(&name("raw.docs"), "v1", None, "", "me", polder_base::Timestamp(0)).await.expect("tag");
@@ -85,19 +85,47 @@ async fn statements_that_write_are_refused_and_the_books_by_name() {
         "TRUNCATE TABLE raw.docs",
         "DROP TABLE raw.docs",
         "CREATE TABLE raw.x AS SELECT 1",
+        "CREATE VIEW raw.x AS SELECT 1",
+        "ALTER TABLE raw.docs ADD COLUMN x INT",
+        "ALTER TABLE raw.docs CREATE TAG v2",
+        "OPTIMIZE raw.docs",
+        "VACUUM raw.docs",
+    ] {
+        let error = refused(&lake, sql).await;
+        assert!(matches!(error, LakeError::Writes { .. }), "{sql}: {}", told(&error));
+    }
+    for sql in [
         "CREATE EXTERNAL TABLE x STORED AS PARQUET LOCATION '/tmp/x'",
         "COPY raw.docs TO '/tmp/x.parquet'",
         "SET datafusion.execution.batch_size = 1",
     ] {
         let error = refused(&lake, sql).await;
         assert!(matches!(error, LakeError::Unsupported { .. }), "{sql}: {}", told(&error));
+        let error = super::run_refused(&lake, sql).await;
+        assert!(matches!(error, LakeError::Unsupported { .. }), "{sql}: {}", told(&error));
     }
-    for sql in ["INSERT INTO ops.tags VALUES (1)", "DELETE FROM ops.tags", "DROP TABLE ops.tags", "update ops.tags set tag = 'x'"] {
+    for sql in [
+        "INSERT INTO ops.tags VALUES (1)",
+        "INSERT INTO lake.ops.tags SELECT * FROM ops.tags",
+        "DELETE FROM ops.tags",
+        "DROP TABLE ops.tags",
+        "update ops.tags set tag = 'x'",
+        "TRUNCATE TABLE ops.tags",
+        "MERGE INTO ops.tags t USING raw.docs s ON t.tag = s.text WHEN MATCHED THEN DELETE",
+        "CREATE TABLE ops.mine AS SELECT 1 AS x",
+        "CREATE VIEW ops.mine AS SELECT 1 AS x",
+        "ALTER TABLE ops.tags ADD COLUMN x INT",
+    ] {
         let error = refused(&lake, sql).await;
         assert!(matches!(error, LakeError::OpsWrite { .. }), "{sql}: {}", told(&error));
+        let error = super::run_refused(&lake, sql).await;
+        assert!(matches!(error, LakeError::OpsWrite { .. }), "{sql}: {}", told(&error));
     }
+    let error = super::run_refused(&lake, "RESTORE TABLE ops.tags TO VERSION AS OF 0").await;
+    assert!(matches!(error, LakeError::OpsWrite { .. }), "{}", told(&error));
     for sql in ["SELECT 1; SELECT 2", "", "SELEC 1", "SELECT 1 INTO raw.x"] {
         assert!(lake.sql(sql).await.is_err(), "{sql}");
+        assert!(lake.execute(sql, &[], &super::me()).await.is_err(), "{sql}");
     }
     assert_eq!(number(&lake, "SELECT count(*) FROM raw.docs").await, 5);
 }

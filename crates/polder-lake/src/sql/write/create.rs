@@ -1,0 +1,295 @@
+//! CREATE TABLE with columns or from a query, and DROP TABLE.
+
+use datafusion::common::TableReference;
+use datafusion::common::{DFSchema, ToDFSchema};
+use datafusion::dataframe::DataFrame;
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::{DdlStatement, LogicalPlan};
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{
+    ColumnOption, CommentDef, CreateTable, CreateTableOptions, Expr as SqlExpr, GeneratedAs, HiveDistributionStyle, Ident, ObjectName, ObjectNamePart, SqlOption,
+    Statement as Sql, TableConstraint, Value,
+};
+use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
+use deltalake::kernel::{MetadataValue, StructField};
+use deltalake::operations::create::CreateBuilder;
+use deltalake::protocol::SaveMode;
+use polder_base::TableName;
+
+use super::{Done, Run};
+use crate::tables::SCHEMAS;
+use crate::write::{self, WriteMode};
+use crate::{LakeError, WriteOptions, ops, views};
+
+fn refused(what: impl Into<String>) -> LakeError {
+    LakeError::statement(DataFusionError::Plan(what.into()))
+}
+
+/// What a CREATE TABLE says beyond names and types of columns.
+#[derive(Default)]
+struct Extras {
+    partition_by: Vec<String>,
+    properties: Vec<(String, String)>,
+    /// Name and condition.
+    checks: Vec<(String, String)>,
+    /// Column and expression.
+    generated: Vec<(String, String)>,
+    comment: Option<String>,
+    column_comments: Vec<(String, String)>,
+}
+
+/// What a table is called while it is planned.
+pub(super) const NEW_TABLE: &str = "new table";
+
+/// Makes a table.
+pub(in super::super) async fn create_table(run: &Run<'_>, mut create: CreateTable) -> Result<Done, LakeError> {
+    let extras = Extras::take(&mut create)?;
+    let if_not_exists = create.if_not_exists;
+    let is_replaced = create.or_replace;
+    let has_query = create.query.is_some();
+    let reference = reference(&create.name)?;
+    let table = run.target(&reference)?;
+    if views::exists(run.lake.layout(), &table) {
+        return Err(LakeError::NameTaken { name: table, what: "view" });
+    }
+    let before = run.lake.tables.newest(&table).await?;
+    if let Some(opened) = &before
+        && !is_replaced
+    {
+        if if_not_exists {
+            return Ok(Done::new("CREATE TABLE", &table, opened.version()));
+        }
+        return Err(LakeError::NameTaken { name: table, what: "table" });
+    }
+    // Only the engine's own kind of plan is asked for: columns with types, and the query. It looks every name up, and this one is
+    // not there yet.
+    create.name = ObjectName::from(vec![Ident::with_quote('"', NEW_TABLE)]);
+    let statement = Statement::Statement(Box::new(Sql::CreateTable(create)));
+    let planned = run.session.state().statement_to_plan(statement.clone()).await;
+    let planned = planned.map_err(|e| super::super::why(run.lake, run.session, &statement, e))?;
+    let LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(plan)) = planned else { return Err(refused("it is no CREATE TABLE")) };
+    let input = plan.input.as_ref().clone();
+    if let Some(missing) = extras.partition_by.iter().find(|c| !input.schema().has_column_with_unqualified_name(c)) {
+        return Err(refused(format!("the table has no column `{missing}` to be partitioned by")));
+    }
+    if !has_query && before.is_none() {
+        return empty(run, &table, input.schema(), extras).await;
+    }
+    if !extras.checks.is_empty() || !extras.generated.is_empty() {
+        return Err(refused("constraints and generated columns belong to a new table with columns of its own: add them with ALTER TABLE"));
+    }
+    let mode = if before.is_some() { WriteMode::Overwrite } else { WriteMode::Append };
+    let options = WriteOptions {
+        mode,
+        metadata: run.metadata(),
+        partition_by: extras.partition_by,
+        properties: extras.properties,
+        ..WriteOptions::default()
+    };
+    let rows = DataFrame::new(run.session.state(), input);
+    let written = run.lake.commit(&table, before, rows, &options, Some(0)).await?;
+    Ok(Done::new("CREATE TABLE", &table, Some(written.version)).with("n_rows_inserted", written.n_rows))
+}
+
+/// Makes a table without rows.
+async fn empty(run: &Run<'_>, table: &TableName, schema: &DFSchema, extras: Extras) -> Result<Done, LakeError> {
+    let mut fields = Vec::new();
+    for field in schema.fields() {
+        let mut made: StructField = field.as_ref().try_into_kernel().map_err(|source| LakeError::Arrow { step: "give a column its type", source })?;
+        let mut metadata: Vec<(String, MetadataValue)> = Vec::new();
+        if let Some((_, text)) = extras.generated.iter().find(|(name, _)| name == field.name()) {
+            check_expression(run, schema, text, false)?;
+            metadata.push(("delta.generationExpression".into(), MetadataValue::String(text.clone())));
+        }
+        if let Some((_, text)) = extras.column_comments.iter().find(|(name, _)| name == field.name()) {
+            metadata.push(("comment".into(), MetadataValue::String(text.clone())));
+        }
+        if !metadata.is_empty() {
+            made = made.with_metadata(metadata);
+        }
+        fields.push(made);
+    }
+    let mut properties: Vec<(String, Option<String>)> =
+        write::properties(table).into_iter().map(|(key, value)| (key.to_owned(), value.map(str::to_owned))).collect();
+    for (name, text) in &extras.checks {
+        check_expression(run, schema, text, true)?;
+        properties.push((format!("delta.constraints.{name}"), Some(text.clone())));
+    }
+    if !extras.checks.is_empty() {
+        // The first version of the protocol whose writers must hold them.
+        properties.push(("delta.minWriterVersion".into(), Some("3".into())));
+    }
+    properties.extend(extras.properties.into_iter().map(|(key, value)| (key, Some(value))));
+    let mut builder = CreateBuilder::new()
+        .with_log_store(run.lake.tables.handle(table)?.log_store())
+        .with_columns(fields)
+        .with_partition_columns(extras.partition_by)
+        .with_save_mode(SaveMode::ErrorIfExists)
+        .with_raise_if_key_not_exists(false)
+        .with_configuration(properties)
+        .with_commit_properties(run.commit().with_max_retries(0));
+    if let Some(comment) = extras.comment {
+        builder = builder.with_comment(comment);
+    }
+    let made = builder.await.map_err(write::failed("create", table))?;
+    Ok(Done::new("CREATE TABLE", table, made.version()))
+}
+
+/// An expression over a table's columns must mean something before it is kept.
+pub(super) fn check_expression(run: &Run<'_>, schema: &DFSchema, text: &str, is_condition: bool) -> Result<(), LakeError> {
+    use datafusion::arrow::datatypes::DataType;
+    use datafusion::logical_expr::ExprSchemable as _;
+    let plain = schema.as_arrow().clone().to_dfschema().map_err(LakeError::statement)?;
+    let expr = run.session.state().create_logical_expr(text, &plain).map_err(LakeError::statement)?;
+    let kind = expr.get_type(&plain).map_err(LakeError::statement)?;
+    if is_condition && kind != DataType::Boolean {
+        return Err(refused(format!("the constraint `{text}` is no condition: it gives {kind}")));
+    }
+    Ok(())
+}
+
+fn reference(name: &ObjectName) -> Result<TableReference, LakeError> {
+    let parts: Vec<&str> = name.0.iter().filter_map(ObjectNamePart::as_ident).map(|i| i.value.as_str()).collect();
+    match parts[..] {
+        [table] => Ok(TableReference::bare(table)),
+        [schema, table] => Ok(TableReference::partial(schema, table)),
+        [catalog, schema, table] => Ok(TableReference::full(catalog, schema, table)),
+        _ => Err(refused(format!("`{name}` names no table: it is written schema.table"))),
+    }
+}
+
+impl Extras {
+    fn take(create: &mut CreateTable) -> Result<Self, LakeError> {
+        let mut extras = Self::default();
+        if create.external || create.location.is_some() || create.file_format.is_some() {
+            return Err(LakeError::Unsupported { statement: "CREATE EXTERNAL TABLE".into() });
+        }
+        if create.temporary || create.like.is_some() || create.clone.is_some() || create.version.is_some() {
+            return Err(refused("CREATE TABLE makes a table of the lake, from columns or AS SELECT …"));
+        }
+        extras.comment = create.comment.take().map(text_of);
+        let distribution = std::mem::replace(&mut create.hive_distribution, HiveDistributionStyle::NONE);
+        if let HiveDistributionStyle::PARTITIONED { columns } = distribution {
+            extras.partition_by.extend(columns.into_iter().map(|c| c.name.value));
+        }
+        if let Some(by) = create.partition_by.take() {
+            let columns = match *by {
+                SqlExpr::Tuple(columns) => columns,
+                SqlExpr::Nested(inner) => vec![*inner],
+                other => vec![other],
+            };
+            for column in columns {
+                match column {
+                    SqlExpr::Identifier(ident) => extras.partition_by.push(ident.value),
+                    other => return Err(refused(format!("a table is partitioned by columns, not by `{other}`"))),
+                }
+            }
+        }
+        let options = std::mem::take(&mut create.table_options);
+        let options = match options {
+            CreateTableOptions::None => Vec::new(),
+            CreateTableOptions::With(options) | CreateTableOptions::TableProperties(options) | CreateTableOptions::Options(options) => options,
+            CreateTableOptions::Plain(options) => options,
+        };
+        let (comments, options): (Vec<_>, Vec<_>) = options.into_iter().partition(|o| matches!(o, SqlOption::Comment(_)));
+        for comment in comments {
+            if let SqlOption::Comment(comment) = comment {
+                extras.comment = Some(text_of(comment));
+            }
+        }
+        extras.properties = properties(options)?;
+        for column in &mut create.columns {
+            let name = column.name.value.clone();
+            let mut kept = Vec::new();
+            for option in std::mem::take(&mut column.options) {
+                match option.option {
+                    ColumnOption::Check(check) => {
+                        let name = option.name.map_or(format!("{name}_check"), |i| i.value);
+                        extras.checks.push((name, check.expr.to_string()));
+                    }
+                    ColumnOption::Generated { generated_as: GeneratedAs::Always | GeneratedAs::ExpStored, generation_expr: Some(expr), .. } => {
+                        extras.generated.push((name.clone(), expr.to_string()));
+                    }
+                    ColumnOption::Comment(text) => extras.column_comments.push((name.clone(), text)),
+                    ColumnOption::Null | ColumnOption::NotNull => kept.push(option),
+                    other => return Err(refused(format!("`{other}` of column `{name}` is nothing that a table here can hold to"))),
+                }
+            }
+            column.options = kept;
+        }
+        let mut n_unnamed = 0;
+        for constraint in std::mem::take(&mut create.constraints) {
+            match constraint {
+                TableConstraint::Check(check) => {
+                    let name = check.name.map_or_else(
+                        || {
+                            n_unnamed += 1;
+                            format!("check_{n_unnamed}")
+                        },
+                        |i| i.value,
+                    );
+                    extras.checks.push((name, check.expr.to_string()));
+                }
+                other => return Err(refused(format!("`{other}` is nothing that a table here can hold to: it has CHECK and NOT NULL"))),
+            }
+        }
+        Ok(extras)
+    }
+}
+
+fn text_of(comment: CommentDef) -> String {
+    match comment {
+        CommentDef::WithEq(text) | CommentDef::WithoutEq(text) => text,
+    }
+}
+
+/// Table properties as they are written; those that would break a promise of the lake are refused.
+pub(super) fn properties(options: Vec<SqlOption>) -> Result<Vec<(String, String)>, LakeError> {
+    let mut properties = Vec::new();
+    for option in options {
+        let SqlOption::KeyValue { key, value } = option else { return Err(refused(format!("`{option}` is no table property"))) };
+        let value = match value {
+            SqlExpr::Value(v) => match v.value {
+                Value::SingleQuotedString(text) | Value::DoubleQuotedString(text) => text,
+                other => other.to_string(),
+            },
+            other => other.to_string(),
+        };
+        let key = key.value;
+        let is = |v: &str| value.eq_ignore_ascii_case(v);
+        let why = match key.as_str() {
+            "delta.enableDeletionVectors" if is("true") => Some("deletion vectors are read here and not written"),
+            "delta.columnMapping.mode" if !is("none") => Some("tables with column mapping are read here and not written"),
+            "delta.enableExpiredLogCleanup" if is("true") => Some("a cleaned log loses the versions that tags name"),
+            "delta.logRetentionDuration" | "delta.deletedFileRetentionDuration" => Some("a lake keeps what tags name; use VACUUM … RETAIN"),
+            key if key.starts_with("delta.constraints.") => Some("constraints are added with ALTER TABLE … ADD CONSTRAINT"),
+            _ => None,
+        };
+        if let Some(why) = why {
+            return Err(refused(format!("the property `{key}` cannot be `{value}`: {why}")));
+        }
+        properties.push((key, value));
+    }
+    Ok(properties)
+}
+
+/// Drops tables. One that a tag names stays.
+pub(in super::super) async fn drop_tables(run: &Run<'_>, names: &[ObjectName], if_exists: bool) -> Result<Done, LakeError> {
+    let [name] = names else { return Err(refused("DROP TABLE takes one table")) };
+    let table = run.target(&reference(name)?)?;
+    if !SCHEMAS.contains(&table.schema.as_str()) || table.schema == ops::SCHEMA {
+        return Err(LakeError::OpsWrite { table: table.to_string() });
+    }
+    if !run.lake.tables.exists(&table) {
+        if if_exists {
+            return Ok(Done::new("DROP TABLE", &table, None));
+        }
+        return Err(run.lake.tables.missing(&table.to_string()));
+    }
+    let tags: Vec<String> = run.lake.tags(Some(&table)).await?.into_iter().filter(|t| t.is_active()).map(|t| t.tag).collect();
+    if !tags.is_empty() {
+        return Err(LakeError::Tagged { table, tags });
+    }
+    run.lake.tables.remove(&table)?;
+    Ok(Done::new("DROP TABLE", &table, None))
+}

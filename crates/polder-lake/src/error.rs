@@ -69,6 +69,16 @@ pub enum LakeError {
         /// Tables whose names are close.
         near: Vec<String>,
     },
+    /// The table has no such column.
+    #[error("`{name}` has no column `{column}`{}", crate::near::or(near))]
+    NoColumn {
+        /// The table or one of its states.
+        name: String,
+        /// What was asked for.
+        column: String,
+        /// Columns whose names are close.
+        near: Vec<String>,
+    },
     /// There is no such schema.
     #[error("there is no schema `{name}`; a lake has {}", crate::SCHEMAS.join(", "))]
     NoSchema {
@@ -204,7 +214,7 @@ pub enum LakeError {
         reason: String,
     },
     /// A tag that is dropped without a reason.
-    #[error("dropping tag `{tag}` of `{table}` needs a reason")]
+    #[error("what takes `{tag}` out of `{table}` needs a reason")]
     NoReason {
         /// The table.
         table: TableName,
@@ -337,14 +347,20 @@ impl Advice for LakeError {
             Self::TagTaken { .. } => "Choose another name, such as the next number, with `polder pile tag`.",
             Self::TagGone { table, .. } => return Some(format!("See its tags with `polder sql \"SHOW TAGS IN {table}\"`.")),
             Self::NoReason { table, tag } => {
-                return Some(format!("Write it: polder sql \"ALTER TABLE {table} DROP TAG {tag} REASON 'why'\"."));
+                return Some(format!(
+                    "Write it: ALTER TABLE {table} DROP TAG {tag} REASON 'why', or polder table purge {table} --reason 'why'."
+                ));
             }
             Self::Tagged { table, tags } => {
                 let tag = tags.first().map_or("v1", String::as_str);
-                return Some(format!("Drop them first, each with its reason: polder sql \"ALTER TABLE {table} DROP TAG {tag} REASON 'why'\"."));
+                return Some(format!(
+                    "Drop them first, each with its reason: polder sql \"ALTER TABLE {table} DROP TAG {tag} REASON 'why'\"."
+                ));
             }
             Self::NameTaken { name, what } => {
-                return Some(format!("Choose another name, or look at it with `polder sql \"DESCRIBE {name}\"`; a {what} is replaced by CREATE OR REPLACE."));
+                return Some(format!(
+                    "Choose another name, or look at it with `polder sql \"DESCRIBE {name}\"`; a {what} is replaced by CREATE OR REPLACE."
+                ));
             }
             Self::Feature { .. } => "Write it with the program that made it, or copy it: CREATE TABLE … AS SELECT * FROM it.",
             Self::Rule { table, .. } => return Some(format!("See its rules with `polder sql \"DESCRIBE DETAIL {table}\"`.")),
@@ -364,6 +380,7 @@ impl Advice for LakeError {
             | Self::NotATable { .. }
             | Self::NoTable { .. }
             | Self::NoSchema { .. }
+            | Self::NoColumn { .. }
             | Self::NoVersion { .. }
             | Self::NoTag { .. }
             | Self::NoTime { .. }

@@ -4,7 +4,9 @@
 //! Start with [`Lake`]; [`ingest`] brings files in; [`ops`] holds the schemas of the lake's own books.
 
 mod catalog;
+mod check;
 mod commits;
+mod diff;
 mod error;
 mod features;
 mod functions;
@@ -12,6 +14,7 @@ pub mod ingest;
 mod lake;
 mod near;
 pub mod ops;
+mod purge;
 mod settings;
 mod snapshot;
 mod sql;
@@ -22,10 +25,13 @@ mod tests;
 mod views;
 mod write;
 
+pub use check::TagCheck;
 pub use commits::Commit;
+pub use diff::{Diff, Share};
 pub use error::LakeError;
 pub use ingest::{IngestProgress, IngestReport, IngestRequest, Order, Phase};
 pub use lake::Lake;
+pub use purge::Purged;
 pub use snapshot::Snapshot;
 pub use sql::{Answer, Author, Done, LakeDialect, Statements};
 pub use tables::SCHEMAS;

@@ -82,6 +82,7 @@ static SCHEMAS: LazyLock<[SchemaRef; 7]> = LazyLock::new(|| {
             ("state", Utf8),
             ("reason", Utf8),
             ("copy", Utf8),
+            ("rows_digest", Utf8),
         ]),
         schema_of(&[
             ("token_set", Utf8),

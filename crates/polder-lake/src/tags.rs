@@ -40,6 +40,8 @@ pub struct Tag {
     pub reason: Option<String>,
     /// The copy of its rows that is read in its place, where one was made.
     pub copy: Option<String>,
+    /// Digest of its rows, once a check has read them.
+    pub rows_digest: Option<String>,
 }
 
 impl Tag {
@@ -51,10 +53,22 @@ impl Tag {
 
 const ACTIVE: &str = "active";
 const DROPPED: &str = "dropped";
+const RETIRED: &str = "retired";
 
 /// The table that holds a tag's copied rows. Its name is none that a user can write.
 pub(crate) fn copy_of(tag: &Tag) -> Option<TableName> {
     tag.copy.as_ref().map(|name| TableName::new(&tag.table.schema, name))
+}
+
+/// The table for the copied rows of a tag to be.
+pub(crate) fn copy_name(table: &TableName, tag: &str) -> TableName {
+    TableName::new(&table.schema, format!(".copies/{}@{tag}", table.name))
+}
+
+/// A tag that names its version still.
+pub(crate) async fn active(tables: &Tables, table: &TableName, tag: &str) -> Result<Tag, LakeError> {
+    let tagged = found(&read(tables, Some(table)).await?, table, tag)?;
+    if tagged.is_active() { Ok(tagged) } else { Err(gone(&tagged)) }
 }
 
 /// The error for a tag that names its version no longer.
@@ -74,8 +88,9 @@ fn folded(rows: Vec<Tag>) -> Vec<Tag> {
             Entry::Occupied(mut known) => {
                 let known = known.get_mut();
                 // Who made it and when is what its first row says, whichever is read first.
-                let (mut made, later) = if row.is_active() && row.copy.is_none() { (row, known.clone()) } else { (known.clone(), row) };
+                let (mut made, later) = if row.is_active() && row.at < known.at { (row, known.clone()) } else { (known.clone(), row) };
                 made.copy = made.copy.or(later.copy.clone());
+                made.rows_digest = made.rows_digest.or(later.rows_digest.clone());
                 if !later.is_active() {
                     (made.state, made.reason) = (later.state, later.reason);
                 }
@@ -141,6 +156,7 @@ fn rows(batch: &RecordBatch, tags: &mut Vec<Tag>) -> datafusion::error::Result<(
             state: text(9)?.value(i).to_owned(),
             reason: Some(text(10)?.value(i).to_owned()).filter(|r| !r.is_empty()),
             copy: Some(text(11)?.value(i).to_owned()).filter(|r| !r.is_empty()),
+            rows_digest: Some(text(12)?.value(i).to_owned()).filter(|r| !r.is_empty()),
         });
     }
     Ok(())
@@ -167,6 +183,7 @@ pub(crate) fn batch(tags: &[Tag]) -> Result<RecordBatch, LakeError> {
         text(&|t| t.state.clone()),
         text_opt(&|t| t.reason.clone()),
         text_opt(&|t| t.copy.clone()),
+        text_opt(&|t| t.rows_digest.clone()),
     ];
     let schema = ops::schema(&ops::table("tags")).unwrap_or_else(|| Arc::new(datafusion::arrow::datatypes::Schema::empty()));
     RecordBatch::try_new(schema, columns).map_err(|source| LakeError::Arrow { step: "lay out tags", source })
@@ -218,6 +235,7 @@ impl Lake {
             state: ACTIVE.to_owned(),
             reason: None,
             copy: None,
+            rows_digest: None,
         };
         self.note_tag(&|known| match known.iter().find(|t| t.table == *table && t.tag == tag) {
             None => Ok(Next::Write(made.clone())),
@@ -236,12 +254,30 @@ impl Lake {
         if reason.trim().is_empty() {
             return Err(LakeError::NoReason { table: table.clone(), tag: tag.to_owned() });
         }
-        let dropped = self
+        self.end_tag(table, tag, DROPPED, reason, by).await
+    }
+
+    /// Takes a tag's name off a version whose rows had to go.
+    pub(crate) async fn retire_tag(&self, tag: &Tag, reason: &str, by: &Author) -> Result<Tag, LakeError> {
+        self.end_tag(&tag.table, &tag.tag, RETIRED, reason, by).await
+    }
+
+    /// Writes down a tag that has all it needs.
+    pub(crate) async fn add_tag(&self, made: Tag) -> Result<Tag, LakeError> {
+        self.note_tag(&|known| match known.iter().find(|t| t.table == made.table && t.tag == made.tag) {
+            None => Ok(Next::Write(made.clone())),
+            Some(found) => Err(LakeError::TagTaken { table: made.table.clone(), tag: made.tag.clone(), version: found.version }),
+        })
+        .await
+    }
+
+    async fn end_tag(&self, table: &TableName, tag: &str, state: &str, reason: &str, by: &Author) -> Result<Tag, LakeError> {
+        let ended = self
             .note_tag(&|known| {
                 let found = found(known, table, tag)?;
                 match found.is_active() {
                     true => Ok(Next::Write(Tag {
-                        state: DROPPED.to_owned(),
+                        state: state.to_owned(),
                         reason: Some(reason.to_owned()),
                         actor: by.actor.clone(),
                         at: by.at,
@@ -252,10 +288,10 @@ impl Lake {
                 }
             })
             .await?;
-        if let Some(copy) = copy_of(&dropped).filter(|copy| self.tables.exists(copy)) {
+        if let Some(copy) = copy_of(&ended).filter(|copy| self.tables.exists(copy)) {
             self.tables.remove(&copy)?;
         }
-        Ok(dropped)
+        Ok(ended)
     }
 
     /// Copies the rows of a tagged version, so that they outlive the table's own files. From then on the tag reads the copy.
@@ -263,14 +299,11 @@ impl Lake {
     /// # Errors
     /// No such tag, or rows that cannot be read or written.
     pub async fn materialize_tag(&self, table: &TableName, tag: &str, by: &Author) -> Result<Tag, LakeError> {
-        let tagged = found(&read(&self.tables, Some(table)).await?, table, tag)?;
-        if !tagged.is_active() {
-            return Err(gone(&tagged));
-        }
+        let tagged = active(&self.tables, table, tag).await?;
         if tagged.copy.is_some() {
             return Ok(tagged);
         }
-        let copied = Tag { copy: Some(format!(".copies/{}@{tag}", table.name)), actor: by.actor.clone(), at: by.at, ..tagged };
+        let copied = Tag { copy: Some(copy_name(table, tag).name), actor: by.actor.clone(), at: by.at, ..tagged };
         let Some(copy) = copy_of(&copied) else { return Ok(copied) };
         // One commit: the copy of an earlier attempt is whole, or there is none.
         if self.tables.newest(&copy).await?.is_none() {

@@ -1,7 +1,7 @@
 //! What the help of each command begins with: a line or two that can be typed as they are.
 
 /// By command.
-const EXAMPLES: [(&str, &[&str]); 42] = [
+const EXAMPLES: [(&str, &[&str]); 45] = [
     ("run", &["polder run", "polder run quickstart --source ~/src --minutes 10", "polder run quickstart --sql-dir sql --dry-run"]),
     ("init", &["polder init", "polder init --lake ~/lake"]),
     ("doctor", &["polder doctor"]),
@@ -10,9 +10,12 @@ const EXAMPLES: [(&str, &[&str]); 42] = [
     ("table list", &["polder table list"]),
     ("table show", &["polder table show pile.base@v1"]),
     ("table history", &["polder table history pile.base"]),
+    ("table purge", &["polder table purge pile.base --where \"doc_id = '0a1b'\" --reason \"its author asked\""]),
     ("pile tag", &["polder pile tag pile.base v2 --comment \"before the new filter\"", "polder pile tag pile.base@3 v2"]),
     ("pile list", &["polder pile list"]),
     ("pile show", &["polder pile show pile.base@v1"]),
+    ("pile check", &["polder pile check pile.base@v1"]),
+    ("pile diff", &["polder pile diff pile.base@v1 v2", "polder pile diff pile.base@v1 pile.base --json"]),
     ("pile card", &["polder pile card pile.base@v1 > card.md"]),
     ("pipeline plan", &["polder pipeline plan --sql-dir sql"]),
     ("pipeline apply", &["polder pipeline apply", "polder pipeline apply --sql-dir sql"]),

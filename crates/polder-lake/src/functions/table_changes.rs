@@ -12,8 +12,8 @@ use datafusion::scalar::ScalarValue;
 use deltalake::delta_datafusion::DeltaCdfTableProvider;
 use polder_base::{At, TableName};
 
-use super::call::{Call, Kind, Parameter};
 use super::LakeFunction;
+use super::call::{Call, Kind, Parameter};
 use crate::tables::State;
 use crate::{LakeError, catalog, commits};
 

@@ -30,6 +30,7 @@ use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::{Insert, Merge, ObjectName, ObjectType, Statement as Sql, TableFactor, TableObject, Visit, Visitor};
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{TokenWithSpan, Tokenizer};
+use polder_base::TableName;
 
 use self::own::Own;
 use self::write::Run;
@@ -99,6 +100,20 @@ async fn answer(lake: &Lake, parsed: Parsed, text: &str, params: &Params<'_>, by
             Ok(Answer::Done(done))
         }
     }
+}
+
+/// Deletes the rows that a condition names; the condition is one that [`Lake::purge`] has understood.
+pub(crate) async fn delete_where(lake: &Lake, table: &TableName, condition: &str, by: &Author) -> Result<Done, LakeError> {
+    let session = lake.statement_session(&Opened::default());
+    let text = format!("purge: {condition}");
+    write::delete_where(&Run { lake, session: &session, by, text: &text }, table, condition).await
+}
+
+/// Removes every file that neither the newest version nor a tag needs.
+pub(crate) async fn vacuum_all(lake: &Lake, table: &TableName, by: &Author) -> Result<Done, LakeError> {
+    let session = lake.statement_session(&Opened::default());
+    let own = Own::Vacuum { table: table.clone(), retain_hours: Some(0), is_full: false, is_dry_run: false };
+    write::keep_up(&Run { lake, session: &session, by, text: "purge" }, own).await
 }
 
 fn first_word(text: &str) -> String {

@@ -245,13 +245,7 @@ mod tests {
             ),
             (
                 "ALTER TABLE pile.base CREATE TAG v1 AS OF VERSION 2 COMMENT 'it''s good'",
-                Own::CreateTag {
-                    table: table(),
-                    tag: "v1".into(),
-                    version: Some(2),
-                    is_materialized: false,
-                    comment: "it's good".into(),
-                },
+                Own::CreateTag { table: table(), tag: "v1".into(), version: Some(2), is_materialized: false, comment: "it's good".into() },
             ),
             (
                 "alter table pile.base drop tag 'v1.2' reason 'wrong'",

@@ -35,11 +35,8 @@ fn schemas(lake: &Lake) -> Result<RecordBatch, LakeError> {
     let names: ArrayRef = Arc::new(StringArray::from_iter_values(SCHEMAS));
     let layout = lake.layout();
     let count = |of: &dyn Fn(&str) -> usize| -> ArrayRef { Arc::new(Int64Array::from_iter_values(SCHEMAS.iter().map(|s| of(s) as i64))) };
-    let columns = [
-        ("schema", names),
-        ("n_tables", count(&|s| lake.tables.names(s).len())),
-        ("n_views", count(&|s| views::names(layout, s).len())),
-    ];
+    let columns =
+        [("schema", names), ("n_tables", count(&|s| lake.tables.names(s).len())), ("n_views", count(&|s| views::names(layout, s).len()))];
     RecordBatch::try_from_iter(columns).map_err(|source| LakeError::Arrow { step: "list schemas", source })
 }
 

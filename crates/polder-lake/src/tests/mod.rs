@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
-use datafusion::common::cast::as_int64_array;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::common::cast::as_int64_array;
 use polder_base::{TableName, Timestamp};
 use tempfile::TempDir;
 

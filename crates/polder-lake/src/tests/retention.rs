@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use polder_base::{Reference, Timestamp};
 
-use super::{append, grown, lake, lines, name, number, run, run_refused, told};
+use super::{append, grown, lake, lines, me, name, number, run, run_refused, told};
 use crate::{Lake, LakeError};
 
 /// Makes every file of a table look as if it had been written so many days ago.
@@ -80,7 +80,9 @@ async fn dropping_a_tag_needs_a_reason_stays_in_the_book_and_its_name_is_never_u
     let (_dir, lake) = lake().await;
     grown(&lake, "pile.base").await;
     run(&lake, "ALTER TABLE pile.base CREATE TAG v1").await;
-    for sql in ["ALTER TABLE pile.base DROP TAG v1", "ALTER TABLE pile.base DROP TAG v1 REASON ''", "ALTER TABLE pile.base DROP TAG v2 REASON 'x'"] {
+    for sql in
+        ["ALTER TABLE pile.base DROP TAG v1", "ALTER TABLE pile.base DROP TAG v1 REASON ''", "ALTER TABLE pile.base DROP TAG v2 REASON 'x'"]
+    {
         run_refused(&lake, sql).await;
     }
     run(&lake, "ALTER TABLE pile.base DROP TAG v1 REASON 'it held private text'").await;
@@ -140,4 +142,100 @@ async fn tables_with_features_that_no_writer_here_honours_are_read_and_refused_f
         let error = run_refused(&lake, sql).await;
         assert!(matches!(&error, LakeError::Feature { feature, .. } if feature == "deletion vectors"), "{sql}: {}", told(&error));
     }
+}
+
+#[tokio::test]
+async fn a_check_proves_that_a_tags_rows_are_still_exactly_those() {
+    let (dir, lake) = lake().await;
+    let table = dir.path().join("lake/tables/pile/base");
+    grown(&lake, "pile.base").await;
+    run(&lake, "ALTER TABLE pile.base CREATE TAG v1 AS OF VERSION 1").await;
+    let check = async || lake.check_tag(&name("pile.base"), "v1", &me(), &mut |_| {}).await.expect("checked");
+    let first = check().await;
+    assert!(first.is_sound() && first.is_first && first.n_rows == 3 && first.n_files == 2, "{first:?}");
+    run(&lake, "UPDATE pile.base SET text = 'changed'").await;
+    run(&lake, "OPTIMIZE pile.base").await;
+    let second = check().await;
+    assert!(second.is_sound() && !second.is_first, "{second:?}");
+    assert_eq!(second.rows_digest, first.rows_digest);
+    // Files of the tagged version: the names that version 1 lists.
+    let log = fs::read_to_string(table.join("_delta_log/00000000000000000001.json")).expect("log");
+    let path = log.split("\"path\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a file");
+    let file = table.join(path);
+    let good = fs::read(&file).expect("a file");
+    // Another row of the same size in its place: nothing but reading the rows can tell.
+    let other = good.windows(5).position(|w| w == b"row 3").map(|at| {
+        let mut bytes = good.clone();
+        bytes[at + 4] = b'7';
+        bytes
+    });
+    let mut spoilt = vec![good[..good.len() - 1].to_vec(), Vec::new()];
+    spoilt.extend(other);
+    for bytes in spoilt {
+        fs::write(&file, &bytes).expect("spoilt");
+        let found = check().await;
+        assert!(!found.is_sound(), "{} bytes: {found:?}", bytes.len());
+    }
+    fs::remove_file(&file).expect("removed");
+    let found = check().await;
+    assert!(found.problems.iter().any(|p| p.contains("is gone")), "{found:?}");
+    fs::write(&file, good).expect("back");
+    assert!(check().await.is_sound());
+    assert!(matches!(lake.check_tag(&name("pile.base"), "v2", &me(), &mut |_| {}).await, Err(LakeError::NoTag { .. })));
+}
+
+#[tokio::test]
+async fn a_diff_shows_columns_and_rows_that_came_and_went_by_source() {
+    let (_dir, lake) = lake().await;
+    run(
+        &lake,
+        "CREATE TABLE pile.base AS SELECT * FROM (VALUES ('a', 'web', 1), ('b', 'web', 2), ('c', 'books', 3)) AS v(doc_id, source, n)",
+    )
+    .await;
+    run(&lake, "ALTER TABLE pile.base CREATE TAG v1").await;
+    run(&lake, "DELETE FROM pile.base WHERE doc_id IN ('a', 'c')").await;
+    run(&lake, "INSERT INTO pile.base VALUES ('d', 'web', 4), ('e', NULL, 5)").await;
+    run(&lake, "ALTER TABLE pile.base ADD COLUMN score DOUBLE").await;
+    let of = |text: &str| text.parse::<Reference>().expect("reference");
+    let diff = lake.diff(&of("pile.base@v1"), &of("pile.base"), "doc_id").await.expect("compared");
+    assert_eq!((diff.n_in, diff.n_out, diff.n_both), (2, 2, 1));
+    assert_eq!(diff.columns_in, [("score".to_owned(), "Float64".to_owned())]);
+    let shares: Vec<_> = diff.shares.iter().map(|s| (s.by.as_str(), s.value.as_deref(), s.n_in, s.n_out)).collect();
+    assert_eq!(shares.iter().filter(|s| s.0 == "source").count(), 3);
+    assert!(shares.contains(&("source", Some("web"), 1, 1)) && shares.contains(&("source", None, 1, 0)), "{shares:?}");
+    let same = lake.diff(&of("pile.base"), &of("pile.base"), "doc_id").await.expect("compared");
+    assert_eq!((same.n_in, same.n_out, same.shares.len()), (0, 0, 0));
+    assert!(matches!(lake.diff(&of("pile.base@v1"), &of("pile.base"), "doc").await, Err(LakeError::NoColumn { .. })));
+}
+
+#[tokio::test]
+async fn a_purge_takes_rows_out_of_a_table_and_of_every_tag_that_holds_them() {
+    let (dir, lake) = lake().await;
+    let table = dir.path().join("lake/tables/pile/base");
+    run(&lake, "CREATE TABLE pile.base AS SELECT * FROM (VALUES ('a', 'private'), ('b', 'open')) AS v(doc_id, text)").await;
+    run(&lake, "ALTER TABLE pile.base CREATE TAG v1 COMMENT 'first'").await;
+    run(&lake, "DELETE FROM pile.base WHERE doc_id = 'a'").await;
+    run(&lake, "ALTER TABLE pile.base CREATE TAG v2").await;
+    run(&lake, "INSERT INTO pile.base VALUES ('c', 'private'), ('d', 'open')").await;
+    run(&lake, "ALTER TABLE pile.base CREATE TAG v3").await;
+    for (condition, reason) in [("text = 'private'", " "), ("txet = 'private'", "asked"), ("text ~", "asked")] {
+        assert!(lake.purge(&name("pile.base"), condition, reason, &me()).await.is_err(), "{condition}");
+    }
+    let purged = lake.purge(&name("pile.base"), "text = 'private'", "its author asked", &me()).await.expect("purged");
+    assert_eq!((purged.n_rows, purged.doc_ids.clone()), (1, vec!["a".to_owned(), "c".to_owned()]));
+    let names: Vec<_> = purged.successors.iter().map(|(old, new)| (old.tag.as_str(), new.tag.as_str())).collect();
+    assert_eq!(names, [("v1", "v1.purged-1"), ("v3", "v3.purged-1")]);
+    assert_eq!(lines(&lake, "SELECT doc_id FROM pile.base").await, ["b", "d"]);
+    assert_eq!(lines(&lake, "SELECT doc_id FROM pile.base VERSION AS OF 'v1.purged-1'").await, ["b"]);
+    assert_eq!(lines(&lake, "SELECT doc_id FROM pile.base VERSION AS OF 'v2'").await, ["b"]);
+    assert_eq!(lines(&lake, "SELECT doc_id FROM pile.base VERSION AS OF 'v3.purged-1'").await, ["b", "d"]);
+    let error = run_refused(&lake, "SELECT * FROM pile.base VERSION AS OF 'v1'").await;
+    assert!(error.to_string().contains("was retired: its author asked; follows: v1.purged-1"), "{error}");
+    // No data file holds the text any more; pages of so few rows are not compressed beyond recognition.
+    let old = lake.sql("SELECT * FROM pile.base VERSION AS OF 0").await.expect("plan").collect().await;
+    assert!(old.is_err(), "the rows of the version itself are gone: {old:?}");
+    assert!(lake.check_tag(&name("pile.base"), "v1.purged-1", &me(), &mut |_| {}).await.expect("checked").is_sound());
+    let again = lake.purge(&name("pile.base"), "text = 'private'", "its author asked", &me()).await.expect("again");
+    assert_eq!((again.n_rows, again.successors.len(), again.doc_ids.len()), (0, 0, 0));
+    assert!(table.exists());
 }

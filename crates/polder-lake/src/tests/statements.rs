@@ -280,14 +280,7 @@ async fn what_changed_between_versions_is_a_table() {
     assert_eq!(lines(&lake, &changes("1, to => 1")).await, ["1|insert|2|b", "1|insert|3|c"]);
     assert_eq!(
         lines(&lake, &changes("0")).await,
-        [
-            "0|insert|1|a",
-            "1|insert|2|b",
-            "1|insert|3|c",
-            "2|update_postimage|2|bb",
-            "2|update_preimage|2|b",
-            "3|delete|3|c",
-        ]
+        ["0|insert|1|a", "1|insert|2|b", "1|insert|3|c", "2|update_postimage|2|bb", "2|update_preimage|2|b", "3|delete|3|c",]
     );
     for range in ["9", "3, 2", "-1", "'x'"] {
         assert!(lake.sql(&changes(range)).await.is_err(), "{range}");
@@ -302,7 +295,8 @@ async fn what_a_statement_read_stands_beside_what_it_wrote() {
     grown(&lake, "raw.docs").await;
     grown(&lake, "raw.more").await;
     run(&lake, "CREATE VIEW raw.both AS SELECT id FROM raw.docs UNION ALL SELECT id FROM raw.more").await;
-    let done = run(&lake, "CREATE TABLE clean.docs AS SELECT b.id FROM raw.both b JOIN raw.docs VERSION AS OF 1 AS old ON b.id = old.id").await;
+    let done =
+        run(&lake, "CREATE TABLE clean.docs AS SELECT b.id FROM raw.both b JOIN raw.docs VERSION AS OF 1 AS old ON b.id = old.id").await;
     assert_eq!(done.inputs, [(name("raw.docs"), 1), (name("raw.docs"), 2), (name("raw.more"), 2)]);
     let done = run(&lake, "DELETE FROM clean.docs WHERE id IN (SELECT max(id) FROM raw.more)").await;
     assert_eq!(done.inputs, [(name("raw.more"), 2)]);

@@ -14,7 +14,10 @@ async fn a_view_is_a_query_under_a_name_and_sees_what_its_statement_sees() {
     append(&lake, "clean.docs", &[6]).await;
     assert_eq!(number(&lake, "SELECT count(*) FROM eval.both").await, 4);
     assert_eq!(number(&lake, "SELECT count(*) FROM clean.first, clean.large").await, 8);
-    assert_eq!(number(&lake, "WITH l AS (SELECT * FROM clean.large) SELECT count(*) FROM l WHERE id IN (SELECT id FROM eval.both)").await, 4);
+    assert_eq!(
+        number(&lake, "WITH l AS (SELECT * FROM clean.large) SELECT count(*) FROM l WHERE id IN (SELECT id FROM eval.both)").await,
+        4
+    );
     run(&lake, "CREATE TABLE clean.kept AS SELECT * FROM clean.large").await;
     run(&lake, "CREATE OR REPLACE VIEW clean.large AS SELECT 7 AS id").await;
     assert_eq!(number(&lake, "SELECT sum(id) FROM clean.large").await, 7);

@@ -1,6 +1,8 @@
 //! `polder pile …`: base data piles.
 
 mod card;
+mod check;
+mod diff;
 mod list;
 mod show;
 mod tag;
@@ -27,6 +29,21 @@ pub enum Command {
         #[arg(default_value = "pile.base")]
         pile: String,
     },
+    /// Prove that a tag's rows are still exactly those: files, schema, every row.
+    Check {
+        /// For example pile.base@v1.
+        pile: String,
+    },
+    /// Show which columns and rows came and went between two states, by source, language and reason.
+    Diff {
+        /// The older state, for example pile.base@v1.
+        old: String,
+        /// The newer one, for example pile.base@v2, or v2 for short.
+        new: String,
+        /// The column that tells rows apart.
+        #[arg(long, default_value = "doc_id")]
+        key: String,
+    },
     /// Print the data card, as Markdown.
     Card {
         /// For example pile.base@v1.
@@ -40,6 +57,8 @@ pub fn run(world: &mut World, command: Command) -> anyhow::Result<()> {
         Command::Tag { pile, tag, comment } => tag::run(world, &pile, &tag, &comment),
         Command::List => list::run(world),
         Command::Show { pile } => show::run(world, &pile),
+        Command::Check { pile } => check::run(world, &pile),
+        Command::Diff { old, new, key } => diff::run(world, &old, &new, &key),
         Command::Card { pile } => card::run(world, &pile),
     }
 }

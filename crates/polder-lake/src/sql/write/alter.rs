@@ -49,7 +49,12 @@ pub(in super::super) async fn alter_table(run: &Run<'_>, alter: AlterTable) -> R
             let state = opened.snapshot().map_err(LakeError::delta("read the snapshot of", &table))?;
             let schema = state.snapshot().arrow_schema().to_dfschema().map_err(LakeError::statement)?;
             check_expression(run, &schema, &text, true)?;
-            opened.add_constraint().with_constraint(name.value, text).with_session_state(run.state()).with_commit_properties(run.commit()).await
+            opened
+                .add_constraint()
+                .with_constraint(name.value, text)
+                .with_session_state(run.state())
+                .with_commit_properties(run.commit())
+                .await
         }
         AlterTableOperation::DropConstraint { name, if_exists, .. } => {
             let drop = opened.drop_constraints().with_constraint(name.value).with_raise_if_not_exists(!if_exists);

@@ -4,11 +4,11 @@ use datafusion::common::TableReference;
 use datafusion::common::{DFSchema, ToDFSchema};
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{DdlStatement, LogicalPlan};
+use datafusion::logical_expr::{DdlStatement, LogicalPlan, ident, try_cast};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    ColumnOption, CommentDef, CreateTable, CreateTableOptions, Expr as SqlExpr, GeneratedAs, HiveDistributionStyle, Ident, ObjectName, ObjectNamePart, SqlOption,
-    Statement as Sql, TableConstraint, Value,
+    ColumnOption, CommentDef, CreateTable, CreateTableOptions, Expr as SqlExpr, GeneratedAs, HiveDistributionStyle, Ident, ObjectName,
+    ObjectNamePart, SqlOption, Statement as Sql, TableConstraint, Value,
 };
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
 use deltalake::kernel::{MetadataValue, StructField};
@@ -87,6 +87,10 @@ pub(in super::super) async fn create_table(run: &Run<'_>, mut create: CreateTabl
         ..WriteOptions::default()
     };
     let rows = DataFrame::new(run.session.state(), input);
+    // A column is not NOT NULL because its first rows come from literals.
+    let columns = rows.schema().fields().iter().map(|f| try_cast(ident(f.name()), f.data_type().clone()).alias(f.name()));
+    let columns: Vec<_> = columns.collect();
+    let rows = rows.select(columns).map_err(LakeError::statement)?;
     let written = run.lake.commit(&table, before, rows, &options, Some(0)).await?;
     Ok(Done::new("CREATE TABLE", &table, Some(written.version)).with("n_rows_inserted", written.n_rows))
 }
@@ -95,7 +99,8 @@ pub(in super::super) async fn create_table(run: &Run<'_>, mut create: CreateTabl
 async fn empty(run: &Run<'_>, table: &TableName, schema: &DFSchema, extras: Extras) -> Result<Done, LakeError> {
     let mut fields = Vec::new();
     for field in schema.fields() {
-        let mut made: StructField = field.as_ref().try_into_kernel().map_err(|source| LakeError::Arrow { step: "give a column its type", source })?;
+        let mut made: StructField =
+            field.as_ref().try_into_kernel().map_err(|source| LakeError::Arrow { step: "give a column its type", source })?;
         let mut metadata: Vec<(String, MetadataValue)> = Vec::new();
         if let Some((_, text)) = extras.generated.iter().find(|(name, _)| name == field.name()) {
             check_expression(run, schema, text, false)?;
@@ -188,7 +193,9 @@ impl Extras {
         let options = std::mem::take(&mut create.table_options);
         let options = match options {
             CreateTableOptions::None => Vec::new(),
-            CreateTableOptions::With(options) | CreateTableOptions::TableProperties(options) | CreateTableOptions::Options(options) => options,
+            CreateTableOptions::With(options) | CreateTableOptions::TableProperties(options) | CreateTableOptions::Options(options) => {
+                options
+            }
             CreateTableOptions::Plain(options) => options,
         };
         let (comments, options): (Vec<_>, Vec<_>) = options.into_iter().partition(|o| matches!(o, SqlOption::Comment(_)));
@@ -207,7 +214,11 @@ impl Extras {
                         let name = option.name.map_or(format!("{name}_check"), |i| i.value);
                         extras.checks.push((name, check.expr.to_string()));
                     }
-                    ColumnOption::Generated { generated_as: GeneratedAs::Always | GeneratedAs::ExpStored, generation_expr: Some(expr), .. } => {
+                    ColumnOption::Generated {
+                        generated_as: GeneratedAs::Always | GeneratedAs::ExpStored,
+                        generation_expr: Some(expr),
+                        ..
+                    } => {
                         extras.generated.push((name.clone(), expr.to_string()));
                     }
                     ColumnOption::Comment(text) => extras.column_comments.push((name.clone(), text)),

@@ -189,9 +189,8 @@ pub(in super::super) fn name_stars(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenW
             continue;
         }
         let span = token.span;
-        let word = |value: &str, quote_style, keyword| {
-            TokenWithSpan::new(Token::Word(Word { value: value.into(), quote_style, keyword }), span)
-        };
+        let word =
+            |value: &str, quote_style, keyword| TokenWithSpan::new(Token::Word(Word { value: value.into(), quote_style, keyword }), span);
         if token.token == Token::Mul && previous == [Keyword::UPDATE, Keyword::SET] {
             out.push(word(ALL, Some('"'), Keyword::NoKeyword));
             out.push(TokenWithSpan::new(Token::Eq, span));

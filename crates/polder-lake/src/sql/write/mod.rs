@@ -24,7 +24,7 @@ use serde_json::Value;
 pub(super) use self::alter::alter_table;
 pub(super) use self::create::{create_table, drop_tables};
 pub(super) use self::merge::{expand_stars, name_stars};
-pub(super) use self::rows::run as write_rows;
+pub(super) use self::rows::{delete_where, run as write_rows};
 pub(super) use self::upkeep::{detail, run as keep_up};
 
 use crate::catalog::{CATALOG, SESSION_SCHEMA};

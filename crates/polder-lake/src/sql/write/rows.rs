@@ -78,8 +78,10 @@ fn without_made(rows: DataFrame, generated: &BTreeMap<String, String>) -> PlanRe
         matches!(expr, Expr::Literal(value, _) if value.is_null())
     };
     let fields = rows.schema().fields().iter().zip(&projection.expr);
-    let given: Vec<Expr> =
-        fields.filter(|(field, expr)| !(generated.contains_key(field.name()) && is_null(expr))).map(|(field, _)| ident(field.name())).collect();
+    let given: Vec<Expr> = fields
+        .filter(|(field, expr)| !(generated.contains_key(field.name()) && is_null(expr)))
+        .map(|(field, _)| ident(field.name()))
+        .collect();
     if given.len() == projection.expr.len() { Ok(rows) } else { rows.select(given) }
 }
 
@@ -91,6 +93,16 @@ async fn delete(run: &Run<'_>, table: &TableName, opened: DeltaTable, input: Log
         None => None,
     };
     remove(run, table, opened, predicate, "DELETE").await
+}
+
+/// Deletes the rows that a condition over the table names.
+pub(in super::super) async fn delete_where(run: &Run<'_>, table: &TableName, text: &str) -> Result<Done, LakeError> {
+    let opened = run.open(table).await?;
+    let state = opened.snapshot().map_err(LakeError::delta("read the snapshot of", table))?;
+    let schema = state.snapshot().arrow_schema().to_dfschema().map_err(LakeError::statement)?;
+    let predicate = run.session.state().create_logical_expr(text, &schema).map_err(LakeError::statement)?;
+    let predicate = condition(run, predicate).await.map_err(LakeError::statement)?;
+    remove(run, table, opened, Some(predicate), "DELETE").await
 }
 
 async fn remove(

@@ -84,16 +84,12 @@ async fn optimize(run: &Run<'_>, table: &TableName, columns: Vec<String>) -> Res
         .with("n_files_removed", metrics.num_files_removed))
 }
 
-async fn vacuum(
-    run: &Run<'_>,
-    table: &TableName,
-    retain_hours: Option<u64>,
-    is_full: bool,
-    is_dry_run: bool,
-) -> Result<Done, LakeError> {
+async fn vacuum(run: &Run<'_>, table: &TableName, retain_hours: Option<u64>, is_full: bool, is_dry_run: bool) -> Result<Done, LakeError> {
     let hours = retain_hours.unwrap_or(RETAIN_HOURS);
     if is_full && hours < FULL_RETAIN_HOURS_MIN {
-        let what = format!("VACUUM … FULL removes files that no version knows, those of a write under way too: RETAIN {FULL_RETAIN_HOURS_MIN} HOURS at least");
+        let what = format!(
+            "VACUUM … FULL removes files that no version knows, those of a write under way too: RETAIN {FULL_RETAIN_HOURS_MIN} HOURS at least"
+        );
         return Err(LakeError::statement(DataFusionError::Plan(what)));
     }
     let opened = run.open(table).await?;
@@ -147,4 +143,3 @@ pub(in super::super) async fn detail(lake: &Lake, table: &TableName) -> Result<R
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|c| c.1).collect())
         .map_err(|source| LakeError::Arrow { step: "describe a table", source })
 }
-

@@ -15,6 +15,9 @@ use crate::sources::{Document, documents, files, seconds};
 /// Kinds of personal data that code and data lose.
 const KINDS: [&str; 8] = ["email", "phone", "card", "iban", "ipv4", "us_ssn", "crypto_wallet", "url_credentials"];
 
+/// Passes over the documents: what runs beside them takes the caches, so the best of several counts.
+const N_PASSES: usize = 3;
+
 /// Seconds that a function took, and of how many documents.
 #[derive(Default)]
 struct Table(Vec<(&'static str, f64, usize)>);
@@ -26,7 +29,11 @@ impl Table {
             run(item);
             n += 1;
         });
-        self.0.push((name, seconds() - start, n));
+        let seconds = seconds() - start;
+        match self.0.iter_mut().find(|row| row.0 == name) {
+            Some(row) => row.1 = row.1.min(seconds),
+            None => self.0.push((name, seconds, n)),
+        }
     }
 
     fn print(&mut self, n_documents: usize, bytes: usize) {
@@ -55,7 +62,9 @@ pub fn measure() {
     // The first documents load lists and models.
     pass(&mut Table::default(), all.iter().take(n / 20).map(staged).collect());
     let mut table = Table::default();
-    pass(&mut table, all.iter().map(staged).collect());
+    for _ in 0..N_PASSES {
+        pass(&mut table, all.iter().map(staged).collect());
+    }
     table.print(n, bytes);
 }
 

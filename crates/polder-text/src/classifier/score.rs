@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::calibrate::Calibration;
 use super::features::Streams;
-use super::lookup::{Lookup, Memo};
+use super::lookup::{CHUNK, Lookup, Memo};
 use super::options::{Counting, Features};
 
 /// Tells which of its labels a text has; made by [`train`](super::train()) or [`Classifier::from_bytes`].
@@ -128,14 +128,26 @@ impl Classifier {
             counts.resize(self.lookup.n_slots(), 0);
         }
         seen.clear();
-        self.features.each(text, streams, |hash| {
-            if let Some(slot) = self.lookup.find(hash) {
+        let (mut chunk, mut n) = ([0; CHUNK], 0);
+        let mut count = |chunk: &[u32; CHUNK], n: usize| {
+            self.lookup.find_all(chunk, n, |slot| {
                 if counts[slot] == 0 {
                     seen.push(slot);
                 }
                 counts[slot] = counts[slot].saturating_add(1);
+            });
+        };
+        self.features.each(text, streams, |hash| {
+            if self.lookup.may_know(hash) {
+                chunk[n] = hash;
+                n += 1;
+                if n == CHUNK {
+                    count(&chunk, n);
+                    n = 0;
+                }
             }
         });
+        count(&chunk, n);
         // The order of features decides the last bits of the sums; the order in the text is as good as any.
         let scale = Counting::Damped.scale(seen.iter().map(|slot| self.values[usize::from(counts[*slot])]));
         for slot in seen.iter() {

@@ -1,7 +1,8 @@
 //! Digests of text: exact, and of what is left when spacing and Unicode composition don't count.
 
 use sha2::{Digest as _, Sha256};
-use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
+
+use crate::clean::composed;
 
 /// Returns SHA-256 of the bytes as they are, in 64 hexadecimal digits.
 pub fn exact_digest(text: &str) -> String {
@@ -19,18 +20,13 @@ pub fn text_digest(text: &str) -> String {
 /// Returns the text in NFC with every run of white space as one space, and none at either end.
 pub fn normalized(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let composed = text.is_ascii() || is_nfc_quick(text.chars()) == IsNormalized::Yes;
     let mut push = |word: &str| {
         if !out.is_empty() {
             out.push(' ');
         }
         out.push_str(word);
     };
-    if composed {
-        text.split_whitespace().for_each(&mut push);
-    } else {
-        text.nfc().collect::<String>().split_whitespace().for_each(&mut push);
-    }
+    composed(text).split_whitespace().for_each(&mut push);
     out
 }
 

@@ -1,7 +1,7 @@
 //! Gopher's quality rules: length, symbols, bullets, letters, stop words.
 
 use super::characters::{Characters, LETTER, NUMERIC, SYMBOL};
-use super::spans::{Span, n_chars, python_lines, share, strip};
+use super::spans::{Span, n_chars, share, strip};
 use super::stop_words::{ENGLISH, lacks_stop_words};
 use super::{Analysis, Dialect, DialectError, first_broken};
 use crate::words::words;
@@ -150,13 +150,15 @@ fn with_letter(words: &[Span]) -> usize {
 
 pub(super) fn datatrove(analysis: &Analysis<'_>) -> GopherQuality {
     let (text, words) = (analysis.text, analysis.english_words());
-    let (mut n_words, mut chars) = (0, 0);
-    for word in words.iter().filter(|w| w.every & SYMBOL == 0) {
-        n_words += 1;
-        chars += word.n_chars;
+    let (mut n_words, mut chars, mut n_with_letter) = (0, 0, 0);
+    for word in words {
+        let is_word = word.every & SYMBOL == 0;
+        n_words += usize::from(is_word);
+        chars += if is_word { word.n_chars } else { 0 };
+        n_with_letter += usize::from(word.some & LETTER != 0);
     }
     let is_bullet = |line: &str| line.trim_start_matches(super::characters::is_space).starts_with(['•', '-']);
-    let (bullet_lines_share, ellipsis_lines_share) = line_shares(python_lines(text), is_bullet, ends_in_dots);
+    let (bullet_lines_share, ellipsis_lines_share) = line_shares(analysis.python_lines().iter().copied(), is_bullet, ends_in_dots);
     let (hash_share, ellipsis_share) = (share(n_hashes(text), words.len()), share(n_ellipses(text), words.len()));
     let figures = GopherQuality {
         n_words,
@@ -166,7 +168,7 @@ pub(super) fn datatrove(analysis: &Analysis<'_>) -> GopherQuality {
         symbol_share: hash_share.max(ellipsis_share),
         bullet_lines_share,
         ellipsis_lines_share,
-        alphabetic_share: share(with_letter(words), words.len()),
+        alphabetic_share: share(n_with_letter, words.len()),
         n_stop_words: distinct(english_stop_words(text, words)),
         ..GopherQuality::default()
     };

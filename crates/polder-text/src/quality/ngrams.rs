@@ -44,6 +44,43 @@ impl Table {
     }
 }
 
+/// Which of many keys may be there more than once, told by bits that stay in the inner caches.
+#[derive(Default)]
+struct Sieve {
+    seen: Vec<u64>,
+    twice: Vec<u64>,
+    /// For each key its bit.
+    bits: Vec<u32>,
+}
+
+impl Sieve {
+    /// So many bits a key, at least.
+    const BITS: usize = 16;
+
+    fn fill(&mut self, n: usize, keys: impl Iterator<Item = u64>) {
+        let size = (n * Self::BITS).clamp(64, 1 << 31).next_power_of_two();
+        let shift = 64 - size.trailing_zeros();
+        for words in [&mut self.seen, &mut self.twice] {
+            words.clear();
+            words.resize(size / 64, 0);
+        }
+        self.bits.clear();
+        for key in keys {
+            let bit = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> shift;
+            let (word, mask) = ((bit / 64) as usize, 1 << (bit % 64));
+            self.twice[word] |= self.seen[word] & mask;
+            self.seen[word] |= mask;
+            self.bits.push(bit as u32);
+        }
+    }
+
+    /// Whether the key of this number may be there again; surely, if it is.
+    fn may_repeat(&self, i: usize) -> bool {
+        let bit = self.bits[i];
+        self.twice[bit as usize / 64] >> (bit % 64) & 1 != 0
+    }
+}
+
 /// How many first bytes tell strings apart at first.
 const HEAD: usize = 16;
 
@@ -56,6 +93,7 @@ pub(super) struct Ngrams<'a> {
     bytes_before: Vec<usize>,
     chars_before: Vec<usize>,
     table: Table,
+    sieve: Sieve,
     n: usize,
     /// Where n-grams stand of which there may be several, in order: as rows of words, and as strings once they were asked for.
     rows: Vec<u32>,
@@ -84,6 +122,7 @@ impl<'a> Ngrams<'a> {
             bytes_before,
             chars_before,
             table: Table::default(),
+            sieve: Sieve::default(),
             n: 1,
             rows: (0..words.len() as u32).collect(),
             strings: None,
@@ -116,10 +155,17 @@ impl<'a> Ngrams<'a> {
     pub(super) fn count(&mut self) {
         let len = self.len();
         self.rows.retain(|i| (*i as usize) < len);
+        let (words, n) = (self.words, self.n);
+        let row = |i: u32| words[i as usize..i as usize + n].iter().fold(0, |row, word| mixed(row, word.hash));
+        if n == 2 {
+            // Later on, few are left anyway.
+            self.sieve.fill(len, self.rows.iter().map(|i| row(*i)));
+            self.rows.retain(|i| self.sieve.may_repeat(*i as usize));
+        }
         self.table.reset(self.rows.len());
         for &i in &self.rows {
             self.counts[i as usize] = 0;
-            let row = self.words[i as usize..i as usize + self.n].iter().fold(0, |row, word| mixed(row, word.hash));
+            let row = row(i);
             let (at, is_known) = self.table.place(row);
             if !is_known {
                 self.table.numbers[at] = i;
@@ -202,20 +248,9 @@ impl<'a> Ngrams<'a> {
 
     /// Where n-grams of this or a greater n may stand that read like another: those that are short or share their first bytes.
     fn doubtful_strings(&mut self) -> Vec<u32> {
-        let len = self.len();
-        self.table.reset(len);
-        let mut is_doubtful = vec![false; len];
-        for i in 0..len {
-            let from = self.bytes_before[i];
-            is_doubtful[i] = self.bytes_before[i + self.n] - from < HEAD;
-            let (at, is_known) = self.table.place(hash(&self.string[from..from + HEAD]));
-            if is_known {
-                is_doubtful[i] = true;
-                is_doubtful[self.table.numbers[at] as usize] = true;
-            } else {
-                self.table.numbers[at] = i as u32;
-            }
-        }
-        (0..len as u32).filter(|i| is_doubtful[*i as usize]).collect()
+        let (len, n, before, string) = (self.len(), self.n, &self.bytes_before, &self.string);
+        self.sieve.fill(len, (0..len).map(|i| hash(&string[before[i]..before[i] + HEAD])));
+        let is_doubtful = |i: usize| before[i + n] - before[i] < HEAD || self.sieve.may_repeat(i);
+        (0..len as u32).filter(|i| is_doubtful(*i as usize)).collect()
     }
 }

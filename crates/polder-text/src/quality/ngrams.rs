@@ -81,13 +81,17 @@ impl Sieve {
     }
 }
 
-/// How many first bytes tell strings apart at first.
+/// How many first bytes tell strings apart at first, and how many do so from how many words on.
 const HEAD: usize = 16;
+const LONG_HEAD: usize = 32;
+const N_OF_LONG_HEAD: usize = 7;
+/// The least n for which strings are asked.
+const FIRST_STRINGS: usize = 5;
 
 /// The n-grams of a text's words, from n = 2 upwards.
 pub(super) struct Ngrams<'a> {
     words: &'a [Span],
-    /// The words without anything between them, and `HEAD` bytes more.
+    /// The words without anything between them, and `LONG_HEAD` bytes more.
     string: Vec<u8>,
     /// Bytes and characters before each word.
     bytes_before: Vec<usize>,
@@ -97,7 +101,7 @@ pub(super) struct Ngrams<'a> {
     n: usize,
     /// Where n-grams stand of which there may be several, in order: as rows of words, and as strings once they were asked for.
     rows: Vec<u32>,
-    strings: Option<Vec<u32>>,
+    strings: Vec<u32>,
     /// Per such place, where its n-gram was first seen, and there, how often.
     first: Vec<u32>,
     counts: Vec<u32>,
@@ -106,7 +110,7 @@ pub(super) struct Ngrams<'a> {
 impl<'a> Ngrams<'a> {
     pub(super) fn new(text: &str, words: &'a [Span]) -> Self {
         let (mut bytes_before, mut chars_before) = (Vec::with_capacity(words.len() + 1), Vec::with_capacity(words.len() + 1));
-        let (mut string, mut chars) = (Vec::with_capacity(text.len() + HEAD), 0);
+        let (mut string, mut chars) = (Vec::with_capacity(text.len() + LONG_HEAD), 0);
         for word in words {
             bytes_before.push(string.len());
             chars_before.push(chars);
@@ -115,7 +119,7 @@ impl<'a> Ngrams<'a> {
         }
         bytes_before.push(string.len());
         chars_before.push(chars);
-        string.extend_from_slice(&[0; HEAD]);
+        string.extend_from_slice(&[0; LONG_HEAD]);
         Self {
             words,
             string,
@@ -125,7 +129,7 @@ impl<'a> Ngrams<'a> {
             sieve: Sieve::default(),
             n: 1,
             rows: (0..words.len() as u32).collect(),
-            strings: None,
+            strings: Vec::new(),
             first: vec![0; words.len()],
             counts: vec![0; words.len()],
         }
@@ -229,28 +233,36 @@ impl<'a> Ngrams<'a> {
 
     /// Characters of n-grams that were seen before, each behind the end of the last: equal are those that read the same without spaces.
     pub(super) fn greedy_chars(&mut self) -> usize {
-        let places = self.strings.take().unwrap_or_else(|| self.doubtful_strings());
-        self.table.reset(places.len());
-        let (len, mut next, mut chars) = (self.len(), 0, 0);
-        for i in places.iter().map(|i| *i as usize) {
-            if i < next || i >= len {
-                continue;
-            }
-            let string = hash(&self.string[self.bytes_before[i]..self.bytes_before[i + self.n]]);
-            if self.table.place(string).1 {
-                chars += self.chars_before[i + self.n] - self.chars_before[i];
-                next = i + self.n;
+        self.choose_strings();
+        let (len, n, before, string) = (self.len(), self.n, &self.bytes_before, &self.string);
+        self.table.reset(self.strings.len());
+        let (mut next, mut chars) = (0, 0);
+        for i in self.strings.iter().map(|i| *i as usize) {
+            if i >= next && i < len && self.table.place(hash(&string[before[i]..before[i + n]])).1 {
+                chars += self.chars_before[i + n] - self.chars_before[i];
+                next = i + n;
             }
         }
-        self.strings = Some(places);
         chars
     }
 
-    /// Where n-grams of this or a greater n may stand that read like another: those that are short or share their first bytes.
-    fn doubtful_strings(&mut self) -> Vec<u32> {
+    /// Finds where n-grams of this or a greater n may stand that read like another: those that are short or share their first bytes.
+    fn choose_strings(&mut self) {
+        let head = match self.n {
+            FIRST_STRINGS => HEAD,
+            N_OF_LONG_HEAD => LONG_HEAD,
+            _ => return,
+        };
         let (len, n, before, string) = (self.len(), self.n, &self.bytes_before, &self.string);
-        self.sieve.fill(len, (0..len).map(|i| hash(&string[before[i]..before[i] + HEAD])));
-        let is_doubtful = |i: usize| before[i + n] - before[i] < HEAD || self.sieve.may_repeat(i);
-        (0..len as u32).filter(|i| is_doubtful(*i as usize)).collect()
+        if self.n == FIRST_STRINGS {
+            self.strings.extend(0..len as u32);
+        }
+        self.strings.retain(|i| (*i as usize) < len);
+        self.sieve.fill(self.strings.len(), self.strings.iter().map(|i| before[*i as usize]).map(|from| hash(&string[from..from + head])));
+        let mut k = 0;
+        self.strings.retain(|i| {
+            k += 1;
+            before[*i as usize + n] - before[*i as usize] < head || self.sieve.may_repeat(k - 1)
+        });
     }
 }

@@ -34,6 +34,12 @@ const DENSE_ONE_IN: usize = 6;
 
 static N_LOOKUPS: AtomicU64 = AtomicU64::new(0);
 
+/// Hashes in a file may be any, also those that lie close together: an odd number parts them.
+#[inline]
+fn spread(hash: u32) -> u32 {
+    hash.wrapping_mul(0x9e37_79b1)
+}
+
 impl Lookup {
     pub(super) fn new(weights: &Weights, n_labels: usize, range: f32) -> Self {
         let level = |byte: usize| {
@@ -81,11 +87,11 @@ impl Lookup {
     }
 
     fn home(&self, hash: u32) -> usize {
-        (hash >> self.shift) as usize
+        (spread(hash) >> self.shift) as usize
     }
 
     fn filter_bit(&self, hash: u32) -> usize {
-        (hash >> self.shift.saturating_sub(FILTER_BITS)) as usize
+        (spread(hash) >> self.shift.saturating_sub(FILTER_BITS)) as usize
     }
 
     pub(super) fn n_slots(&self) -> usize {

@@ -57,22 +57,21 @@ fn normal(text: &str, form: NormalForm) -> Cow<'_, str> {
     // All characters up to U+02FF are their own composed form, ASCII is its own in all.
     let own_bytes = if form == NormalForm::Nfc { 0xcc } else { 0x80 };
     let (mut out, mut copied) = (String::new(), 0);
-    // Where the last character stands that begins anew.
-    let (mut start, mut at) = (0, 0);
+    // Behind what was looked at piece by piece, all characters up to here begin anew.
+    let (mut done, mut at) = (0, 0);
     let bytes = text.as_bytes();
     while let Some(&b) = bytes.get(at) {
         if b < own_bytes {
-            start = if b & 0xc0 == 0x80 { start } else { at };
-            at += 1;
+            at += 1 + n_below(&bytes[at + 1..], own_bytes);
             continue;
         }
         let Some(c) = char_at(text, at) else { break };
         let about = of(c);
         if about & 1 != 0 {
-            start = at;
             at += c.len_utf8();
             continue;
         }
+        let start = if at > done { text.floor_char_boundary(at - 1) } else { at };
         let (first, mut end) = (at, at + c.len_utf8());
         while let Some(next) = char_at(text, end).filter(|c| of(*c) & 1 == 0) {
             end += next.len_utf8();
@@ -84,13 +83,20 @@ fn normal(text: &str, form: NormalForm) -> Cow<'_, str> {
             normalized_into(piece, form, &mut out);
             copied = end;
         }
-        (start, at) = (end, end);
+        (done, at) = (end, end);
     }
     if copied == 0 {
         return Cow::Borrowed(text);
     }
     out.push_str(text.get(copied..).unwrap_or_default());
     Cow::Owned(out)
+}
+
+/// How many bytes at the beginning are below another, looked at block by block.
+fn n_below(bytes: &[u8], least: u8) -> usize {
+    let (blocks, _) = bytes.as_chunks::<32>();
+    let n = 32 * blocks.iter().take_while(|block| block.iter().fold(0, |most: u8, b| most.max(*b)) < least).count();
+    n + bytes[n..].iter().take_while(|b| **b < least).count()
 }
 
 fn char_at(text: &str, at: usize) -> Option<char> {

@@ -13,7 +13,8 @@ use std::hint::black_box;
 use std::path::Path;
 
 use polder_text::{
-    Dialect, N_PERMUTATIONS, NGRAM, detect_language, gopher_quality, hap_score, minhash, pii, programming_language, secrets,
+    Dialect, N_PERMUTATIONS, NGRAM, NormalForm, clean_text, detect_language, gopher_quality, hap_score, minhash, normalize_text, pii,
+    programming_language, secrets, text_digest,
 };
 
 fn main() {
@@ -108,6 +109,24 @@ fn languages(data: &Path) {
             }
         }
     }
+    let beyond_ascii: Vec<&String> = paragraphs.iter().filter(|p| p.chars().filter(|c| !c.is_ascii()).count() * 2 > p.chars().count()).collect();
+    let bytes: usize = beyond_ascii.iter().map(|t| t.len()).sum();
+    let rate = |run: &dyn Fn(&str) -> String| {
+        let start = sources::seconds();
+        (0..5).for_each(|_| beyond_ascii.iter().for_each(|t| drop(black_box(run(t)))));
+        5.0 * bytes as f64 / 1e6 / (sources::seconds() - start)
+    };
+    let nfc = |t: &str| normalize_text(t, NormalForm::Nfc);
+    rate(&nfc);
+    println!(
+        "outside ASCII: clean_text {:.0} MB/s per core, NFC {:.0}, NFD {:.0}, text_digest {:.0} over {} paragraphs, {:.1} MB",
+        rate(&clean_text),
+        rate(&nfc),
+        rate(&|t| normalize_text(t, NormalForm::Nfd)),
+        rate(&text_digest),
+        beyond_ascii.len(),
+        bytes as f64 / 1e6
+    );
     for (what, texts) in [("sentences", sentences), ("paragraphs", paragraphs)] {
         let bytes: usize = texts.iter().map(String::len).sum();
         let start = sources::seconds();

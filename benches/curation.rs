@@ -109,7 +109,8 @@ fn languages(data: &Path) {
             }
         }
     }
-    let beyond_ascii: Vec<&String> = paragraphs.iter().filter(|p| p.chars().filter(|c| !c.is_ascii()).count() * 2 > p.chars().count()).collect();
+    let beyond_ascii: Vec<&String> =
+        paragraphs.iter().filter(|p| p.chars().filter(|c| !c.is_ascii()).count() * 2 > p.chars().count()).collect();
     let bytes: usize = beyond_ascii.iter().map(|t| t.len()).sum();
     let rate = |run: &dyn Fn(&str) -> String| {
         let start = sources::seconds();

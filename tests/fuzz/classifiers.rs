@@ -6,7 +6,8 @@ use polder_text::classifier::{Classifier, ClassifierError, Learning, Options, tr
 
 use crate::mutate::{fuzz, memory_peak};
 
-const TEXTS: [&str; 4] = ["", "the polder lies below the lake", "fn main() { 12345\r\n\t\u{3000}né ²中文 🚀\u{0} }", "ab ab  abab Ω\u{301}"];
+const TEXTS: [&str; 4] =
+    ["", "the polder lies below the lake", "fn main() { 12345\r\n\t\u{3000}né ²中文 🚀\u{0} }", "ab ab  abab Ω\u{301}"];
 
 /// Memory that the whole test program may take at most; the files are far smaller.
 const MEMORY_BYTES_MAX: u64 = 1 << 30;
@@ -28,7 +29,9 @@ fn must_be_refused_or_work(bytes: &[u8]) {
                 assert!(classifier.labels().iter().any(|l| l == label) && (0.0..=1.0).contains(&probability), "{label}: {probability}");
             }
         }
-        Err(ClassifierError::Format { offset, reason }) => assert!(offset <= bytes.len() && !reason.is_empty(), "{offset} of {}", bytes.len()),
+        Err(ClassifierError::Format { offset, reason }) => {
+            assert!(offset <= bytes.len() && !reason.is_empty(), "{offset} of {}", bytes.len())
+        }
         Err(other) => panic!("{other}"),
     }
 }
@@ -36,9 +39,13 @@ fn must_be_refused_or_work(bytes: &[u8]) {
 #[test]
 fn a_mutated_classifier_is_an_error_or_works() {
     let descended = Options { learning: Learning::Softmax { lr: 0.5, decay: 1e-5 }, ..Options::prose() };
-    for (name, options) in
-        [("prose", Options::prose()), ("posts", Options::posts()), ("code", Options::code()), ("language", Options::language()), ("descended", descended)]
-    {
+    for (name, options) in [
+        ("prose", Options::prose()),
+        ("posts", Options::posts()),
+        ("code", Options::code()),
+        ("language", Options::language()),
+        ("descended", descended),
+    ] {
         for n_labels in [2, 40] {
             fuzz(&format!("classifier, {name}, {n_labels} labels"), &small(&options, n_labels), &mut must_be_refused_or_work);
         }

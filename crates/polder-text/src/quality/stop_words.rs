@@ -25,16 +25,20 @@ fn key(word: &str) -> u64 {
     word.bytes().fold(0, |key, b| key << 8 | u64::from(b.to_ascii_lowercase()))
 }
 
-/// For each stop word, the lists it is in, and its place there; and a bit for what their keys have in common, which few other words have.
-static PLACES: LazyLock<(HashMap<u64, Vec<(usize, usize)>>, [bool; FILTER])> = LazyLock::new(|| {
-    let (mut places, mut filter): (HashMap<u64, Vec<(usize, usize)>>, _) = (HashMap::new(), [false; FILTER]);
+/// For each stop word by its key, the lists it is in, and its place there.
+static PLACES: LazyLock<HashMap<u64, Vec<(usize, usize)>>> = LazyLock::new(|| {
+    let mut places: HashMap<u64, Vec<(usize, usize)>> = HashMap::new();
     for (l, (_, list)) in LISTS.iter().enumerate() {
-        for (i, word) in list.iter().enumerate() {
-            places.entry(key(word)).or_default().push((l, i));
-            filter[bit(key(word))] = true;
-        }
+        list.iter().enumerate().for_each(|(i, word)| places.entry(key(word)).or_default().push((l, i)));
     }
-    (places, filter)
+    places
+});
+
+/// A mark for some bits of each key, which few other words have.
+static IS_LIKELY: LazyLock<[bool; FILTER]> = LazyLock::new(|| {
+    let mut is = [false; FILTER];
+    PLACES.keys().for_each(|key| is[bit(*key)] = true);
+    is
 });
 
 const FILTER: usize = 1 << 12;
@@ -51,13 +55,12 @@ pub(super) struct StopWords([u32; LISTS.len()]);
 
 impl StopWords {
     pub(super) fn add(&mut self, word: &str) {
-        let (places, filter) = &*PLACES;
         if word.len() > BYTES_MAX {
             return;
         }
         let key = key(word);
-        if filter[bit(key)] {
-            places.get(&key).into_iter().flatten().for_each(|(list, i)| self.0[*list] |= 1 << i);
+        if IS_LIKELY[bit(key)] {
+            PLACES.get(&key).into_iter().flatten().for_each(|(list, i)| self.0[*list] |= 1 << i);
         }
     }
 

@@ -92,9 +92,9 @@ fn pass(table: &mut Table, mut all: Vec<Staged>) {
     table.row("script", all.iter(), |d| _ = black_box(script(&d.text)));
     table.row("hap_score", all.iter(), |d| _ = black_box(hap_score(&d.text)));
     let prose = || all.iter().filter(|d| d.is_prose);
-    table.row("gopher_quality", prose(), |d| drop(black_box(gopher_quality(&d.text, Dialect::Polder))));
-    table.row("gopher_repetition", prose(), |d| drop(black_box(gopher_repetition(&d.text, Dialect::Datatrove))));
-    table.row("code_quality", all.iter().filter(|d| !d.is_prose), |d| drop(black_box(code_quality(&d.text))));
+    table.row("gopher_quality", prose(), |d| _ = black_box(gopher_quality(&d.text, Dialect::Polder)));
+    table.row("gopher_repetition", prose(), |d| _ = black_box(gopher_repetition(&d.text, Dialect::Datatrove)));
+    table.row("code_quality", all.iter().filter(|d| !d.is_prose), |d| _ = black_box(code_quality(&d.text)));
     table.row("secrets", all.iter(), |d| drop(black_box(secrets(&d.text))));
     table.row("pii", all.iter(), |d| drop(black_box(pii(&d.text))));
     table.row("pii_redact", all.iter_mut(), |d| {

@@ -7,10 +7,13 @@ use super::score::Weights;
 /// Open addressing, at most seven eighths full, over lists of weights: what counts is how little of the caches it takes.
 #[derive(Clone, Debug)]
 pub(super) struct Lookup {
-    /// A hash above; below, where its list begins plus one, or [`SINGLE`] and its only pair, or [`DENSE`] and its row; 0 where nothing is.
-    slots: Vec<u64>,
+    /// Hashes in groups, each a line of the caches, from the first place on; a feature whose group is full stands in the next that isn't.
+    groups: Vec<[u32; GROUP]>,
+    n_in_group: Vec<u8>,
+    /// For each place where its list begins, plus one, or [`SINGLE`] and its only pair, or [`DENSE`] and its row.
+    places: Vec<u32>,
     shift: u32,
-    /// A bit for every first bits of a hash that some feature has, [`FILTER_BITS`] more of them than number the slots: most n-grams are
+    /// A bit for every first bits of a hash that some feature has, [`FILTER_BITS`] more of them than number the places: most n-grams are
     /// unknown, and this much of the table stays in the inner caches.
     filter: Vec<u64>,
     /// For each feature its number of labels, then for each the label above 8 bits of weight.
@@ -24,10 +27,12 @@ pub(super) struct Lookup {
     id: u64,
 }
 
-/// Marks a slot that holds its list: the one label above 8 bits of weight.
+/// Marks what is itself the list: the one label above 8 bits of weight.
 const SINGLE: u32 = 1 << 31;
-/// Marks a slot whose list is a row.
+/// Marks a list that is a row.
 const DENSE: u32 = 1 << 30;
+/// Hashes in a group.
+const GROUP: usize = 8;
 const FILTER_BITS: u32 = 2;
 /// A row pays for a feature that knows one label in so many.
 const DENSE_ONE_IN: usize = 6;
@@ -46,11 +51,14 @@ impl Lookup {
             let part = f32::from(byte as u8 as i8) / 127.0;
             part * part.abs() * range
         };
-        let bits = (weights.hashes.len().max(2) * 8).div_ceil(7).next_power_of_two().ilog2();
+        let n_groups = (weights.hashes.len() * 8).div_ceil(7 * GROUP).next_power_of_two().max(2);
+        let bits = n_groups.ilog2();
         let mut lookup = Self {
-            slots: vec![0; 1 << bits],
+            groups: vec![[0; GROUP]; n_groups],
+            n_in_group: vec![0; n_groups],
+            places: vec![0; n_groups * GROUP],
             shift: 32 - bits,
-            filter: vec![0; (1 << (bits + FILTER_BITS)) / 64 + 1],
+            filter: vec![0; ((n_groups * GROUP) << FILTER_BITS) / 64 + 1],
             lists: Vec::new(),
             rows: Vec::new(),
             n_labels,
@@ -58,16 +66,19 @@ impl Lookup {
             id: N_LOOKUPS.fetch_add(1, Ordering::Relaxed) + 1,
         };
         for (feature, hash) in weights.hashes.iter().enumerate() {
-            let mut slot = lookup.home(*hash);
-            while lookup.slots[slot] != 0 {
-                slot = (slot + 1) & (lookup.slots.len() - 1);
+            let mut group = lookup.home(*hash);
+            while usize::from(lookup.n_in_group[group]) == GROUP {
+                group = (group + 1) & (n_groups - 1);
             }
+            let n = usize::from(lookup.n_in_group[group]);
+            lookup.groups[group][n] = *hash;
+            lookup.n_in_group[group] += 1;
             let bit = lookup.filter_bit(*hash);
             lookup.filter[bit / 64] |= 1 << (bit % 64);
             let pairs = weights.starts[feature] as usize..weights.starts[feature + 1] as usize;
             let of_feature = weights.labels[pairs.clone()].iter().zip(&weights.stored[pairs.clone()]);
             let mut of_feature = of_feature.map(|(label, stored)| u32::from(*label) << 8 | u32::from(*stored as u8));
-            let low = if pairs.len() == 1 {
+            lookup.places[group * GROUP + n] = if pairs.len() == 1 {
                 SINGLE | of_feature.next().unwrap_or(0)
             } else if pairs.len() * DENSE_ONE_IN > n_labels && n_labels > DENSE_ONE_IN {
                 let start = lookup.rows.len();
@@ -81,7 +92,6 @@ impl Lookup {
                 lookup.lists.extend(of_feature);
                 (lookup.lists.len() - pairs.len()) as u32
             };
-            lookup.slots[slot] = u64::from(*hash) << 32 | u64::from(low);
         }
         lookup
     }
@@ -91,11 +101,11 @@ impl Lookup {
     }
 
     fn filter_bit(&self, hash: u32) -> usize {
-        (spread(hash) >> self.shift.saturating_sub(FILTER_BITS)) as usize
+        (spread(hash) >> self.shift.saturating_sub(GROUP.ilog2() + FILTER_BITS)) as usize
     }
 
-    pub(super) fn n_slots(&self) -> usize {
-        self.slots.len()
+    pub(super) fn n_places(&self) -> usize {
+        self.places.len()
     }
 
     /// Whether a feature may be known; those that are, are.
@@ -105,43 +115,50 @@ impl Lookup {
         self.filter[bit / 64] >> (bit % 64) & 1 != 0
     }
 
-    /// Calls `each` with the slots of those features of a chunk that are known.
+    /// Calls `each` with the places of those features of a chunk that are known.
     ///
-    /// The loads don't wait for one another: a table in the outer caches is read several slots at a time.
+    /// The loads don't wait for one another: a table in the outer caches is read at several places at a time.
     #[inline]
     pub(super) fn find_all(&self, hashes: &[u32; CHUNK], n: usize, mut each: impl FnMut(usize)) {
-        let mut slots = [0u64; CHUNK];
-        for (slot, hash) in slots.iter_mut().zip(&hashes[..n]) {
-            *slot = self.slots[self.home(*hash)];
+        let mut masks = [0u32; CHUNK];
+        for (mask, hash) in masks.iter_mut().zip(&hashes[..n]) {
+            *mask = self.mask(self.home(*hash), *hash);
         }
-        for (slot, hash) in slots.iter().zip(&hashes[..n]) {
-            let (mut slot, mut at) = (*slot, self.home(*hash));
-            while slot != 0 && (slot >> 32) as u32 != *hash {
-                at = (at + 1) & (self.slots.len() - 1);
-                slot = self.slots[at];
+        for (mask, hash) in masks.iter().zip(&hashes[..n]) {
+            let (mut mask, mut group) = (*mask, self.home(*hash));
+            while mask == 0 && usize::from(self.n_in_group[group]) == GROUP {
+                group = (group + 1) & (self.groups.len() - 1);
+                mask = self.mask(group, *hash);
             }
-            if slot != 0 {
-                each(at);
+            if mask != 0 {
+                each(group * GROUP + mask.trailing_zeros() as usize);
             }
         }
+    }
+
+    /// A bit for the place of a group that has this hash.
+    #[inline]
+    fn mask(&self, group: usize, hash: u32) -> u32 {
+        let equal = self.groups[group].iter().enumerate().fold(0, |mask, (i, h)| mask | u32::from(*h == hash) << i);
+        equal & ((1 << self.n_in_group[group]) - 1)
     }
 
     /// Adds a feature's weights, times a value, to the labels' scores.
     #[inline]
-    pub(super) fn add(&self, slot: usize, value: f32, scores: &mut [f32]) {
-        self.add_list(self.slots[slot] as u32, value, scores);
+    pub(super) fn add(&self, place: usize, value: f32, scores: &mut [f32]) {
+        self.add_list(self.places[place], value, scores);
     }
 
-    /// The same for the lower half of a slot.
+    /// The same for what stands at its place.
     #[inline]
-    fn add_list(&self, slot: u32, value: f32, scores: &mut [f32]) {
-        if slot & SINGLE != 0 {
-            scores[((slot & !SINGLE) >> 8) as usize] += value * self.levels[(slot & 0xff) as usize];
-        } else if slot & DENSE != 0 {
-            let row = &self.rows[(slot & !DENSE) as usize * self.n_labels..][..self.n_labels];
+    fn add_list(&self, list: u32, value: f32, scores: &mut [f32]) {
+        if list & SINGLE != 0 {
+            scores[((list & !SINGLE) >> 8) as usize] += value * self.levels[(list & 0xff) as usize];
+        } else if list & DENSE != 0 {
+            let row = &self.rows[(list & !DENSE) as usize * self.n_labels..][..self.n_labels];
             scores.iter_mut().zip(row).for_each(|(score, weight)| *score += value * weight);
         } else {
-            let start = slot as usize;
+            let start = list as usize;
             for pair in &self.lists[start..][..self.lists[start - 1] as usize] {
                 scores[(pair >> 8) as usize] += value * self.levels[(pair & 0xff) as usize];
             }
@@ -150,13 +167,13 @@ impl Lookup {
 
     /// Reads the beginning of a list, so that it is on its way.
     #[inline]
-    fn touch(&self, slot: u32) -> u32 {
-        if slot & SINGLE != 0 {
+    fn touch(&self, list: u32) -> u32 {
+        if list & SINGLE != 0 {
             0
-        } else if slot & DENSE != 0 {
-            self.rows[(slot & !DENSE) as usize * self.n_labels].to_bits()
+        } else if list & DENSE != 0 {
+            self.rows[(list & !DENSE) as usize * self.n_labels].to_bits()
         } else {
-            self.lists[slot as usize - 1]
+            self.lists[list as usize - 1]
         }
     }
 
@@ -176,12 +193,13 @@ impl Lookup {
             }
             let (mut known, mut n_found) = ([0u32; CHUNK], 0);
             self.find_all(&chunk, n, |at| {
-                known[n_found] = self.slots[at] as u32;
+                known[n_found] = at as u32;
                 n_found += 1;
             });
-            // As with the slots: all lists are on their way before the first is added.
-            std::hint::black_box(known[..n_found].iter().fold(0, |all, slot| all ^ self.touch(*slot)));
-            known[..n_found].iter().for_each(|slot| self.add_list(*slot, 1.0, scores));
+            known[..n_found].iter_mut().for_each(|known| *known = self.places[*known as usize]);
+            // As with the places: all lists are on their way before the first is added.
+            std::hint::black_box(known[..n_found].iter().fold(0, |all, list| all ^ self.touch(*list)));
+            known[..n_found].iter().for_each(|list| self.add_list(*list, 1.0, scores));
             n_known += n_found;
         }
     }

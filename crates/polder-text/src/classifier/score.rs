@@ -124,17 +124,17 @@ impl Classifier {
     /// Adds the weights of the text's features, each by how often it occurs.
     fn add_damped(&self, text: &str, scratch: &mut Scratch, scores: &mut [f32]) -> usize {
         let Scratch { streams, counts, seen, .. } = scratch;
-        if counts.len() < self.lookup.n_slots() {
-            counts.resize(self.lookup.n_slots(), 0);
+        if counts.len() < self.lookup.n_places() {
+            counts.resize(self.lookup.n_places(), 0);
         }
         seen.clear();
         let (mut chunk, mut n) = ([0; CHUNK], 0);
         let mut count = |chunk: &[u32; CHUNK], n: usize| {
-            self.lookup.find_all(chunk, n, |slot| {
-                if counts[slot] == 0 {
-                    seen.push(slot);
+            self.lookup.find_all(chunk, n, |place| {
+                if counts[place] == 0 {
+                    seen.push(place);
                 }
-                counts[slot] = counts[slot].saturating_add(1);
+                counts[place] = counts[place].saturating_add(1);
             });
         };
         self.features.each(text, streams, |hash| {
@@ -149,10 +149,10 @@ impl Classifier {
         });
         count(&chunk, n);
         // The order of features decides the last bits of the sums; the order in the text is as good as any.
-        let scale = Counting::Damped.scale(seen.iter().map(|slot| self.values[usize::from(counts[*slot])]));
-        for slot in seen.iter() {
-            let value = self.values[usize::from(std::mem::take(&mut counts[*slot]))] * scale;
-            self.lookup.add(*slot, value, scores);
+        let scale = Counting::Damped.scale(seen.iter().map(|place| self.values[usize::from(counts[*place])]));
+        for place in seen.iter() {
+            let value = self.values[usize::from(std::mem::take(&mut counts[*place]))] * scale;
+            self.lookup.add(*place, value, scores);
         }
         seen.len()
     }

@@ -1,19 +1,27 @@
 //! How fast the curation functions run on one core, over the sources that cargo has downloaded.
 //!
 //! Prints one line: MB/s for language, hate/abuse/profanity, personal data, Gopher's rules and MinHash together, then for each, and for secrets.
+//! `… -- pipeline` prints instead what each function of the standard pipeline takes, over the documents of the JSON lines in
+//! `POLDER_CURATION_DOCUMENTS` (fields `text` and `uri`) or over the same sources.
 #![allow(clippy::print_stdout, clippy::expect_used, missing_docs)]
 
+#[path = "curation/pipeline.rs"]
+mod pipeline;
 mod sources;
 
 use std::hint::black_box;
 use std::path::Path;
-use std::time::Instant;
 
 use polder_text::{
-    Dialect, N_PERMUTATIONS, NGRAM, detect_language, gopher_quality, hap_score, minhash, pii, programming_language, secrets,
+    Dialect, N_PERMUTATIONS, NGRAM, NormalForm, clean_text, detect_language, gopher_quality, hap_score, minhash, normalize_text, pii,
+    programming_language, secrets, text_digest,
 };
 
 fn main() {
+    if std::env::args().any(|a| a == "pipeline") {
+        pipeline::measure();
+        return;
+    }
     let texts = sources::texts();
     let bytes: usize = texts.iter().map(String::len).sum();
     let programming = |t: &str| {
@@ -23,9 +31,9 @@ fn main() {
         let _ = black_box(programming_language("x.h", t));
     };
     let measure = |run: &dyn Fn(&str)| {
-        let start = Instant::now();
+        let start = sources::seconds();
         texts.iter().for_each(|t| run(t));
-        bytes as f64 / 1e6 / start.elapsed().as_secs_f64()
+        bytes as f64 / 1e6 / (sources::seconds() - start)
     };
     let language = |t: &str| {
         let _ = black_box(detect_language(t));
@@ -101,13 +109,32 @@ fn languages(data: &Path) {
             }
         }
     }
+    let beyond_ascii: Vec<&String> =
+        paragraphs.iter().filter(|p| p.chars().filter(|c| !c.is_ascii()).count() * 2 > p.chars().count()).collect();
+    let bytes: usize = beyond_ascii.iter().map(|t| t.len()).sum();
+    let rate = |run: &dyn Fn(&str) -> String| {
+        let start = sources::seconds();
+        (0..5).for_each(|_| beyond_ascii.iter().for_each(|t| drop(black_box(run(t)))));
+        5.0 * bytes as f64 / 1e6 / (sources::seconds() - start)
+    };
+    let nfc = |t: &str| normalize_text(t, NormalForm::Nfc);
+    rate(&nfc);
+    println!(
+        "outside ASCII: clean_text {:.0} MB/s per core, NFC {:.0}, NFD {:.0}, text_digest {:.0} over {} paragraphs, {:.1} MB",
+        rate(&clean_text),
+        rate(&nfc),
+        rate(&|t| normalize_text(t, NormalForm::Nfd)),
+        rate(&text_digest),
+        beyond_ascii.len(),
+        bytes as f64 / 1e6
+    );
     for (what, texts) in [("sentences", sentences), ("paragraphs", paragraphs)] {
         let bytes: usize = texts.iter().map(String::len).sum();
-        let start = Instant::now();
+        let start = sources::seconds();
         texts.iter().for_each(|t| {
             let _ = black_box(detect_language(t));
         });
-        let rate = bytes as f64 / 1e6 / start.elapsed().as_secs_f64();
+        let rate = bytes as f64 / 1e6 / (sources::seconds() - start);
         println!("language: {rate:.1} MB/s per core over {} {what}, {:.1} MB, none sampled", texts.len(), bytes as f64 / 1e6);
     }
 }

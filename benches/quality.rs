@@ -12,22 +12,20 @@ mod sources;
 
 use std::hint::black_box;
 use std::path::Path;
-use std::time::Instant;
 
 use polder_text::{Dialect, c4_quality, fineweb_quality, gopher_quality, gopher_repetition, quality, refinedweb_quality};
-use serde_json::Value;
 
 fn main() {
-    let texts = std::env::var_os("POLDER_QUALITY_DOCUMENTS").map_or_else(sources::texts, |file| documents(Path::new(&file)));
+    let texts = std::env::var_os("POLDER_QUALITY_DOCUMENTS").map_or_else(sources::texts, |file| texts(Path::new(&file)));
     if std::env::args().any(|a| a == "figures") {
         texts.iter().for_each(|text| println!("{}", quality_figures::figures(text)));
         return;
     }
     let bytes: usize = texts.iter().map(String::len).sum();
     let measure = |run: &dyn Fn(&str)| {
-        let start = Instant::now();
+        let start = sources::seconds();
         texts.iter().for_each(|t| run(t));
-        bytes as f64 / 1e6 / start.elapsed().as_secs_f64()
+        bytes as f64 / 1e6 / (sources::seconds() - start)
     };
     let together = |t: &str| {
         let _ = black_box(quality(t));
@@ -48,8 +46,6 @@ fn main() {
     );
 }
 
-fn documents(file: &Path) -> Vec<String> {
-    let lines = std::fs::read_to_string(file).expect("POLDER_QUALITY_DOCUMENTS can be read");
-    let text = |line: &str| serde_json::from_str::<Value>(line).ok()?.get("text")?.as_str().map(str::to_owned);
-    lines.lines().map(|line| text(line).expect("a line has a text")).collect()
+fn texts(file: &Path) -> Vec<String> {
+    sources::documents(file).into_iter().map(|d| d.text).collect()
 }

@@ -11,17 +11,22 @@ opted_out AS (
   FROM signals s
   GROUP BY s.doc_id
 ),
+stated AS (
+  -- A column of its own, since coalesce would ask for it once to see whether there is one and once more to have it.
+  SELECT d.*, CASE WHEN d.license IS NULL THEN license(d.text)['spdx'] END AS stated_license
+  FROM raw.docs d
+),
 named AS (
   SELECT
     d.doc_id, d.source, d.uri, d.package, d.path, d.media_type, d.fetched_at, d.bytes,
     -- What a file says of itself speaks before its package.
-    coalesce(d.license, license(d.text)['spdx'], p.license) AS license,
+    coalesce(d.license, d.stated_license, p.license) AS license,
     o.opt_out,
     coalesce(d.media_type = 'text/html', FALSE) AS is_page,
     programming_language(d.path, d.text) AS programming_language,
     -- A page is what it says; a file of code stays as it is, byte for byte.
     CASE WHEN d.media_type = 'text/html' THEN html_text(d.text) ELSE d.text END AS text
-  FROM raw.docs d
+  FROM stated d
   LEFT JOIN clean.packages p ON p.source = d.source AND p.folder = split_part(d.path, '/', 1)
   LEFT JOIN opted_out o ON o.doc_id = d.doc_id
 ),

@@ -6,6 +6,7 @@
 // The lint's exception for tests covers test functions alone, and fixtures are functions too.
 #![allow(clippy::expect_used, clippy::print_stderr)]
 
+mod classifiers;
 mod curation;
 mod models;
 mod mutate;

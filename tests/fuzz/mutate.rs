@@ -53,6 +53,13 @@ pub fn fuzz_slow(target: &str, sound: &[u8], times: u64, check: &mut dyn FnMut(&
     }
 }
 
+/// The most memory that this program has taken, where the system tells it.
+pub fn memory_peak() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
 /// The bytes after a few changes: bits, bytes, numbers, words, cuts, copies, surplus.
 fn changed(target: &str, number: u64, sound: &[u8]) -> Vec<u8> {
     let random = Random::new(number, target);

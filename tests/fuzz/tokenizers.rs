@@ -7,7 +7,7 @@ use std::path::Path;
 use polder_tokenizer::{GgufRoles, GgufValue, RankOptions, SpecialPolicy, Splitter, Tokenizer, write_gguf_metadata};
 use serde_json::json;
 
-use crate::mutate::fuzz;
+use crate::mutate::{fuzz, memory_peak};
 
 const TEXTS: [&str; 3] =
     ["the polder lies below the lake <|endoftext|>", "fn main() { 12345\r\n\t\u{3000}né ²中文 🚀\u{0} }", "ab ab  abab"];
@@ -47,13 +47,6 @@ fn opened(name: &str, samples: &[Vec<u8>]) {
 
 /// Memory that the whole test program may take at most; the files are far smaller.
 const MEMORY_BYTES_MAX: u64 = 1 << 30;
-
-/// The most memory that this program has taken, where the system tells it.
-fn memory_peak() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
-}
 
 fn unigram() -> String {
     // A compiled map of one unit a byte, and a text.

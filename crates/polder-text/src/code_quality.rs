@@ -3,6 +3,8 @@
 //! The limits are those of the filters used for StarCoder's training data. They hold for prose too, with one
 //! exception to know: text without line breaks (a paragraph a line) may fail the limit on mean length.
 
+use crate::characters::{ALPHANUMERIC, Characters};
+
 /// Longest line that hand-written code has, in characters.
 const LINE_LENGTH_MAX: usize = 1000;
 /// Largest mean length of a line, in characters.
@@ -30,23 +32,36 @@ pub struct CodeQuality {
 /// Judges a text by its line lengths and its share of letters and digits; the empty text is not kept.
 pub fn code_quality(text: &str) -> CodeQuality {
     let (mut n_chars, mut n_alphanumeric) = (0usize, 0usize);
-    let (mut n_lines, mut line, mut longest, mut total) = (0usize, 0usize, 0usize, 0usize);
-    for c in text.chars() {
-        n_chars += 1;
-        n_alphanumeric += usize::from(c.is_alphanumeric());
-        if c == '\n' {
-            n_lines += 1;
-            longest = longest.max(line);
-            total += line;
-            line = 0;
-        } else if c != '\r' {
-            line += 1;
+    let (mut n_lines, mut longest, mut total) = (0usize, 0usize, 0usize);
+    let mut end_line = |length: usize| {
+        n_lines += 1;
+        longest = longest.max(length);
+        total += length;
+    };
+    let mut line = 0usize;
+    if text.is_ascii() && !text.contains('\r') {
+        // Most source code: a character is a byte, and a line lies between its ends.
+        (n_chars, n_alphanumeric) = (text.len(), text.bytes().filter(u8::is_ascii_alphanumeric).count());
+        let mut start = 0;
+        for (i, _) in text.bytes().enumerate().filter(|(_, b)| *b == b'\n') {
+            end_line(i - start);
+            start = i + 1;
+        }
+        line = text.len() - start;
+    } else {
+        let characters = Characters::get();
+        for c in text.chars() {
+            n_chars += 1;
+            n_alphanumeric += usize::from(characters.is(c, ALPHANUMERIC));
+            if c == '\n' {
+                end_line(std::mem::take(&mut line));
+            } else if c != '\r' {
+                line += 1;
+            }
         }
     }
     if line > 0 {
-        n_lines += 1;
-        longest = longest.max(line);
-        total += line;
+        end_line(line);
     }
     let share = |part: usize, whole: usize| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
     let mean_line_length = share(total, n_lines);

@@ -1,7 +1,8 @@
 //! Digests of text: exact, and of what is left when spacing and Unicode composition don't count.
 
 use sha2::{Digest as _, Sha256};
-use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
+
+use crate::clean::composed;
 
 /// Returns SHA-256 of the bytes as they are, in 64 hexadecimal digits.
 pub fn exact_digest(text: &str) -> String {
@@ -19,20 +20,46 @@ pub fn text_digest(text: &str) -> String {
 /// Returns the text in NFC with every run of white space as one space, and none at either end.
 pub fn normalized(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let composed = text.is_ascii() || is_nfc_quick(text.chars()) == IsNormalized::Yes;
-    let mut push = |word: &str| {
-        if !out.is_empty() {
+    let text = composed(text);
+    let bytes = text.as_bytes();
+    let is_space = |at: usize| match bytes.get(at) {
+        Some(b) if b.is_ascii() => matches!(b, b'\t'..=b'\r' | b' '),
+        // The first bytes of white space beyond ASCII.
+        Some(0xc2 | 0xe1..=0xe3) => text.get(at..).is_some_and(|rest| rest.starts_with(char::is_whitespace)),
+        _ => false,
+    };
+    // Words with single spaces between them are copied together.
+    let (mut start, mut at) = (0, 0);
+    let mut push = |words: &str| {
+        if !out.is_empty() && !words.is_empty() {
             out.push(' ');
         }
-        out.push_str(word);
+        out.push_str(words);
     };
-    if composed {
-        text.split_whitespace().for_each(&mut push);
-    } else {
-        text.nfc().collect::<String>().split_whitespace().for_each(&mut push);
+    while at < bytes.len() {
+        if !MAY_BE_SPACE[usize::from(bytes[at])] || !is_space(at) {
+            at += 1;
+        } else if bytes[at] == b' ' && at > start && at + 1 < bytes.len() && !is_space(at + 1) {
+            at += 2;
+        } else {
+            push(text.get(start..at).unwrap_or_default());
+            at += text.get(at..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8);
+            start = at;
+        }
     }
+    push(text.get(start..).unwrap_or_default());
     out
 }
+
+/// Bytes with which white space may begin.
+static MAY_BE_SPACE: [bool; 256] = {
+    let (mut may, mut b) = ([false; 256], 0);
+    while b < 256 {
+        may[b] = matches!(b, 0x09..=0x0d | 0x20 | 0xc2 | 0xe1..=0xe3);
+        b += 1;
+    }
+    may
+};
 
 /// Maps a text to a number in [0, 1) by the first 53 bits of its SHA-256.
 ///

@@ -5,6 +5,7 @@
 //! Every function takes time linear in the length of the text and has a stated answer for the
 //! empty one. Start with [`words()`], which says what a word is for all the others.
 
+mod characters;
 pub mod classifier;
 mod clean;
 mod code_quality;

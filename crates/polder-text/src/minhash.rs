@@ -12,8 +12,8 @@
 use std::cmp::Ordering;
 
 use thiserror::Error;
-use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
+use crate::clean::composed;
 use crate::words::{mix, words};
 
 /// Words in a shingle.
@@ -58,19 +58,13 @@ pub enum MinhashError {
 ///
 /// A text of fewer words is one shingle; a text without words has none. Returns the number of words.
 pub(crate) fn each_shingle(text: &str, ngram: usize, mut visit: impl FnMut(u64)) -> usize {
-    let composed;
     // Only NFC tells a decomposed ü from a u with a separator behind it.
-    let text = if text.is_ascii() || is_nfc_quick(text.chars()) == IsNormalized::Yes {
-        text
-    } else {
-        composed = text.nfc().collect::<String>();
-        &composed
-    };
+    let text = composed(text);
     let ngram = ngram.max(1);
     let oldest_weight = (1..ngram).fold(1u64, |w, _| w.wrapping_mul(ROLL));
     let mut window = vec![0u64; ngram];
     let (mut rolling, mut n_words, mut slot) = (0u64, 0usize, 0usize);
-    for word in words(text) {
+    for word in words(&text) {
         // Without the mixing, polynomials of related words could cancel out.
         let hash = mix(word.hash);
         rolling = rolling.wrapping_sub(window[slot].wrapping_mul(oldest_weight)).wrapping_mul(ROLL).wrapping_add(hash);

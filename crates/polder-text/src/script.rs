@@ -27,12 +27,31 @@ pub(crate) struct ScriptCounts {
 /// Japanese has at least one kana for so many Chinese characters.
 const HAN_A_KANA: usize = 12;
 
+/// Where the first byte beyond ASCII is.
+fn first_beyond_ascii(bytes: &[u8]) -> Option<usize> {
+    if bytes.first().is_some_and(|b| *b >= 0x80) {
+        return Some(0);
+    }
+    let (blocks, _) = bytes.as_chunks::<32>();
+    let start = 32 * blocks.iter().take_while(|block| block.is_ascii()).count();
+    bytes[start..].iter().position(|b| *b >= 0x80).map(|at| start + at)
+}
+
 impl ScriptCounts {
     pub(crate) fn of(text: &str) -> Self {
         let mut counts = [0usize; 256];
         let mut seen = Vec::new();
         let table = SCRIPTS.as_slice();
-        for c in text.chars() {
+        // All letters of ASCII are Latin, and nothing else there is of one script.
+        let n_latin = text.bytes().filter(u8::is_ascii_alphabetic).count();
+        if n_latin > 0 {
+            counts[usize::from(Script::Latin as u8)] = n_latin;
+            seen.push(Script::Latin);
+        }
+        let mut rest = text;
+        while let Some(at) = first_beyond_ascii(rest.as_bytes()) {
+            let Some(c) = rest.get(at..).and_then(|rest| rest.chars().next()) else { break };
+            rest = rest.get(at + c.len_utf8()..).unwrap_or_default();
             let script = table.get(c as usize).copied().unwrap_or_else(|| c.script());
             let count = &mut counts[usize::from(script as u8)];
             if *count == 0 && is_of_one(script) {
@@ -71,5 +90,25 @@ pub fn script(text: &str) -> &'static str {
         Some((Script::Hiragana | Script::Katakana, _)) => "Jpan",
         Some((script, _)) => script.short_name(),
         None => NO_SCRIPT,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn characters_of_each_script_are_counted_as_one_does_by_hand(text in "(\\PC|[a-zA-Z ,]{0,40}|[α-ωА-яا-ي]{1,4}|[ぁ-ん一-丁]){0,12}") {
+            let mut slow = std::collections::HashMap::<Script, usize>::new();
+            text.chars().map(|c| c.script()).filter(|s| is_of_one(*s)).for_each(|s| *slow.entry(s).or_default() += 1);
+            let counts = ScriptCounts::of(&text).counts;
+            let is_merged = |s: Script| matches!(s, Script::Hiragana | Script::Katakana | Script::Han);
+            for (script, n) in slow.iter().filter(|(s, _)| !is_merged(**s)) {
+                prop_assert!(counts.contains(&(*script, *n)), "{:?} {} in {:?}", script, n, counts);
+            }
+            prop_assert_eq!(counts.iter().map(|(_, n)| n).sum::<usize>(), slow.values().sum::<usize>());
+        }
     }
 }

@@ -181,7 +181,52 @@ fn run_all(text: &str) {
     }
 }
 
+/// What the words of a text are, said plainly: where each stands, and FNV-1a of it in lower case.
+fn slow_words(text: &str) -> Vec<(usize, usize, u64)> {
+    let mut found: Vec<(usize, usize)> = Vec::new();
+    let mut goes_on = false;
+    for (i, c) in text.char_indices() {
+        let alone = crate::characters::stands_alone(c);
+        match found.last_mut() {
+            _ if !c.is_alphanumeric() => {}
+            Some(last) if goes_on && !alone => last.1 = i + c.len_utf8(),
+            _ => found.push((i, i + c.len_utf8())),
+        }
+        goes_on = c.is_alphanumeric() && !alone;
+    }
+    let lower = |word: &str| word.chars().flat_map(char::to_lowercase).collect::<String>();
+    let hash = |word: &str| lower(word).bytes().fold(0xcbf2_9ce4_8422_2325, |hash, b| (hash ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    found.into_iter().map(|(start, end)| (start, end, hash(&text[start..end]))).collect()
+}
+
+/// The same of source code's figures: lines, the longest, their mean, the share of letters and digits.
+fn slow_code_figures(text: &str) -> (usize, usize, f64, f64) {
+    let lengths: Vec<usize> = text.split('\n').map(|line| line.chars().filter(|c| *c != '\r').count()).collect();
+    let n_lines = lengths.len() - usize::from(lengths.last() == Some(&0));
+    let share = |part: usize, whole: usize| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+    let n_alphanumeric = text.chars().filter(|c| c.is_alphanumeric()).count();
+    let longest = lengths.iter().copied().max().unwrap_or(0);
+    (n_lines, longest, share(lengths.iter().sum(), n_lines), share(n_alphanumeric, text.chars().count()))
+}
+
 proptest! {
+    #[test]
+    fn words_digests_and_figures_of_code_are_those_of_the_slow_truth(parts in proptest::collection::vec(prop_oneof![
+        any::<char>().prop_map(String::from),
+        "[a-zA-Z0-9_.,;(){}]{1,12}",
+        "[ \t\r\n\u{b}\u{c}\u{1c}\u{85}\u{a0}\u{1680}\u{2003}\u{2028}\u{3000}]{1,3}",
+        "[äÖßİéñǅΣﬁ²⅓]{1,3}",
+        "[ก-๙一-丂あ-んक-हा-्ֱ-ׇ가-힣]{1,4}",
+        "[e\u{301}\u{323}]{1,4}",
+    ], 0..30)) {
+        let text = parts.concat();
+        prop_assert_eq!(words(&text).map(|w| (w.start, w.end, w.hash)).collect::<Vec<_>>(), slow_words(&text));
+        let plain: String = unicode_normalization::UnicodeNormalization::nfc(text.as_str()).collect();
+        prop_assert_eq!(crate::normalized(&text), plain.split_whitespace().collect::<Vec<_>>().join(" "));
+        let q = code_quality(&text);
+        prop_assert_eq!((q.n_lines, q.max_line_length, q.mean_line_length, q.alphanumeric_share), slow_code_figures(&text));
+    }
+
     #[test]
     fn nothing_panics_on_any_text(text in "\\PC*") {
         run_all(&text);

@@ -3,13 +3,22 @@
 //! Everything else separates. Scripts written without spaces (Chinese, Japanese kana, Thai, Lao,
 //! Khmer, Burmese) give one word per character, so that word shingles mean something there too.
 
+use crate::characters::{ALONE, ALPHANUMERIC, Characters, LONG_LOWER, LOWER};
+
 /// FNV-1a's constants: one multiplication a byte, no tables, the same in any language that writes
 /// fingerprints for us.
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
+/// Adds a character to a hash.
+#[inline]
+fn extend(hash: u64, c: char) -> u64 {
+    let mut buffer = [0; 4];
+    c.encode_utf8(&mut buffer).bytes().fold(hash, |hash, b| (hash ^ u64::from(b)).wrapping_mul(FNV_PRIME))
+}
+
 /// For each byte: the lower-case letter or digit, or 0 if it separates.
-static LOWER: [u8; 128] = lower_table();
+static LOWER_BYTES: [u8; 128] = lower_table();
 
 const fn lower_table() -> [u8; 128] {
     let mut table = [0; 128];
@@ -39,11 +48,12 @@ pub struct Word {
 pub struct Words<'a> {
     text: &'a str,
     at: usize,
+    characters: Characters,
 }
 
 /// Returns the words of a text in order.
 pub fn words(text: &str) -> Words<'_> {
-    Words { text, at: 0 }
+    Words { text, at: 0, characters: Characters::get() }
 }
 
 impl Words<'_> {
@@ -62,13 +72,13 @@ impl Iterator for Words<'_> {
         loop {
             let b = *bytes.get(i)?;
             if b < 0x80 {
-                if LOWER[b as usize] != 0 {
+                if LOWER_BYTES[b as usize] != 0 {
                     break;
                 }
                 i += 1;
             } else {
                 let c = self.char_at(i);
-                if c.is_alphanumeric() {
+                if self.characters.is(c, ALPHANUMERIC) {
                     break;
                 }
                 i += c.len_utf8();
@@ -78,7 +88,7 @@ impl Iterator for Words<'_> {
         let mut hash = FNV_OFFSET;
         while let Some(&b) = bytes.get(i) {
             if b < 0x80 {
-                let lower = LOWER[b as usize];
+                let lower = LOWER_BYTES[b as usize];
                 if lower == 0 {
                     break;
                 }
@@ -87,15 +97,15 @@ impl Iterator for Words<'_> {
                 continue;
             }
             let c = self.char_at(i);
-            let alone = stands_alone(c);
-            if !c.is_alphanumeric() || (alone && i > start) {
+            let about = self.characters.of(c);
+            let alone = about & ALONE != 0;
+            if about & ALPHANUMERIC == 0 || (alone && i > start) {
                 break;
             }
-            let mut buffer = [0; 4];
-            for lower in c.to_lowercase() {
-                for b in lower.encode_utf8(&mut buffer).bytes() {
-                    hash = (hash ^ u64::from(b)).wrapping_mul(FNV_PRIME);
-                }
+            if about & LONG_LOWER == 0 {
+                hash = extend(hash, char::from_u32(about & LOWER).unwrap_or(c));
+            } else {
+                hash = c.to_lowercase().fold(hash, extend);
             }
             i += c.len_utf8();
             if alone {
@@ -105,12 +115,6 @@ impl Iterator for Words<'_> {
         self.at = i;
         Some(Word { start, end: i, hash })
     }
-}
-
-/// Whether a character is a word of its own: scripts that put no spaces between words.
-pub(crate) fn stands_alone(c: char) -> bool {
-    matches!(u32::from(c),
-        0x0e00..=0x0eff | 0x1000..=0x109f | 0x1780..=0x17ff | 0x3040..=0x30ff | 0x3400..=0x9fff | 0xf900..=0xfaff | 0x20000..=0x3ffff)
 }
 
 /// Scrambles 64 bits (the finaliser of splitmix64): a bijection in which every bit matters.

@@ -3,9 +3,8 @@
 //! A text becomes two streams: characters, with single blanks, and tokens. Each stream gives a hash of 32 bits for every n-gram that
 //! [`Features`] asks for, as often as it occurs. Texts are never stored: two n-grams of the same hash are one feature.
 
-use std::sync::LazyLock;
-
 use super::options::{Features, Tokens};
+use crate::characters::{ALONE, Characters, DIGIT, LETTER, LINE_FEED, LOWER, SPACE, UNDERSCORE};
 
 /// Where the hash of an n-gram of characters, of a token and of an n-gram of tokens begins.
 const CHARACTERS: u64 = 0x243f_6a88_85a3_08d3;
@@ -127,9 +126,10 @@ impl Features {
             }
         }
         if self.word_ngrams.1 == 1 {
-            let mut token = None;
+            // What was folded already is what it was.
+            let (mut token, known) = (None, Characters::get());
             for c in run.iter().take(last).skip(1) {
-                if self.class(about_folded(*c)) == Class::Joins {
+                if char::from_u32(*c).is_some_and(|c| self.class(known.of(c)) == Class::Joins) {
                     token = Some(extend(token.unwrap_or(TOKEN), u64::from(*c)));
                 } else {
                     token.take().into_iter().for_each(|token| emit(key(extend(TOKENS, token))));
@@ -147,9 +147,9 @@ impl Features {
         tokens.clear();
         characters.push(BLANK);
         let mut token = None;
-        let known = ABOUT.as_slice();
+        let known = Characters::get();
         for c in text.chars() {
-            let about = known.get(c as usize).copied().unwrap_or_else(|| about(c));
+            let about = known.of(c);
             let class = self.class(about);
             let folded = self.fold(c, about);
             match class {
@@ -207,57 +207,6 @@ impl Features {
     }
 }
 
-/// What is known of a character: its lower case, and what it is.
-const LOWER: u32 = (1 << 21) - 1;
-const LETTER: u32 = 1 << 21;
-const DIGIT: u32 = 1 << 22;
-const SPACE: u32 = 1 << 23;
-const LINE_FEED: u32 = 1 << 24;
-const ALONE: u32 = 1 << 25;
-const UNDERSCORE: u32 = 1 << 26;
-
-/// What is known of the characters that all but a few texts are made of.
-static ABOUT: LazyLock<Vec<u32>> = LazyLock::new(|| (0..0x1_0000).map(|c| char::from_u32(c).map_or(0, about)).collect());
-
-/// The same of a character that was folded already: that changes nothing of what it is.
-fn about_folded(c: u32) -> u32 {
-    let known = ABOUT.get(c as usize).copied();
-    known.unwrap_or_else(|| char::from_u32(c).map_or(0, about))
-}
-
-fn about(c: char) -> u32 {
-    let flag = |is: bool, flag: u32| if is { flag } else { 0 };
-    // Of the few letters with a longer lower case, the first character stands for all.
-    u32::from(c.to_lowercase().next().unwrap_or(c))
-        | flag(is_letter_by_rule(c), LETTER)
-        | flag(c.is_numeric() && !stands_alone(c), DIGIT)
-        | flag(c.is_whitespace() || c.is_control(), SPACE)
-        | flag(c == '\n', LINE_FEED)
-        | flag(stands_alone(c), ALONE)
-        | flag(c == '_', UNDERSCORE)
-}
-
 fn is_blank(c: u32) -> bool {
     c == BLANK || c == LINE_END
-}
-
-/// Letters, and the marks that are written on and between them: vowel signs and viramas aren't all alphabetic to Unicode.
-pub(crate) fn is_letter(c: char) -> bool {
-    ABOUT.get(c as usize).copied().unwrap_or_else(|| about(c)) & LETTER != 0
-}
-
-fn is_letter_by_rule(c: char) -> bool {
-    match u32::from(c) {
-        0..0x300 => c.is_alphabetic(),
-        0x300..=0x36f | 0x591..=0x5bd | 0x5bf | 0x5c1..=0x5c2 | 0x5c4..=0x5c5 | 0x64b..=0x65f | 0x1ab0..=0x1aff | 0x200c..=0x200d => true,
-        0x964..=0x965 | 0xe3f | 0xe4f | 0xe5a..=0xe5b => false,
-        0x900..=0xfff | 0x1000..=0x109f | 0x1780..=0x17d3 | 0x1712..=0x1715 => !c.is_numeric(),
-        _ => c.is_alphabetic(),
-    }
-}
-
-/// Whether a character is a token of its own: scripts that put no spaces between words.
-pub(super) fn stands_alone(c: char) -> bool {
-    matches!(u32::from(c),
-        0x0e00..=0x0eff | 0x1000..=0x109f | 0x1780..=0x17ff | 0x3040..=0x30ff | 0x3400..=0x9fff | 0xf900..=0xfaff | 0x20000..=0x3ffff)
 }

@@ -4,13 +4,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::score::Weights;
 
-/// Open addressing, at most half full, over lists of weights.
+/// Open addressing, at most seven eighths full, over lists of weights: what counts is how little of the caches it takes.
 #[derive(Clone, Debug)]
 pub(super) struct Lookup {
-    /// A hash above, where its list begins plus one below; 0 where nothing is.
-    slots: Vec<u64>,
+    /// Hashes in groups, each a line of the caches, from the first place on; a feature whose group is full stands in the next that isn't.
+    groups: Vec<[u32; GROUP]>,
+    n_in_group: Vec<u8>,
+    /// For each place where its list begins, plus one, or [`SINGLE`] and its only pair, or [`DENSE`] and its row.
+    places: Vec<u32>,
     shift: u32,
-    /// For each feature its number of labels, then for each the label above 8 bits of weight; or [`DENSE`] and where its row begins.
+    /// A bit for every first bits of a hash that some feature has, [`FILTER_BITS`] more of them than number the places: most n-grams are
+    /// unknown, and this much of the table stays in the inner caches.
+    filter: Vec<u64>,
+    /// For each feature its number of labels, then for each the label above 8 bits of weight.
     lists: Vec<u32>,
     /// Rows of a weight for every label, for features that know most labels: they are added without looking at labels.
     rows: Vec<f32>,
@@ -21,12 +27,23 @@ pub(super) struct Lookup {
     id: u64,
 }
 
+/// Marks what is itself the list: the one label above 8 bits of weight.
+const SINGLE: u32 = 1 << 31;
 /// Marks a list that is a row.
-const DENSE: u32 = 1 << 31;
+const DENSE: u32 = 1 << 30;
+/// Hashes in a group.
+const GROUP: usize = 8;
+const FILTER_BITS: u32 = 2;
 /// A row pays for a feature that knows one label in so many.
 const DENSE_ONE_IN: usize = 6;
 
 static N_LOOKUPS: AtomicU64 = AtomicU64::new(0);
+
+/// Hashes in a file may be any, also those that lie close together: an odd number parts them.
+#[inline]
+fn spread(hash: u32) -> u32 {
+    hash.wrapping_mul(0x9e37_79b1)
+}
 
 impl Lookup {
     pub(super) fn new(weights: &Weights, n_labels: usize, range: f32) -> Self {
@@ -34,10 +51,14 @@ impl Lookup {
             let part = f32::from(byte as u8 as i8) / 127.0;
             part * part.abs() * range
         };
-        let bits = (weights.hashes.len().max(2) * 2).next_power_of_two().ilog2();
+        let n_groups = (weights.hashes.len() * 8).div_ceil(7 * GROUP).next_power_of_two().max(2);
+        let bits = n_groups.ilog2();
         let mut lookup = Self {
-            slots: vec![0; 1 << bits],
+            groups: vec![[0; GROUP]; n_groups],
+            n_in_group: vec![0; n_groups],
+            places: vec![0; n_groups * GROUP],
             shift: 32 - bits,
+            filter: vec![0; ((n_groups * GROUP) << FILTER_BITS) / 64 + 1],
             lists: Vec::new(),
             rows: Vec::new(),
             n_labels,
@@ -45,103 +66,147 @@ impl Lookup {
             id: N_LOOKUPS.fetch_add(1, Ordering::Relaxed) + 1,
         };
         for (feature, hash) in weights.hashes.iter().enumerate() {
-            let mut slot = lookup.home(*hash);
-            while lookup.slots[slot] != 0 {
-                slot = (slot + 1) & (lookup.slots.len() - 1);
+            let mut group = lookup.home(*hash);
+            while usize::from(lookup.n_in_group[group]) == GROUP {
+                group = (group + 1) & (n_groups - 1);
             }
-            lookup.slots[slot] = u64::from(*hash) << 32 | (lookup.lists.len() as u64 + 1);
+            let n = usize::from(lookup.n_in_group[group]);
+            lookup.groups[group][n] = *hash;
+            lookup.n_in_group[group] += 1;
+            let bit = lookup.filter_bit(*hash);
+            lookup.filter[bit / 64] |= 1 << (bit % 64);
             let pairs = weights.starts[feature] as usize..weights.starts[feature + 1] as usize;
             let of_feature = weights.labels[pairs.clone()].iter().zip(&weights.stored[pairs.clone()]);
-            if pairs.len() * DENSE_ONE_IN > n_labels && n_labels > DENSE_ONE_IN {
-                lookup.lists.push(DENSE | (lookup.rows.len() / n_labels) as u32);
+            let mut of_feature = of_feature.map(|(label, stored)| u32::from(*label) << 8 | u32::from(*stored as u8));
+            lookup.places[group * GROUP + n] = if pairs.len() == 1 {
+                SINGLE | of_feature.next().unwrap_or(0)
+            } else if pairs.len() * DENSE_ONE_IN > n_labels && n_labels > DENSE_ONE_IN {
                 let start = lookup.rows.len();
                 lookup.rows.resize(start + n_labels, 0.0);
-                for (label, stored) in of_feature {
-                    lookup.rows[start + usize::from(*label)] = lookup.levels[usize::from(*stored as u8)];
+                for pair in of_feature {
+                    lookup.rows[start + (pair >> 8) as usize] = lookup.levels[(pair & 0xff) as usize];
                 }
+                DENSE | (start / n_labels) as u32
             } else {
                 lookup.lists.push(pairs.len() as u32);
-                lookup.lists.extend(of_feature.map(|(label, stored)| u32::from(*label) << 8 | u32::from(*stored as u8)));
-            }
+                lookup.lists.extend(of_feature);
+                (lookup.lists.len() - pairs.len()) as u32
+            };
         }
         lookup
     }
 
     fn home(&self, hash: u32) -> usize {
-        (hash >> self.shift) as usize
+        (spread(hash) >> self.shift) as usize
     }
 
-    pub(super) fn n_slots(&self) -> usize {
-        self.slots.len()
+    fn filter_bit(&self, hash: u32) -> usize {
+        (spread(hash) >> self.shift.saturating_sub(GROUP.ilog2() + FILTER_BITS)) as usize
     }
 
-    /// The slot of a feature, if it is known.
+    pub(super) fn n_places(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether a feature may be known; those that are, are.
     #[inline]
-    pub(super) fn find(&self, hash: u32) -> Option<usize> {
-        let mut at = self.home(hash);
-        loop {
-            let slot = self.slots[at];
-            if slot == 0 {
-                return None;
-            }
-            if (slot >> 32) as u32 == hash {
-                return Some(at);
-            }
-            at = (at + 1) & (self.slots.len() - 1);
+    pub(super) fn may_know(&self, hash: u32) -> bool {
+        let bit = self.filter_bit(hash);
+        self.filter[bit / 64] >> (bit % 64) & 1 != 0
+    }
+
+    /// Calls `each` with the places of those features of a chunk that are known.
+    ///
+    /// The loads don't wait for one another: a table in the outer caches is read at several places at a time.
+    #[inline]
+    pub(super) fn find_all(&self, hashes: &[u32; CHUNK], n: usize, mut each: impl FnMut(usize)) {
+        let mut masks = [0u32; CHUNK];
+        for (mask, hash) in masks.iter_mut().zip(&hashes[..n]) {
+            *mask = self.mask(self.home(*hash), *hash);
         }
+        for (mask, hash) in masks.iter().zip(&hashes[..n]) {
+            let (mut mask, mut group) = (*mask, self.home(*hash));
+            while mask == 0 && usize::from(self.n_in_group[group]) == GROUP {
+                group = (group + 1) & (self.groups.len() - 1);
+                mask = self.mask(group, *hash);
+            }
+            if mask != 0 {
+                each(group * GROUP + mask.trailing_zeros() as usize);
+            }
+        }
+    }
+
+    /// A bit for the place of a group that has this hash.
+    #[inline]
+    fn mask(&self, group: usize, hash: u32) -> u32 {
+        let equal = self.groups[group].iter().enumerate().fold(0, |mask, (i, h)| mask | u32::from(*h == hash) << i);
+        equal & ((1 << self.n_in_group[group]) - 1)
     }
 
     /// Adds a feature's weights, times a value, to the labels' scores.
     #[inline]
-    pub(super) fn add(&self, slot: usize, value: f32, scores: &mut [f32]) {
-        self.add_list(self.slots[slot] as u32, value, scores);
+    pub(super) fn add(&self, place: usize, value: f32, scores: &mut [f32]) {
+        self.add_list(self.places[place], value, scores);
     }
 
-    /// The same for the lower half of a slot.
+    /// The same for what stands at its place.
     #[inline]
-    fn add_list(&self, start: u32, value: f32, scores: &mut [f32]) {
-        let start = start as usize - 1;
-        let head = self.lists[start];
-        if head & DENSE != 0 {
-            let row = (head & !DENSE) as usize * self.n_labels;
-            let row = &self.rows[row..][..self.n_labels];
+    fn add_list(&self, list: u32, value: f32, scores: &mut [f32]) {
+        if list & SINGLE != 0 {
+            scores[((list & !SINGLE) >> 8) as usize] += value * self.levels[(list & 0xff) as usize];
+        } else if list & DENSE != 0 {
+            let row = &self.rows[(list & !DENSE) as usize * self.n_labels..][..self.n_labels];
             scores.iter_mut().zip(row).for_each(|(score, weight)| *score += value * weight);
         } else {
-            for pair in &self.lists[start + 1..][..head as usize] {
+            let start = list as usize;
+            for pair in &self.lists[start..][..self.lists[start - 1] as usize] {
                 scores[(pair >> 8) as usize] += value * self.levels[(pair & 0xff) as usize];
             }
         }
     }
 
+    /// Reads the beginning of a list, so that it is on its way.
+    #[inline]
+    fn touch(&self, list: u32) -> u32 {
+        if list & SINGLE != 0 {
+            0
+        } else if list & DENSE != 0 {
+            self.rows[(list & !DENSE) as usize * self.n_labels].to_bits()
+        } else {
+            self.lists[list as usize - 1]
+        }
+    }
+
     /// Adds the weights of features, each once; returns how many are known.
-    ///
-    /// The loads of a chunk don't wait for one another: a table in the outer caches is read several slots at a time.
     pub(super) fn count(&self, hashes: &[u32], scores: &mut [f32]) -> usize {
         let mut n_known = 0;
-        for chunk in hashes.chunks(CHUNK) {
-            let mut slots = [0u64; CHUNK];
-            for (slot, hash) in slots.iter_mut().zip(chunk) {
-                *slot = self.slots[self.home(*hash)];
-            }
-            let mut known = [0u32; CHUNK];
+        let mut rest = hashes.iter().copied().filter(|hash| self.may_know(*hash));
+        loop {
+            let mut chunk = [0; CHUNK];
             let mut n = 0;
-            for (slot, hash) in slots.iter().zip(chunk) {
-                let mut slot = *slot;
-                if slot != 0 && (slot >> 32) as u32 != *hash {
-                    slot = self.find(*hash).map_or(0, |at| self.slots[at]);
-                }
-                known[n] = slot as u32;
-                n += usize::from(slot != 0);
+            for (place, hash) in chunk.iter_mut().zip(&mut rest) {
+                *place = hash;
+                n += 1;
             }
-            known[..n].iter().for_each(|start| self.add_list(*start, 1.0, scores));
-            n_known += n;
+            if n == 0 {
+                return n_known;
+            }
+            let (mut known, mut n_found) = ([0u32; CHUNK], 0);
+            self.find_all(&chunk, n, |at| {
+                known[n_found] = at as u32;
+                n_found += 1;
+            });
+            known[..n_found].iter_mut().for_each(|known| *known = self.places[*known as usize]);
+            // As with the places: all lists are on their way before the first is added.
+            std::hint::black_box(known[..n_found].iter().fold(0, |all, list| all ^ self.touch(*list)));
+            known[..n_found].iter().for_each(|list| self.add_list(*list, 1.0, scores));
+            n_known += n_found;
         }
-        n_known
     }
 }
 
 /// Hashes looked up together.
-const CHUNK: usize = 32;
+pub(super) const CHUNK: usize = 32;
 
 /// What runs of letters add to the scores, for the last few hundred different ones.
 #[derive(Default)]
@@ -162,8 +227,8 @@ struct Entry {
 }
 
 /// Runs that are remembered, at most and with so many sums in all, and the longest.
-const N_ENTRIES: usize = 1024;
-const SUMS_MAX: usize = 1 << 18;
+const N_ENTRIES: usize = 1 << 14;
+const SUMS_MAX: usize = 1 << 20;
 const RUN_MAX: usize = 20;
 
 impl Memo {

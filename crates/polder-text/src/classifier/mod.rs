@@ -27,8 +27,8 @@ mod options;
 mod score;
 mod train;
 
+pub(crate) use crate::characters::is_letter;
 pub use evaluate::{Evaluation, LabelEvaluation, LabelledRows, cross_validate, evaluate, fold_of, split};
-pub(crate) use features::is_letter;
 pub use options::{Counting, Features, Learning, NGRAM_MAX, Options, Tokens};
 pub use score::Classifier;
 pub use train::{Progress, train};

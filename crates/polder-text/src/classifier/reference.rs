@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::features::{hash_of_characters, hash_of_tokens, is_letter, stands_alone};
+use super::features::{hash_of_characters, hash_of_tokens};
 use super::{Classifier, Counting, Features, Tokens};
+use crate::characters::{is_letter, stands_alone};
 
 /// The text's characters as n-grams see them: folded, with one blank for each run, and one at both ends.
 fn characters(features: &Features, text: &str) -> String {

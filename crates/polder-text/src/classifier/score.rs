@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::calibrate::Calibration;
 use super::features::Streams;
-use super::lookup::{Lookup, Memo};
+use super::lookup::{CHUNK, Lookup, Memo};
 use super::options::{Counting, Features};
 
 /// Tells which of its labels a text has; made by [`train`](super::train()) or [`Classifier::from_bytes`].
@@ -124,23 +124,35 @@ impl Classifier {
     /// Adds the weights of the text's features, each by how often it occurs.
     fn add_damped(&self, text: &str, scratch: &mut Scratch, scores: &mut [f32]) -> usize {
         let Scratch { streams, counts, seen, .. } = scratch;
-        if counts.len() < self.lookup.n_slots() {
-            counts.resize(self.lookup.n_slots(), 0);
+        if counts.len() < self.lookup.n_places() {
+            counts.resize(self.lookup.n_places(), 0);
         }
         seen.clear();
-        self.features.each(text, streams, |hash| {
-            if let Some(slot) = self.lookup.find(hash) {
-                if counts[slot] == 0 {
-                    seen.push(slot);
+        let (mut chunk, mut n) = ([0; CHUNK], 0);
+        let mut count = |chunk: &[u32; CHUNK], n: usize| {
+            self.lookup.find_all(chunk, n, |place| {
+                if counts[place] == 0 {
+                    seen.push(place);
                 }
-                counts[slot] = counts[slot].saturating_add(1);
+                counts[place] = counts[place].saturating_add(1);
+            });
+        };
+        self.features.each(text, streams, |hash| {
+            if self.lookup.may_know(hash) {
+                chunk[n] = hash;
+                n += 1;
+                if n == CHUNK {
+                    count(&chunk, n);
+                    n = 0;
+                }
             }
         });
+        count(&chunk, n);
         // The order of features decides the last bits of the sums; the order in the text is as good as any.
-        let scale = Counting::Damped.scale(seen.iter().map(|slot| self.values[usize::from(counts[*slot])]));
-        for slot in seen.iter() {
-            let value = self.values[usize::from(std::mem::take(&mut counts[*slot]))] * scale;
-            self.lookup.add(*slot, value, scores);
+        let scale = Counting::Damped.scale(seen.iter().map(|place| self.values[usize::from(counts[*place])]));
+        for place in seen.iter() {
+            let value = self.values[usize::from(std::mem::take(&mut counts[*place]))] * scale;
+            self.lookup.add(*place, value, scores);
         }
         seen.len()
     }

@@ -8,4 +8,5 @@ mod normal;
 
 pub use boilerplate::{Boilerplate, boilerplate, remove_boilerplate};
 pub use mojibake::fix_mojibake;
+pub(crate) use normal::composed;
 pub use normal::{NormalForm, clean_text, normalize_text};

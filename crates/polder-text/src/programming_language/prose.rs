@@ -1,7 +1,17 @@
 //! Prose told from code, data and lists, by marks and lines rather than by words: it holds for any language.
 
+use crate::characters::{ALONE, ALPHABETIC, Characters, WHITE_SPACE};
+
 /// Marks of code; prose has them now and then.
-const MARKS: &str = "{}()[];=<>|&^~$@#%*/\\_+`";
+const MARKS: &[u8] = b"{}()[];=<>|&^~$@#%*/\\_+`";
+static IS_MARK_OF_CODE: [bool; 128] = {
+    let (mut is, mut i) = ([false; 128], 0);
+    while i < MARKS.len() {
+        is[MARKS[i] as usize] = true;
+        i += 1;
+    }
+    is
+};
 /// Of 100 visible characters of prose, at most so many are marks of code, and at least so many letters.
 const MARKS_PERCENT_MAX: usize = 6;
 const LETTERS_PERCENT_MIN: usize = 75;
@@ -23,7 +33,7 @@ pub(super) enum Prose {
 
 /// Whether a text is prose. Code within Markdown's fences doesn't count.
 pub(super) fn prose(text: &str) -> Option<Prose> {
-    let (mut counts, mut fenced, mut n_signs) = (Counts::default(), false, 0);
+    let (mut counts, mut fenced, mut n_signs) = (Counts::new(), false, 0);
     for line in text.lines() {
         let content = line.trim();
         if content.starts_with("```") || content.starts_with("~~~") {
@@ -41,7 +51,7 @@ pub(super) fn prose(text: &str) -> Option<Prose> {
 
 /// Whether a text is plainly code: many marks, and many lines that end as statements and blocks do.
 pub(super) fn is_code(text: &str) -> bool {
-    let mut counts = Counts::default();
+    let mut counts = Counts::new();
     text.lines().for_each(|line| counts.add(line.trim()));
     counts.lines >= CODE_LINES_MIN && counts.marks * 100 >= counts.visible * 10 && counts.code_lines * 100 >= counts.lines * 20
 }
@@ -56,8 +66,8 @@ fn is_heading(line: &str) -> bool {
         && !line.ends_with([';', '{', ':'])
 }
 
-#[derive(Default)]
 struct Counts {
+    characters: Characters,
     visible: usize,
     letters: usize,
     marks: usize,
@@ -69,21 +79,30 @@ struct Counts {
 }
 
 impl Counts {
+    fn new() -> Self {
+        let characters = Characters::get();
+        Self { characters, visible: 0, letters: 0, marks: 0, words: 0, lines: 0, code_lines: 0, in_long_lines: 0 }
+    }
+
     fn add(&mut self, line: &str) {
         if line.is_empty() {
             return;
         }
-        let (mut words, mut wide) = (0, 0);
-        for word in line.split_whitespace() {
-            words += usize::from(word.chars().any(char::is_alphabetic));
-        }
+        let (mut words, mut wide, mut has_letter) = (0, 0, false);
         // What stands at the beginning of a line is a heading's or a list's; a link's address is not prose, but no code either.
-        for c in line.trim_start_matches(['#', '*', '>', '-', ' ']).chars().filter(|c| !c.is_whitespace()) {
+        for c in line.trim_start_matches(['#', '*', '>', '-', ' ']).chars() {
+            let about = self.characters.of(c);
+            if about & WHITE_SPACE != 0 {
+                words += usize::from(std::mem::take(&mut has_letter));
+                continue;
+            }
+            has_letter |= about & ALPHABETIC != 0;
             self.visible += 1;
-            self.letters += usize::from(c.is_alphabetic() || is_mark(c));
-            self.marks += usize::from(MARKS.contains(c));
-            wide += usize::from(crate::words::stands_alone(c));
+            self.letters += usize::from(about & ALPHABETIC != 0 || is_mark(c));
+            self.marks += usize::from(c.is_ascii() && IS_MARK_OF_CODE[c as usize]);
+            wide += usize::from(about & ALONE != 0);
         }
+        words += usize::from(has_letter);
         self.words += words + wide / 2;
         self.in_long_lines += if words >= 5 || wide >= 10 { words + wide / 2 } else { 0 };
         self.lines += 1;

@@ -6,7 +6,7 @@ use aho_corasick::AhoCorasick;
 
 use super::characters::{Characters, DIGIT, PUNCTUATION, SENTENCE_END};
 use super::english_words::english_words;
-use super::spans::{Span, n_chars, python_lines, strip};
+use super::spans::{Span, n_chars, strip};
 use super::{Analysis, Dialect, DialectError};
 
 /// The dialects of [`c4_quality`]; the first is the default.
@@ -98,7 +98,7 @@ pub(super) fn datatrove(analysis: &Analysis<'_>, ends_matter: bool) -> C4Quality
     let found = phrases(text);
     let (mut quality, mut kept) = (C4Quality::default(), String::with_capacity(text.len()));
     let (mut first_token, mut first_phrase) = (0, 0);
-    for line in python_lines(text) {
+    for line in analysis.python_lines() {
         let from = line.as_ptr().addr() - text.as_ptr().addr();
         let to = from + line.len();
         let line = strip(line);

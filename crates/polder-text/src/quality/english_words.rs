@@ -174,6 +174,10 @@ pub(super) fn english_words(text: &str) -> Vec<Span> {
             let word = &text[start..at];
             match cutter.specials.get(word) {
                 None if at == end_of_letters => words.push(Span::of_letters(text, start, at)),
+                None if at == end_of_letters + 1 && cutter.is_mark_cut_off(word) => {
+                    words.push(Span::of_letters(text, start, end_of_letters));
+                    words.push(Span::new(text, end_of_letters, at, false, cutter.characters));
+                }
                 special => {
                     tokens.clear();
                     match special {
@@ -210,6 +214,14 @@ struct Cutter<'a> {
 impl Cutter<'_> {
     fn special(&self, text: &str) -> Option<&Special> {
         if self.joins { self.specials.get(text) } else { None }
+    }
+
+    /// Whether [`Cutter::cut`] only cuts off the mark behind a word of ASCII letters: most words with a mark are of that kind.
+    fn is_mark_cut_off(&self, word: &str) -> bool {
+        let Some(([letters @ .., before], mark)) = word.as_bytes().split_last().map(|(mark, stem)| (stem, *mark)) else { return false };
+        let is_cut = self.characters.of_ascii(mark) & SUFFIX != 0 && (mark != b'.' || self.characters.of_ascii(*before) & BEFORE_STOP != 0);
+        let end = letters.len() + 1;
+        is_cut && self.specials.get(&word[..end]).is_none() && !self.specials.is_cut_between(word.as_bytes(), end)
     }
 
     /// Cuts one word between spaces, which begins at byte `at` of the text.

@@ -1,9 +1,6 @@
 //! FineWeb's rules: how lines end, how short they are, how much they repeat, and how many there are.
 
-use std::collections::HashSet;
-
-use super::characters::{Characters, TERMINAL};
-use super::spans::{LineHasher, n_chars, share, strip};
+use super::spans::share;
 use super::{Analysis, Dialect, DialectError, first_broken};
 
 /// The dialects of [`fineweb_quality`]; the first is the default.
@@ -42,32 +39,16 @@ pub fn fineweb_quality(text: &str, dialect: Dialect) -> Result<FinewebQuality, D
 }
 
 pub(super) fn datatrove(analysis: &Analysis<'_>) -> FinewebQuality {
-    let (text, characters) = (analysis.text, Characters::get());
-    let (mut n_lines, mut n_ended, mut n_short, mut repeated_chars, mut n_line_feeds) = (0, 0, 0, 0, 0);
-    let mut seen: HashSet<&str, std::hash::BuildHasherDefault<LineHasher>> = HashSet::default();
-    for line in text.split('\n') {
-        n_line_feeds += 1;
-        if strip(line).is_empty() {
-            continue;
-        }
-        let length = n_chars(line);
-        n_lines += 1;
-        n_ended += usize::from(characters.is(line.chars().next_back(), TERMINAL));
-        n_short += usize::from(length <= 30);
-        if !seen.insert(line) {
-            repeated_chars += length;
-        }
-    }
-    n_line_feeds -= 1;
+    let lines = analysis.lines();
     let figures = FinewebQuality {
-        line_punct_ratio: share(n_ended, n_lines),
-        short_line_ratio: share(n_short, n_lines),
-        char_dup_ratio: share(repeated_chars, analysis.n_chars() - n_line_feeds),
-        list_ratio: share(n_line_feeds, analysis.english_words().len()),
+        line_punct_ratio: share(lines.n_ended, lines.n),
+        short_line_ratio: share(lines.n_short, lines.n),
+        char_dup_ratio: share(lines.repeated_chars, analysis.n_chars() - lines.n_line_feeds),
+        list_ratio: share(lines.n_line_feeds, analysis.english_words().len()),
         ..FinewebQuality::default()
     };
     let reason = first_broken(&[
-        (n_lines == 0, "empty"),
+        (lines.n == 0, "empty"),
         (figures.line_punct_ratio < 0.12, "line_punct_ratio"),
         (figures.short_line_ratio > 0.67, "short_line_ratio"),
         (figures.char_dup_ratio > 0.01, "char_dup_ratio"),

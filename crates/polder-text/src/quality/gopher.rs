@@ -1,10 +1,10 @@
 //! Gopher's quality rules: length, symbols, bullets, letters, stop words.
 
 use super::characters::{Characters, LETTER, NUMERIC, SYMBOL};
-use super::spans::{Span, n_chars, python_lines, share, strip};
-use super::stop_words::{ENGLISH, lacks_stop_words};
+use super::spans::{Span, share, strip};
+use super::stop_words::{ENGLISH, StopWords};
 use super::{Analysis, Dialect, DialectError, first_broken};
-use crate::words::words;
+use crate::characters;
 
 /// The dialects of [`gopher_quality`]; the first is the default.
 pub const GOPHER_DIALECTS: [Dialect; 5] = [Dialect::Datatrove, Dialect::Dolma, Dialect::Dclm, Dialect::Curator, Dialect::Polder];
@@ -150,13 +150,15 @@ fn with_letter(words: &[Span]) -> usize {
 
 pub(super) fn datatrove(analysis: &Analysis<'_>) -> GopherQuality {
     let (text, words) = (analysis.text, analysis.english_words());
-    let (mut n_words, mut chars) = (0, 0);
-    for word in words.iter().filter(|w| w.every & SYMBOL == 0) {
-        n_words += 1;
-        chars += word.n_chars;
+    let (mut n_words, mut chars, mut n_with_letter) = (0, 0, 0);
+    for word in words {
+        let is_word = word.every & SYMBOL == 0;
+        n_words += usize::from(is_word);
+        chars += if is_word { word.n_chars } else { 0 };
+        n_with_letter += usize::from(word.some & LETTER != 0);
     }
     let is_bullet = |line: &str| line.trim_start_matches(super::characters::is_space).starts_with(['•', '-']);
-    let (bullet_lines_share, ellipsis_lines_share) = line_shares(python_lines(text), is_bullet, ends_in_dots);
+    let (bullet_lines_share, ellipsis_lines_share) = line_shares(analysis.python_lines().iter().copied(), is_bullet, ends_in_dots);
     let (hash_share, ellipsis_share) = (share(n_hashes(text), words.len()), share(n_ellipses(text), words.len()));
     let figures = GopherQuality {
         n_words,
@@ -166,7 +168,7 @@ pub(super) fn datatrove(analysis: &Analysis<'_>) -> GopherQuality {
         symbol_share: hash_share.max(ellipsis_share),
         bullet_lines_share,
         ellipsis_lines_share,
-        alphabetic_share: share(with_letter(words), words.len()),
+        alphabetic_share: share(n_with_letter, words.len()),
         n_stop_words: distinct(english_stop_words(text, words)),
         ..GopherQuality::default()
     };
@@ -312,24 +314,71 @@ fn curator(analysis: &Analysis<'_>) -> GopherQuality {
     figures.judged(&rules)
 }
 
+/// The words of a text as [`words`](crate::words()) cuts them, and what stands between spaces without one.
+#[derive(Default)]
+struct Counts {
+    n_words: usize,
+    chars: usize,
+    n_alphabetic: usize,
+    /// Words of one character beyond ASCII.
+    n_single: usize,
+    n_symbols: usize,
+    stop_words: StopWords,
+}
+
+impl Counts {
+    fn of(text: &str) -> Self {
+        let characters = characters::Characters::get();
+        let mut counts = Self::default();
+        // The word that goes on, from where, and of how many characters; and what stands since the last space.
+        let (mut start, mut length, mut is_alphabetic) = (0, 0, false);
+        let (mut is_something, mut has_word) = (false, false);
+        for (i, c) in text.char_indices() {
+            let about = characters.of(c);
+            let goes_on = about & (characters::ALPHANUMERIC | characters::ALONE) == characters::ALPHANUMERIC;
+            if length > 0 && !goes_on {
+                counts.add(&text[start..i], length, is_alphabetic);
+                length = 0;
+            }
+            if goes_on {
+                (start, is_alphabetic) = if length == 0 { (i, false) } else { (start, is_alphabetic) };
+                length += 1;
+                is_alphabetic |= about & characters::ALPHABETIC != 0;
+            } else if about & characters::ALPHANUMERIC != 0 {
+                counts.add(&text[i..i + c.len_utf8()], 1, about & characters::ALPHABETIC != 0);
+            }
+            if about & characters::WHITE_SPACE != 0 {
+                counts.n_symbols += usize::from(is_something && !has_word);
+                (is_something, has_word) = (false, false);
+            } else {
+                (is_something, has_word) = (true, has_word || about & characters::ALPHANUMERIC != 0);
+            }
+        }
+        if length > 0 {
+            counts.add(&text[start..], length, is_alphabetic);
+        }
+        counts.n_symbols += usize::from(is_something && !has_word);
+        counts
+    }
+
+    fn add(&mut self, word: &str, length: usize, is_alphabetic: bool) {
+        self.n_words += 1;
+        self.chars += length;
+        self.n_alphabetic += usize::from(is_alphabetic);
+        self.n_single += usize::from(length == 1 && word.len() > 1);
+        self.stop_words.add(word);
+    }
+}
+
 /// Words are runs of letters and digits of any script; what stands between spaces without one is a symbol.
 fn polder(analysis: &Analysis<'_>) -> GopherQuality {
     let text = analysis.text;
-    let (mut n_words, mut chars, mut n_alphabetic, mut n_single) = (0, 0, 0, 0);
-    for word in words(text) {
-        let word = &text[word.start..word.end];
-        let length = n_chars(word);
-        n_words += 1;
-        chars += length;
-        n_single += usize::from(length == 1 && !word.is_ascii());
-        n_alphabetic += usize::from(word.chars().any(char::is_alphabetic));
-    }
-    let n_symbols = text.split_whitespace().filter(|w| !w.contains(char::is_alphanumeric)).count();
+    let Counts { n_words, chars, n_alphabetic, n_single, n_symbols, stop_words } = Counts::of(text);
     let n_all = n_words + n_symbols;
     let is_bullet = |line: &str| line.trim_start().starts_with(['•', '-', '*', '●', '–']);
     let (bullet_lines_share, ellipsis_lines_share) = line_shares(text.lines(), is_bullet, ends_in_dots);
     let (hash_share, ellipsis_share) = (share(n_hashes(text), n_all), share(n_ellipses(text), n_all));
-    let (n_stop_words, lacks) = lacks_stop_words(text);
+    let (n_stop_words, lacks) = stop_words.lacking(text);
     let has_spaces = n_single * 2 < n_words;
     let figures = GopherQuality {
         n_words,

@@ -12,6 +12,7 @@ mod characters;
 mod english_words;
 mod fineweb;
 mod gopher;
+mod lines;
 mod ngrams;
 mod refinedweb;
 mod repetition;
@@ -27,6 +28,7 @@ pub use gopher::{GOPHER_DIALECTS, GopherQuality, gopher_quality};
 pub use refinedweb::{REFINEDWEB_DIALECTS, RefinedwebQuality, refinedweb_quality};
 pub use repetition::{GopherRepetition, REPETITION_DIALECTS, gopher_repetition};
 
+use lines::Lines;
 use spans::Span;
 
 /// Whose reading of the rules.
@@ -126,11 +128,20 @@ struct Analysis<'a> {
     english_words: OnceCell<Vec<Span>>,
     words_between_spaces: OnceCell<Vec<Span>>,
     n_chars: OnceCell<usize>,
+    lines: OnceCell<Lines>,
+    python_lines: OnceCell<Vec<&'a str>>,
 }
 
 impl<'a> Analysis<'a> {
     fn new(text: &'a str) -> Self {
-        Self { text, english_words: OnceCell::new(), words_between_spaces: OnceCell::new(), n_chars: OnceCell::new() }
+        Self {
+            text,
+            english_words: OnceCell::new(),
+            words_between_spaces: OnceCell::new(),
+            n_chars: OnceCell::new(),
+            lines: OnceCell::new(),
+            python_lines: OnceCell::new(),
+        }
     }
 
     /// Words as datatrove's tokenizer cuts them.
@@ -144,6 +155,15 @@ impl<'a> Analysis<'a> {
 
     fn n_chars(&self) -> usize {
         *self.n_chars.get_or_init(|| spans::n_chars(self.text))
+    }
+
+    fn lines(&self) -> &Lines {
+        self.lines.get_or_init(|| Lines::of(self.text, self.n_chars() == self.text.len()))
+    }
+
+    /// Lines as Python's `splitlines` cuts them.
+    fn python_lines(&self) -> &[&'a str] {
+        self.python_lines.get_or_init(|| spans::python_lines(self.text).collect())
     }
 }
 

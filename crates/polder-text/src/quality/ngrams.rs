@@ -44,22 +44,64 @@ impl Table {
     }
 }
 
-/// How many first bytes tell strings apart at first.
+/// Which of many keys may be there more than once, told by bits that stay in the inner caches.
+#[derive(Default)]
+struct Sieve {
+    seen: Vec<u64>,
+    twice: Vec<u64>,
+    /// For each key its bit.
+    bits: Vec<u32>,
+}
+
+impl Sieve {
+    /// So many bits a key, at least.
+    const BITS: usize = 16;
+
+    fn fill(&mut self, n: usize, keys: impl Iterator<Item = u64>) {
+        let size = (n * Self::BITS).clamp(64, 1 << 31).next_power_of_two();
+        let shift = 64 - size.trailing_zeros();
+        for words in [&mut self.seen, &mut self.twice] {
+            words.clear();
+            words.resize(size / 64, 0);
+        }
+        self.bits.clear();
+        for key in keys {
+            let bit = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> shift;
+            let (word, mask) = ((bit / 64) as usize, 1 << (bit % 64));
+            self.twice[word] |= self.seen[word] & mask;
+            self.seen[word] |= mask;
+            self.bits.push(bit as u32);
+        }
+    }
+
+    /// Whether the key of this number may be there again; surely, if it is.
+    fn may_repeat(&self, i: usize) -> bool {
+        let bit = self.bits[i];
+        self.twice[bit as usize / 64] >> (bit % 64) & 1 != 0
+    }
+}
+
+/// How many first bytes tell strings apart at first, and how many do so from how many words on.
 const HEAD: usize = 16;
+const LONG_HEAD: usize = 32;
+const N_OF_LONG_HEAD: usize = 7;
+/// The least n for which strings are asked.
+const FIRST_STRINGS: usize = 5;
 
 /// The n-grams of a text's words, from n = 2 upwards.
 pub(super) struct Ngrams<'a> {
     words: &'a [Span],
-    /// The words without anything between them, and `HEAD` bytes more.
+    /// The words without anything between them, and `LONG_HEAD` bytes more.
     string: Vec<u8>,
     /// Bytes and characters before each word.
     bytes_before: Vec<usize>,
     chars_before: Vec<usize>,
     table: Table,
+    sieve: Sieve,
     n: usize,
     /// Where n-grams stand of which there may be several, in order: as rows of words, and as strings once they were asked for.
     rows: Vec<u32>,
-    strings: Option<Vec<u32>>,
+    strings: Vec<u32>,
     /// Per such place, where its n-gram was first seen, and there, how often.
     first: Vec<u32>,
     counts: Vec<u32>,
@@ -68,7 +110,7 @@ pub(super) struct Ngrams<'a> {
 impl<'a> Ngrams<'a> {
     pub(super) fn new(text: &str, words: &'a [Span]) -> Self {
         let (mut bytes_before, mut chars_before) = (Vec::with_capacity(words.len() + 1), Vec::with_capacity(words.len() + 1));
-        let (mut string, mut chars) = (Vec::with_capacity(text.len() + HEAD), 0);
+        let (mut string, mut chars) = (Vec::with_capacity(text.len() + LONG_HEAD), 0);
         for word in words {
             bytes_before.push(string.len());
             chars_before.push(chars);
@@ -77,16 +119,17 @@ impl<'a> Ngrams<'a> {
         }
         bytes_before.push(string.len());
         chars_before.push(chars);
-        string.extend_from_slice(&[0; HEAD]);
+        string.extend_from_slice(&[0; LONG_HEAD]);
         Self {
             words,
             string,
             bytes_before,
             chars_before,
             table: Table::default(),
+            sieve: Sieve::default(),
             n: 1,
             rows: (0..words.len() as u32).collect(),
-            strings: None,
+            strings: Vec::new(),
             first: vec![0; words.len()],
             counts: vec![0; words.len()],
         }
@@ -116,10 +159,17 @@ impl<'a> Ngrams<'a> {
     pub(super) fn count(&mut self) {
         let len = self.len();
         self.rows.retain(|i| (*i as usize) < len);
+        let (words, n) = (self.words, self.n);
+        let row = |i: u32| words[i as usize..i as usize + n].iter().fold(0, |row, word| mixed(row, word.hash));
+        if n == 2 {
+            // Later on, few are left anyway.
+            self.sieve.fill(len, self.rows.iter().map(|i| row(*i)));
+            self.rows.retain(|i| self.sieve.may_repeat(*i as usize));
+        }
         self.table.reset(self.rows.len());
         for &i in &self.rows {
             self.counts[i as usize] = 0;
-            let row = self.words[i as usize..i as usize + self.n].iter().fold(0, |row, word| mixed(row, word.hash));
+            let row = row(i);
             let (at, is_known) = self.table.place(row);
             if !is_known {
                 self.table.numbers[at] = i;
@@ -183,39 +233,36 @@ impl<'a> Ngrams<'a> {
 
     /// Characters of n-grams that were seen before, each behind the end of the last: equal are those that read the same without spaces.
     pub(super) fn greedy_chars(&mut self) -> usize {
-        let places = self.strings.take().unwrap_or_else(|| self.doubtful_strings());
-        self.table.reset(places.len());
-        let (len, mut next, mut chars) = (self.len(), 0, 0);
-        for i in places.iter().map(|i| *i as usize) {
-            if i < next || i >= len {
-                continue;
-            }
-            let string = hash(&self.string[self.bytes_before[i]..self.bytes_before[i + self.n]]);
-            if self.table.place(string).1 {
-                chars += self.chars_before[i + self.n] - self.chars_before[i];
-                next = i + self.n;
+        self.choose_strings();
+        let (len, n, before, string) = (self.len(), self.n, &self.bytes_before, &self.string);
+        self.table.reset(self.strings.len());
+        let (mut next, mut chars) = (0, 0);
+        for i in self.strings.iter().map(|i| *i as usize) {
+            if i >= next && i < len && self.table.place(hash(&string[before[i]..before[i + n]])).1 {
+                chars += self.chars_before[i + n] - self.chars_before[i];
+                next = i + n;
             }
         }
-        self.strings = Some(places);
         chars
     }
 
-    /// Where n-grams of this or a greater n may stand that read like another: those that are short or share their first bytes.
-    fn doubtful_strings(&mut self) -> Vec<u32> {
-        let len = self.len();
-        self.table.reset(len);
-        let mut is_doubtful = vec![false; len];
-        for i in 0..len {
-            let from = self.bytes_before[i];
-            is_doubtful[i] = self.bytes_before[i + self.n] - from < HEAD;
-            let (at, is_known) = self.table.place(hash(&self.string[from..from + HEAD]));
-            if is_known {
-                is_doubtful[i] = true;
-                is_doubtful[self.table.numbers[at] as usize] = true;
-            } else {
-                self.table.numbers[at] = i as u32;
-            }
+    /// Finds where n-grams of this or a greater n may stand that read like another: those that are short or share their first bytes.
+    fn choose_strings(&mut self) {
+        let head = match self.n {
+            FIRST_STRINGS => HEAD,
+            N_OF_LONG_HEAD => LONG_HEAD,
+            _ => return,
+        };
+        let (len, n, before, string) = (self.len(), self.n, &self.bytes_before, &self.string);
+        if self.n == FIRST_STRINGS {
+            self.strings.extend(0..len as u32);
         }
-        (0..len as u32).filter(|i| is_doubtful[*i as usize]).collect()
+        self.strings.retain(|i| (*i as usize) < len);
+        self.sieve.fill(self.strings.len(), self.strings.iter().map(|i| before[*i as usize]).map(|from| hash(&string[from..from + head])));
+        let mut k = 0;
+        self.strings.retain(|i| {
+            k += 1;
+            before[*i as usize + n] - before[*i as usize] < head || self.sieve.may_repeat(k - 1)
+        });
     }
 }

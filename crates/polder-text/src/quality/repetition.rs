@@ -1,12 +1,11 @@
 //! Gopher's repetition rules: repeated lines, paragraphs and n-grams, and the share of the text that they take.
 
-use std::collections::HashMap;
-
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::characters::{Characters, LETTER, NUMERIC};
+use super::lines::Repeated;
 use super::ngrams::Ngrams;
-use super::spans::{Span, n_chars, share, strip};
+use super::spans::{Span, share, strip};
 use super::{Analysis, Dialect, DialectError, first_broken};
 
 /// The dialects of [`gopher_repetition`]; the first is the default.
@@ -96,64 +95,24 @@ impl GopherRepetition {
     }
 }
 
-/// Pieces of a text that stand more than once.
-#[derive(Default)]
-struct Repeated {
-    n: usize,
-    /// Second and later occurrences, and their characters.
-    later: (usize, usize),
-    /// All occurrences, and their characters.
-    all: (usize, usize),
-    chars: usize,
-}
-
-impl Repeated {
-    fn among<'a>(pieces: impl Iterator<Item = &'a str>) -> Self {
-        let mut repeated = Self::default();
-        // How often a piece was seen before, and its length, counted once a second one comes.
-        let mut seen: HashMap<&str, bool, std::hash::BuildHasherDefault<super::spans::LineHasher>> = HashMap::default();
-        for piece in pieces {
-            let chars = n_chars(piece);
-            repeated.n += 1;
-            repeated.chars += chars;
-            match seen.get_mut(piece) {
-                None => {
-                    seen.insert(piece, false);
-                }
-                Some(twice) => {
-                    let first = usize::from(!std::mem::replace(twice, true));
-                    repeated.later = (repeated.later.0 + 1, repeated.later.1 + chars);
-                    repeated.all = (repeated.all.0 + 1 + first, repeated.all.1 + chars * (1 + first));
-                }
-            }
-        }
-        repeated
-    }
-}
-
-/// A text cut at runs of at least `least` line feeds, as Python's `re.split`.
-fn cut_at_line_feeds(text: &str, least: usize) -> impl Iterator<Item = &str> {
+/// Paragraphs: a text cut at runs of at least two line feeds, as Python's `re.split`.
+fn paragraphs(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
         let text = rest?;
-        let mut from = 0;
-        while let Some(i) = text[from..].find('\n').map(|i| from + i) {
-            let n = text.as_bytes()[i..].iter().take_while(|b| **b == b'\n').count();
-            if n >= least {
-                rest = Some(&text[i + n..]);
-                return Some(&text[..i]);
-            }
-            from = i + n;
-        }
-        rest = None;
-        Some(text)
+        let Some(i) = text.find("\n\n") else {
+            rest = None;
+            return Some(text);
+        };
+        rest = Some(text[i..].trim_start_matches('\n'));
+        Some(&text[..i])
     })
 }
 
 pub(super) fn datatrove(analysis: &Analysis<'_>) -> GopherRepetition {
     let (text, n_chars) = (analysis.text, analysis.n_chars());
-    let paragraphs = Repeated::among(cut_at_line_feeds(strip(text), 2));
-    let lines = Repeated::among(cut_at_line_feeds(text, 1));
+    let paragraphs = Repeated::among(paragraphs(strip(text)));
+    let lines = &analysis.lines().repeated;
     let mut figures = GopherRepetition {
         duplicate_lines_share: share(lines.later.0, lines.n),
         duplicate_paragraphs_share: share(paragraphs.later.0, paragraphs.n),

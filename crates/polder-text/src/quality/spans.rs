@@ -130,7 +130,7 @@ pub(super) fn python_lines(text: &str) -> impl Iterator<Item = &str> {
             return None;
         }
         let bytes = rest.as_bytes();
-        let end = bytes.iter().position(|b| is_line_end_byte(*b)).map_or(rest.len(), |from| {
+        let end = bytes.iter().position(|b| IS_LINE_END_BYTE[usize::from(*b)]).map_or(rest.len(), |from| {
             rest[floor(rest, from)..].char_indices().find(|(_, c)| is_line_end(*c)).map_or(rest.len(), |(i, _)| floor(rest, from) + i)
         });
         let line = &rest[..end];
@@ -142,9 +142,14 @@ pub(super) fn python_lines(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Whether a line end may begin with this byte.
-fn is_line_end_byte(b: u8) -> bool {
-    matches!(b, 0x0a..=0x0d | 0x1c..=0x1e | 0xc2 | 0xe2)
-}
+static IS_LINE_END_BYTE: [bool; 256] = {
+    let (mut is, mut b) = ([false; 256], 0);
+    while b < 256 {
+        is[b] = matches!(b, 0x0a..=0x0d | 0x1c..=0x1e | 0xc2 | 0xe2);
+        b += 1;
+    }
+    is
+};
 
 fn floor(text: &str, mut i: usize) -> usize {
     while !text.is_char_boundary(i) {
@@ -170,6 +175,9 @@ impl std::hash::Hasher for LineHasher {
     fn write(&mut self, bytes: &[u8]) {
         self.0 = mixed(self.0, hash(bytes));
     }
+
+    /// What the standard library puts behind a string tells strings in a row apart; here is one alone.
+    fn write_u8(&mut self, _: u8) {}
 
     fn finish(&self) -> u64 {
         self.0

@@ -4,13 +4,12 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::language::detect_language;
-use crate::words::words;
 
 /// Gopher's list.
 pub(super) const ENGLISH: [&str; 8] = ["the", "be", "to", "of", "and", "that", "have", "with"];
 
 /// The same idea for other languages: articles, conjunctions, prepositions and forms of to be and to have.
-const LISTS: [(&str, &[&str]); 8] = [
+pub(super) const LISTS: [(&str, &[&str]); 8] = [
     ("en", &ENGLISH),
     ("de", &["der", "die", "das", "und", "ist", "zu", "mit", "nicht", "ein", "eine", "von", "den", "auf", "dass"]),
     ("fr", &["le", "la", "les", "et", "est", "de", "des", "une", "que", "dans", "pour", "qui", "avec", "pas"]),
@@ -26,7 +25,7 @@ fn key(word: &str) -> u64 {
     word.bytes().fold(0, |key, b| key << 8 | u64::from(b.to_ascii_lowercase()))
 }
 
-/// For each stop word, the lists it is in, and its place there.
+/// For each stop word by its key, the lists it is in, and its place there.
 static PLACES: LazyLock<HashMap<u64, Vec<(usize, usize)>>> = LazyLock::new(|| {
     let mut places: HashMap<u64, Vec<(usize, usize)>> = HashMap::new();
     for (l, (_, list)) in LISTS.iter().enumerate() {
@@ -35,19 +34,43 @@ static PLACES: LazyLock<HashMap<u64, Vec<(usize, usize)>>> = LazyLock::new(|| {
     places
 });
 
-/// The most distinct stop words of one language, in any case, and whether the text's language has a list of which it holds fewer than 2.
-pub(super) fn lacks_stop_words(text: &str) -> (usize, bool) {
-    let places = &*PLACES;
-    let mut seen = [0u32; LISTS.len()];
-    for word in words(text).filter(|w| w.end - w.start <= 5) {
-        for (list, i) in places.get(&key(&text[word.start..word.end])).into_iter().flatten() {
-            seen[*list] |= 1 << i;
+/// A mark for some bits of each key, which few other words have.
+static IS_LIKELY: LazyLock<[bool; FILTER]> = LazyLock::new(|| {
+    let mut is = [false; FILTER];
+    PLACES.keys().for_each(|key| is[bit(*key)] = true);
+    is
+});
+
+const FILTER: usize = 1 << 12;
+/// Bytes of the longest stop word.
+const BYTES_MAX: usize = 5;
+
+fn bit(key: u64) -> usize {
+    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52) as usize
+}
+
+/// Which stop words a text has, in any case.
+#[derive(Default)]
+pub(super) struct StopWords([u32; LISTS.len()]);
+
+impl StopWords {
+    pub(super) fn add(&mut self, word: &str) {
+        if word.len() > BYTES_MAX {
+            return;
+        }
+        let key = key(word);
+        if IS_LIKELY[bit(key)] {
+            PLACES.get(&key).into_iter().flatten().for_each(|(list, i)| self.0[*list] |= 1 << i);
         }
     }
-    let most = seen.iter().map(|s| s.count_ones() as usize).max().unwrap_or(0);
-    if most >= 2 {
-        return (most, false);
+
+    /// The most distinct ones of one language, and whether the text's language has a list of which it holds fewer than 2.
+    pub(super) fn lacking(&self, text: &str) -> (usize, bool) {
+        let most = self.0.iter().map(|s| s.count_ones() as usize).max().unwrap_or(0);
+        if most >= 2 {
+            return (most, false);
+        }
+        let language = detect_language(text).code;
+        (most, LISTS.iter().any(|(name, _)| *name == language))
     }
-    let language = detect_language(text).code;
-    (most, LISTS.iter().any(|(name, _)| *name == language))
 }

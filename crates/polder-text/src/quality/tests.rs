@@ -265,7 +265,31 @@ fn slow_lines(text: &str) -> Vec<String> {
     lines
 }
 
+/// Words, symbols and their figures of Polder's dialect, said plainly.
+fn slow_polder(text: &str) -> (usize, f64, f64, f64) {
+    let words: Vec<&str> = crate::words(text).map(|w| &text[w.start..w.end]).collect();
+    let n_symbols = text.split_whitespace().filter(|w| !w.contains(char::is_alphanumeric)).count();
+    let n_alphabetic = words.iter().filter(|w| w.contains(char::is_alphabetic)).count();
+    let n_chars = words.iter().map(|w| w.chars().count()).sum();
+    let n_hashes = text.matches('#').count();
+    (
+        words.len(),
+        spans::share(n_chars, words.len()),
+        spans::share(n_alphabetic, words.len()),
+        spans::share(n_hashes, words.len() + n_symbols),
+    )
+}
+
+/// The most distinct stop words of one language.
+fn slow_stop_words(text: &str) -> usize {
+    let words: HashSet<String> = crate::words(text).map(|w| text[w.start..w.end].to_ascii_lowercase()).collect();
+    stop_words::LISTS.iter().map(|(_, list)| list.iter().filter(|w| words.contains(**w)).count()).max().unwrap()
+}
+
 fn check(text: &str) {
+    let q = gopher_quality(text, Dialect::Polder).unwrap();
+    assert_eq!((q.n_words, q.mean_word_length, q.alphabetic_share, q.hash_share), slow_polder(text), "{text:?}");
+    assert_eq!(q.n_stop_words, slow_stop_words(text), "{text:?}");
     for dialect in REPETITION_DIALECTS {
         let r = gopher_repetition(text, dialect).unwrap();
         assert_eq!((r.top_ngram_share, r.duplicate_ngram_share), slow_ngrams(text, dialect), "{dialect:?} {text:?}");

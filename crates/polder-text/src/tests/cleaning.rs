@@ -1,6 +1,7 @@
 //! Misread encodings, normal forms, cleaned text, boilerplate lines, sentences and paragraphs.
 
 use proptest::prelude::*;
+use unicode_normalization::UnicodeNormalization;
 
 use crate::{NormalForm, boilerplate, clean_text, fix_mojibake, normalize_text, paragraphs, remove_boilerplate, sentences};
 
@@ -92,6 +93,58 @@ fn cleaned_text_holds_nothing_unseen() {
     assert_eq!(clean_text("می\u{200c}خواهم 👨\u{200d}👩 ❤\u{fe0f}"), "می\u{200c}خواهم 👨\u{200d}👩 ❤\u{fe0f}");
     assert_eq!(clean_text(" \n \n"), "");
     assert_eq!(clean_text("    indented\n\tcode"), "    indented\n\tcode");
+}
+
+/// [`clean_text`], said plainly: character by character.
+fn slow_clean(text: &str) -> String {
+    let mut out = String::new();
+    let line_end = |out: &mut String| {
+        while out.ends_with([' ', '\t']) {
+            out.pop();
+        }
+        if !out.is_empty() && !out.ends_with("\n\n") {
+            out.push('\n');
+        }
+    };
+    for c in text.replace("\r\n", "\n").chars() {
+        match u32::from(c) {
+            0x0a..=0x0d | 0x85 | 0x2028 => line_end(&mut out),
+            0x2029 => (0..2).for_each(|_| line_end(&mut out)),
+            0xa0 | 0x1680 | 0x2000..=0x200a | 0x202f | 0x205f | 0x3000 => out.push(' '),
+            0x09 => out.push(c),
+            0..0x20
+            | 0x7f..0xa0
+            | 0xad
+            | 0x61c
+            | 0x200b
+            | 0x200e..=0x200f
+            | 0x202a..=0x202e
+            | 0x2060..=0x2064
+            | 0x2066..=0x206f
+            | 0xfeff => {}
+            0xfdd0..=0xfdef => {}
+            code if code & 0xfffe == 0xfffe => {}
+            _ => out.push(c),
+        }
+    }
+    out.trim_end().nfc().collect()
+}
+
+/// Against the slow truths: cleaned, and in each normal form.
+fn check_forms(text: &str) {
+    assert_eq!(clean_text(text), slow_clean(text), "{text:?}");
+    assert_eq!(normalize_text(text, NormalForm::Nfc), text.nfc().collect::<String>(), "{text:?}");
+    assert_eq!(normalize_text(text, NormalForm::Nfd), text.nfd().collect::<String>(), "{text:?}");
+    assert_eq!(normalize_text(text, NormalForm::Nfkc), text.nfkc().collect::<String>(), "{text:?}");
+    assert_eq!(normalize_text(text, NormalForm::Nfkd), text.nfkd().collect::<String>(), "{text:?}");
+}
+
+#[test]
+fn every_character_is_cleaned_and_normalised_as_the_slow_truth_says_behind_and_before_others() {
+    for c in '\0'..=char::MAX {
+        check_forms(&format!("{c}"));
+        check_forms(&format!("a{c}\u{323}{c}b"));
+    }
 }
 
 #[test]
@@ -209,6 +262,18 @@ proptest! {
         "a", "B", "Dr", "z", "3", ".", "!", "?", "…", "。", "」", "「", "\"", "”", " ", "\n", "\r\n", "\u{a0}", "\u{200b}", "\u{301}", "e", "Ã", "©", "â", "€", "™", "Ð", "°", "ก", "।", "Read more", "漢", "é",
     ]), 0..40)) {
         run(&parts.concat());
+    }
+
+    #[test]
+    fn any_text_is_cleaned_and_normalised_as_the_slow_truth_says(parts in proptest::collection::vec(prop_oneof![
+        any::<char>().prop_map(String::from),
+        "[ \t\r\n\u{b}\u{85}\u{2029}\u{a0}]{1,3}",
+        "[a-zéÅ\u{300}-\u{315}\u{323}-\u{32d}\u{345}]{1,4}",
+        "[가-힣ᄀ-ᇿ]{1,3}",
+        "[\u{5b0}-\u{5c7}א-ת\u{64b}-\u{655}ا-ي\u{93c}क-ह\u{94d}\u{9be}\u{9c7}\u{9d7}\u{e48}-\u{e4b}ก\u{f71}-\u{f76}\u{f43}]{1,4}",
+        "[\u{fb00}-\u{fb4f}\u{1d15e}-\u{1d164}\u{2f800}-\u{2f810}Ω\u{212b}か\u{3099}ﾊﾟ]{1,3}",
+    ], 0..24)) {
+        check_forms(&parts.concat());
     }
 
     #[test]

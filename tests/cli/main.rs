@@ -2,7 +2,7 @@
 //!
 //! [`program`] runs it, [`packages`] writes the small source that all lakes are made from, [`finished`] is one whole
 //! quickstart that the tests share. What these tests cover: [`classifiers`], [`commands`], [`quickstart`], [`bad_input`], [`kills`],
-//! [`models`], [`tokenizers`], [`tokens`], [`training`].
+//! [`models`], [`statements`], [`tokenizers`], [`tokens`], [`training`].
 
 #![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
@@ -15,6 +15,7 @@ mod models;
 mod packages;
 mod program;
 mod quickstart;
+mod statements;
 mod tokenizers;
 mod tokens;
 mod training;

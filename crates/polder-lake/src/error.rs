@@ -362,7 +362,7 @@ impl Advice for LakeError {
                     "Choose another name, or look at it with `polder sql \"DESCRIBE {name}\"`; a {what} is replaced by CREATE OR REPLACE."
                 ));
             }
-            Self::Feature { .. } => "Write it with the program that made it, or copy it: CREATE TABLE … AS SELECT * FROM it.",
+            Self::Feature { .. } => "Write it with the program that made it, or make a table of your own from a query over it.",
             Self::Rule { table, .. } => return Some(format!("See its rules with `polder sql \"DESCRIBE DETAIL {table}\"`.")),
             Self::BadTag { .. } => "A tag has letters, digits, `_`, `-` and `.`, and is not a number, such as v1.",
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {

@@ -20,6 +20,7 @@ use crate::{output, stages};
 const CELL_CHARACTERS_MAX: usize = 72;
 
 /// What the help says after the options.
+// tidy: sql, because a help shows what is typed
 const STATEMENTS: &str = "\
 Statements:
   SELECT …, EXPLAIN [ANALYZE] …      FROM pile.base VERSION AS OF 3 | VERSION AS OF 'v1' | TIMESTAMP AS OF '2026-01-31T12:00:00Z'

@@ -19,6 +19,9 @@ pub struct Statements {
     prepared: HashMap<String, Prepared>,
 }
 
+/// Values of a statement's parameters, by their places.
+type Values = Vec<(String, ScalarValue)>;
+
 struct Prepared {
     statement: Sql,
     text: String,
@@ -76,7 +79,7 @@ impl Statements {
         self.prepared.remove(&name.value).map(|_| ()).ok_or_else(|| self.unknown(&name.value))
     }
 
-    fn execution(&self, name: &ObjectName, values: &[Expr]) -> Result<(&Prepared, Vec<(String, ScalarValue)>), LakeError> {
+    fn execution(&self, name: &ObjectName, values: &[Expr]) -> Result<(&Prepared, Values), LakeError> {
         let name = name.0.last().and_then(ObjectNamePart::as_ident).map(|i| i.value.clone()).unwrap_or_default();
         let prepared = self.prepared.get(&name).ok_or_else(|| self.unknown(&name))?;
         let mut params = Vec::new();

@@ -170,7 +170,7 @@ impl Extras {
             return Err(LakeError::Unsupported { statement: "CREATE EXTERNAL TABLE".into() });
         }
         if create.temporary || create.like.is_some() || create.clone.is_some() || create.version.is_some() {
-            return Err(refused("CREATE TABLE makes a table of the lake, from columns or AS SELECT …"));
+            return Err(refused("a table of the lake is made from columns or from a query, and it stays"));
         }
         extras.comment = create.comment.take().map(text_of);
         let distribution = std::mem::replace(&mut create.hive_distribution, HiveDistributionStyle::NONE);

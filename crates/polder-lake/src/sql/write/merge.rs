@@ -74,9 +74,9 @@ impl Sides<'_> {
         let sided = expr.transform(|e| {
             let Expr::Column(column) = e else {
                 return match e {
-                    Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) => Err(DataFusionError::Plan(
-                        "sub-queries stand in the source of a MERGE: MERGE INTO t USING (SELECT …) AS s ON …".into(),
-                    )),
+                    Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) => {
+                        Err(DataFusionError::Plan("sub-queries stand in the source of a MERGE, behind USING".into()))
+                    }
                     other => Ok(Transformed::no(other)),
                 };
             };

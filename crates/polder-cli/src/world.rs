@@ -104,6 +104,25 @@ impl World {
         Ok(lake)
     }
 
+    /// Writes a fact beside the lake, for [`World::bring_in`] or the next command to bring it into it: many of them cost little.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn note(&self, run_id: &str, event: &Event) -> anyhow::Result<()> {
+        EventLog::open(&self.layout().run(run_id)).or_advise()?.append(event).or_advise()
+    }
+
+    /// Brings the facts that were written beside the lake into it.
+    ///
+    /// # Errors
+    /// The lake's books cannot be written.
+    pub fn bring_in(&self) -> anyhow::Result<()> {
+        match self.lake.clone() {
+            Some(lake) => self.block_on(async { polder_govern::sync(&lake).await.or_advise() }).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
     /// Writes facts beside the lake and brings them into it.
     ///
     /// # Errors
@@ -118,10 +137,7 @@ impl World {
                 log.append(event).or_advise()?;
             }
         }
-        if let Some(lake) = self.lake.clone() {
-            self.block_on(async { polder_govern::sync(&lake).await.or_advise() })?;
-        }
-        Ok(())
+        self.bring_in()
     }
 }
 

@@ -112,7 +112,7 @@ impl SchemaProvider for LakeSchema {
             return Ok(Some(known));
         }
         let opened = self.tables.open(&table, &state).await.map_err(LakeError::through_engine)?;
-        let provider = provider(&opened).await?;
+        let provider = provider(&opened).await.map_err(|e| LakeError::query("read", &table)(e).through_engine())?;
         if let Some(of) = &self.opened {
             of.insert(key, provider.clone(), Some((table, opened.version().unwrap_or_default())));
         }

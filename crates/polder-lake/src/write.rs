@@ -224,6 +224,9 @@ pub(crate) fn failed(step: &'static str, table: &TableName) -> impl FnOnce(Delta
     let table = table.clone();
     move |error| match error {
         e if let Some(reason) = broken_rule(&e) => LakeError::Rule { table, reason },
+        DeltaTableError::Transaction { source: TransactionError::UnsupportedTableFeatures(features) } => {
+            LakeError::Feature { table, feature: features.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ") }
+        }
         e if is_conflict(&e) => LakeError::Conflict { table, source: Box::new(e) },
         DeltaTableError::GenericError { source } => match source.downcast::<datafusion::error::DataFusionError>() {
             Ok(e) => LakeError::query(step, &table)(*e),

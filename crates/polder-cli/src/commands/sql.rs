@@ -57,7 +57,10 @@ pub fn run(world: &mut World, args: &Args) -> anyhow::Result<()> {
         }
     };
     let mut known = known(world)?;
-    statements(&text).iter().try_for_each(|statement| one(world, &mut known, statement))
+    let run = statements(&text).iter().try_for_each(|statement| one(world, &mut known, statement));
+    // What was done before a statement failed was done.
+    let told = world.bring_in();
+    run.and(told)
 }
 
 fn known(world: &mut World) -> anyhow::Result<Statements> {
@@ -73,7 +76,7 @@ fn shell(world: &mut World) -> anyhow::Result<()> {
         let _ = write!(io::stderr(), "{}", if text.is_empty() { "polder> " } else { "   ...> " });
         let mut line = String::new();
         if io::stdin().lock().read_line(&mut line).context("cannot read standard input")? == 0 {
-            return Ok(());
+            return world.bring_in();
         }
         text.push_str(&line);
         if line.trim_end().ends_with(';') {

@@ -11,7 +11,7 @@ use crate::failure::OrAdvise;
 use crate::stages::prepare;
 use crate::world::World;
 
-/// Records what a statement did.
+/// Notes what a statement did; whoever runs statements brings the facts in when they are done.
 ///
 /// # Errors
 /// The lake cannot be read, or the fact cannot be written.
@@ -39,11 +39,13 @@ pub fn tell(world: &mut World, done: &Done, text: &str) -> anyhow::Result<()> {
     })?;
     let subject = output.as_ref().map_or_else(|| Reference::table(&done.table), |o| o.reference.clone());
     let counts: serde_json::Map<String, serde_json::Value> = done.counts.iter().map(|(name, n)| ((*name).to_owned(), json!(n))).collect();
-    let event = Event::new(at, &world.actor, &done.statement.to_lowercase(), subject, "sql")
+    // A log a day: it is read whole by whoever brings it in.
+    let run_id = format!("sql-{}", &now.to_string()[..10]);
+    let event = Event::new(at, &world.actor, &done.statement.to_lowercase(), subject, &run_id)
         .with_inputs(inputs)
         .with_outputs(output.into_iter().collect())
         .with_details(json!({ "statement": text.trim(), "counts": counts }));
-    world.record("sql", &[event])
+    world.note(&run_id, &event)
 }
 
 /// Erases rows and records it; says which token sets and models saw them.

@@ -330,6 +330,7 @@ impl Advice for LakeError {
             Self::Reference(e) => return e.hint(),
             Self::Ingest(e) => return e.hint(),
             Self::NotATable { .. } | Self::NoTable { .. } | Self::NoSchema { .. } => "See which tables there are with `polder table list`.",
+            Self::NoColumn { name, .. } => return Some(format!("See its columns with `polder table show {name}`.")),
             Self::NoVersion { table, .. } | Self::NoTime { table, .. } => {
                 return Some(format!("See its versions with `polder table history {table}`."));
             }

@@ -1,5 +1,5 @@
 //! The front step of SQL: version clauses are turned into names that the catalog resolves, or refused; statements of the lake's
-//! own are read here; those that write go to [`write`].
+//! own are read here; those that write go to [`mod@write`].
 //!
 //! The engine behind drops a version clause in silence and would answer with the newest rows, so no clause
 //! may reach it. Its own writes pass by the table's constraints, so none is left to it.

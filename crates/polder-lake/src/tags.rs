@@ -49,6 +49,11 @@ impl Tag {
     pub fn is_active(&self) -> bool {
         self.state == ACTIVE
     }
+
+    /// Whether it reads files of its table: one with a copy reads those of the copy.
+    pub(crate) fn needs_version(&self) -> bool {
+        self.is_active() && self.copy.is_none()
+    }
 }
 
 const ACTIVE: &str = "active";

@@ -14,7 +14,7 @@ use polder_base::TableName;
 use super::super::own::Own;
 use super::{Done, Run};
 use crate::tables::State;
-use crate::{Lake, LakeError, Snapshot, ops, write};
+use crate::{Lake, LakeError, Snapshot, ops, tags, write};
 
 /// What has left a table stays readable for so long, unless a statement says otherwise; what a tag names stays in any case.
 const RETAIN_HOURS: u64 = 168;
@@ -50,6 +50,13 @@ fn not_a_book(table: &TableName) -> Result<(), LakeError> {
 async fn restore(run: &Run<'_>, table: &TableName, state: &State) -> Result<Done, LakeError> {
     not_a_book(table)?;
     let opened = run.open(table).await?;
+    if let State::At(polder_base::At::Tag(tag)) = state
+        && tags::active(&run.lake.tables, table, tag).await?.copy.is_some()
+    {
+        // Its version is not what it reads: after an erasure it may even hold what had to go.
+        let what = format!("`{tag}` is read from a copy, which is no version of `{table}`: write INSERT OVERWRITE from a query over it");
+        return Err(LakeError::statement(DataFusionError::Plan(what)));
+    }
     let then = run.lake.tables.open(table, state).await?;
     let version = then.version().unwrap_or_default();
     if opened.version() == Some(version) {
@@ -93,7 +100,7 @@ async fn vacuum(run: &Run<'_>, table: &TableName, retain_hours: Option<u64>, is_
         return Err(LakeError::statement(DataFusionError::Plan(what)));
     }
     let opened = run.open(table).await?;
-    let tagged: Vec<u64> = run.lake.tags(Some(table)).await?.iter().filter(|t| t.is_active()).map(|t| t.version).collect();
+    let tagged: Vec<u64> = run.lake.tags(Some(table)).await?.iter().filter(|t| t.needs_version()).map(|t| t.version).collect();
     let mut vacuum = opened
         .vacuum()
         .with_mode(if is_full { VacuumMode::Full } else { VacuumMode::Lite })

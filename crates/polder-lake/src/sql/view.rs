@@ -7,7 +7,7 @@ use datafusion::datasource::ViewTable;
 use datafusion::error::DataFusionError;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{CreateView, ObjectName, ObjectNamePart};
+use datafusion::sql::sqlparser::ast::{CreateView, ObjectName};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::Token;
 use futures::FutureExt as _;
@@ -79,7 +79,7 @@ pub(super) async fn create(run: &Run<'_>, create: CreateView) -> Result<Done, La
     if !create.columns.is_empty() {
         return refused("columns of a view are named in its query: SELECT … AS name");
     }
-    let view = name(run, &create.name)?;
+    let view = run.named(&create.name)?;
     if run.lake.tables.exists(&view) {
         return Err(LakeError::NameTaken { name: view, what: "table" });
     }
@@ -102,7 +102,7 @@ pub(super) async fn create(run: &Run<'_>, create: CreateView) -> Result<Done, La
 /// Forgets a view.
 pub(super) fn drop(run: &Run<'_>, names: &[ObjectName], if_exists: bool) -> Result<Done, LakeError> {
     let [one] = names else { return Err(LakeError::statement(DataFusionError::Plan("DROP VIEW takes one view".into()))) };
-    let view = name(run, one)?;
+    let view = run.named(one)?;
     if views::exists(run.lake.layout(), &view) {
         views::remove(run.lake.layout(), &view)?;
     } else if run.lake.tables.exists(&view) {
@@ -111,11 +111,6 @@ pub(super) fn drop(run: &Run<'_>, names: &[ObjectName], if_exists: bool) -> Resu
         return Err(run.lake.tables.missing(&view.to_string()));
     }
     Ok(Done::new("DROP VIEW", &view, None))
-}
-
-fn name(run: &Run<'_>, name: &ObjectName) -> Result<TableName, LakeError> {
-    let parts: Vec<&str> = name.0.iter().filter_map(ObjectNamePart::as_ident).map(|i| i.value.as_str()).collect();
-    run.target(&parts.join(".").as_str().into())
 }
 
 /// The text behind `CREATE VIEW name AS`, as it was written.

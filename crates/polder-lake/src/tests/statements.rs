@@ -301,3 +301,21 @@ async fn what_a_statement_read_stands_beside_what_it_wrote() {
     let done = run(&lake, "DELETE FROM clean.docs WHERE id IN (SELECT max(id) FROM raw.more)").await;
     assert_eq!(done.inputs, [(name("raw.more"), 2)]);
 }
+
+#[tokio::test]
+async fn every_statement_keeps_the_case_of_names() {
+    let (_dir, lake) = lake().await;
+    for sql in [
+        "CREATE TABLE clean.Camel AS SELECT 1 AS docId",
+        "INSERT INTO clean.Camel VALUES (2)",
+        "ALTER TABLE clean.Camel ADD COLUMN moreText VARCHAR",
+        "UPDATE clean.Camel SET moreText = 'x' WHERE docId = 1",
+        "MERGE INTO clean.Camel t USING clean.Camel VERSION AS OF 1 AS s ON t.docId = s.docId WHEN MATCHED AND t.docId = 2 THEN DELETE",
+        "CREATE VIEW clean.CamelView AS SELECT docId FROM clean.Camel",
+    ] {
+        run(&lake, sql).await;
+    }
+    assert_eq!(lines(&lake, "SELECT v.docId, moreText FROM clean.CamelView v JOIN clean.Camel c ON v.docId = c.docId").await, ["1|x"]);
+    run(&lake, "DROP VIEW clean.CamelView").await;
+    run(&lake, "DROP TABLE clean.Camel").await;
+}

@@ -8,7 +8,7 @@ use datafusion::logical_expr::{DdlStatement, LogicalPlan};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::helpers::stmt_create_table::CreateTableBuilder;
 use datafusion::sql::sqlparser::ast::{
-    AlterTable, AlterTableOperation, ColumnDef, ColumnOption, Ident, ObjectName, ObjectNamePart, Statement as Sql, TableConstraint,
+    AlterTable, AlterTableOperation, ColumnDef, ColumnOption, Ident, ObjectName, Statement as Sql, TableConstraint,
 };
 use deltalake::kernel::StructField;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
@@ -24,8 +24,7 @@ fn refused(what: impl Into<String>) -> LakeError {
 
 /// Runs one alteration.
 pub(in super::super) async fn alter_table(run: &Run<'_>, alter: AlterTable) -> Result<Done, LakeError> {
-    let parts: Vec<String> = alter.name.0.iter().filter_map(ObjectNamePart::as_ident).map(|i| i.value.clone()).collect();
-    let table = run.target(&parts.join(".").as_str().into())?;
+    let table = run.named(&alter.name)?;
     let opened = run.open(&table).await?;
     let mut operations = alter.operations;
     let (Some(operation), true) = (operations.pop(), operations.is_empty()) else {

@@ -1,6 +1,5 @@
 //! CREATE TABLE with columns or from a query, and DROP TABLE.
 
-use datafusion::common::TableReference;
 use datafusion::common::{DFSchema, ToDFSchema};
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
@@ -8,7 +7,7 @@ use datafusion::logical_expr::{DdlStatement, LogicalPlan, ident, try_cast};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     ColumnOption, CommentDef, CreateTable, CreateTableOptions, Expr as SqlExpr, GeneratedAs, HiveDistributionStyle, Ident, ObjectName,
-    ObjectNamePart, SqlOption, Statement as Sql, TableConstraint, Value,
+    SqlOption, Statement as Sql, TableConstraint, Value,
 };
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
 use deltalake::kernel::{MetadataValue, StructField};
@@ -47,8 +46,7 @@ pub(in super::super) async fn create_table(run: &Run<'_>, mut create: CreateTabl
     let if_not_exists = create.if_not_exists;
     let is_replaced = create.or_replace;
     let has_query = create.query.is_some();
-    let reference = reference(&create.name)?;
-    let table = run.target(&reference)?;
+    let table = run.named(&create.name)?;
     if views::exists(run.lake.layout(), &table) {
         return Err(LakeError::NameTaken { name: table, what: "view" });
     }
@@ -151,16 +149,6 @@ pub(super) fn check_expression(run: &Run<'_>, schema: &DFSchema, text: &str, is_
         return Err(refused(format!("the constraint `{text}` is no condition: it gives {kind}")));
     }
     Ok(())
-}
-
-fn reference(name: &ObjectName) -> Result<TableReference, LakeError> {
-    let parts: Vec<&str> = name.0.iter().filter_map(ObjectNamePart::as_ident).map(|i| i.value.as_str()).collect();
-    match parts[..] {
-        [table] => Ok(TableReference::bare(table)),
-        [schema, table] => Ok(TableReference::partial(schema, table)),
-        [catalog, schema, table] => Ok(TableReference::full(catalog, schema, table)),
-        _ => Err(refused(format!("`{name}` names no table: it is written schema.table"))),
-    }
 }
 
 impl Extras {
@@ -287,7 +275,7 @@ pub(super) fn properties(options: Vec<SqlOption>) -> Result<Vec<(String, String)
 /// Drops tables. One that a tag names stays.
 pub(in super::super) async fn drop_tables(run: &Run<'_>, names: &[ObjectName], if_exists: bool) -> Result<Done, LakeError> {
     let [name] = names else { return Err(refused("DROP TABLE takes one table")) };
-    let table = run.target(&reference(name)?)?;
+    let table = run.named(name)?;
     if !SCHEMAS.contains(&table.schema.as_str()) || table.schema == ops::SCHEMA {
         return Err(LakeError::OpsWrite { table: table.to_string() });
     }

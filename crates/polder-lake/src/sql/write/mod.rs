@@ -114,7 +114,19 @@ impl Run<'_> {
     }
 
     /// The table that a statement names as the one to write.
-    pub(super) fn target(&self, reference: &TableReference) -> Result<TableName, LakeError> {
+    pub(super) fn named(&self, name: &ObjectName) -> Result<TableName, LakeError> {
+        // Names keep their case: the engine's own reading of a text would lower it.
+        let parts: Vec<&str> = name.0.iter().filter_map(ObjectNamePart::as_ident).map(|i| i.value.as_str()).collect();
+        self.target(&match parts[..] {
+            [table] => TableReference::bare(table),
+            [schema, table] => TableReference::partial(schema, table),
+            [catalog, schema, table] => TableReference::full(catalog, schema, table),
+            _ => return Err(self.lake.tables.missing(&name.to_string())),
+        })
+    }
+
+    /// The same, as the engine's planner names it.
+    fn target(&self, reference: &TableReference) -> Result<TableName, LakeError> {
         let (schema, name) = match reference {
             TableReference::Bare { table } => (SESSION_SCHEMA, table),
             TableReference::Partial { schema, table } => (schema.as_ref(), table),
@@ -139,8 +151,7 @@ impl Run<'_> {
 
     /// The columns of the table that a statement writes, and whether each is made from others.
     async fn columns_of(&self, name: &ObjectName) -> Result<Vec<(String, bool)>, LakeError> {
-        let parts: Vec<&str> = name.0.iter().filter_map(ObjectNamePart::as_ident).map(|i| i.value.as_str()).collect();
-        let table = self.target(&parts.join(".").as_str().into())?;
+        let table = self.named(name)?;
         let opened = self.lake.tables.open(&table, &State::At(polder_base::At::Latest)).await?;
         let generated = rows::generated(&opened, &table)?;
         let schema = opened.snapshot().map_err(LakeError::delta("read the snapshot of", &table))?.schema();

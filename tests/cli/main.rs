@@ -10,6 +10,7 @@ mod bad_input;
 mod classifiers;
 mod commands;
 mod finished;
+mod ingest;
 mod kills;
 mod models;
 mod packages;

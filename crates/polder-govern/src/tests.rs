@@ -78,7 +78,7 @@ async fn lake_with_a_model() -> (tempfile::TempDir, Lake) {
         fs::write(path, text).expect("write");
     }
     let mut request = IngestRequest::new(vec![source.display().to_string()], "raw.docs".parse().expect("name"), AT);
-    request.source_name = Some("registry".into());
+    request.what.source_name = Some("registry".into());
     let report = lake.ingest(&request, &mut |_| {}).await.expect("ingest");
     let from = Input { reference: reference("file:///sources"), digest: report.listing_digest.expect("digest") };
     let ingest = event("ingest", "raw.docs", "r1", 0).with_inputs(vec![from]).with_outputs(vec![input(&lake, "raw.docs").await]);

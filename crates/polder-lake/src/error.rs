@@ -276,6 +276,14 @@ pub enum LakeError {
         #[source]
         source: ArrowError,
     },
+    /// A thread of its own did not come to its end.
+    #[error("cannot {step}: {reason}")]
+    Task {
+        /// What was tried.
+        step: &'static str,
+        /// Why.
+        reason: String,
+    },
     /// Files could not be brought in.
     #[error(transparent)]
     Ingest(#[from] IngestError),
@@ -398,7 +406,7 @@ impl Advice for LakeError {
             | Self::Feature { .. }
             | Self::Rule { .. }
             | Self::BadTag { .. } => ExitKind::Usage,
-            Self::Columns { .. } => ExitKind::Bug,
+            Self::Columns { .. } | Self::Task { .. } => ExitKind::Bug,
             Self::Ingest(e) => e.exit(),
             Self::Whole(e) => e.exit(),
             _ => ExitKind::Failed,

@@ -29,7 +29,7 @@ pub use check::TagCheck;
 pub use commits::Commit;
 pub use diff::{Diff, Share};
 pub use error::LakeError;
-pub use ingest::{IngestProgress, IngestReport, IngestRequest, Order, Phase};
+pub use ingest::{IngestProgress, IngestReport, IngestRequest, Order};
 pub use lake::Lake;
 pub use purge::Purged;
 pub use snapshot::Snapshot;

@@ -49,6 +49,8 @@ pub struct WriteOptions {
     pub partition_by: Vec<String>,
     /// Table properties of a new table, beside those that every table has.
     pub properties: Vec<(String, String)>,
+    /// Whether columns that the table lacks are added to it, and those that the rows lack are NULL; for an append.
+    pub add_columns: bool,
 }
 
 /// What a write did.
@@ -183,7 +185,7 @@ impl Lake {
                     .chain(options.properties.iter().map(|(key, value)| (key.clone(), Some(value.clone())))),
             )
             .with_commit_properties(commit);
-        if table.schema == ops::SCHEMA && before.is_some() {
+        if (table.schema == ops::SCHEMA || options.add_columns) && before.is_some() {
             // A book that an earlier program began gets the columns that have come since.
             builder = builder.with_schema_mode(SchemaMode::Merge);
         }

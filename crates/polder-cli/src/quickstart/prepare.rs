@@ -74,15 +74,12 @@ impl<'a> Step<Context<'a>, Error> for Ingest {
             let hint = "Name a folder of text or code: polder run quickstart --source DIR.";
             return Err(usage("there is no source cache of the Rust registry on this machine", hint).into());
         }
-        let request = IngestRequest {
-            limit_bytes: Some(context.settings.limit_bytes),
-            order: Order::PackageHash,
-            ..IngestRequest::new(sources, raw(), context.world.now())
-        };
+        let mut request = IngestRequest::new(sources, raw(), context.world.now());
+        (request.what.limit_bytes, request.what.order) = (Some(context.settings.limit_bytes), Order::PackageHash);
         let report = stages::prepare::ingest(context.world, &request)?;
         let left: u64 = report.quarantined.values().sum();
         let summary = format!(
-            "{} files ({}) of {} packages in raw.docs, {left} in raw.quarantine",
+            "{} documents ({}) of {} packages in raw.docs, {left} in raw.quarantine",
             units::count(report.kept),
             units::bytes(report.bytes),
             report.packages

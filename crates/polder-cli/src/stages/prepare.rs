@@ -4,7 +4,7 @@ use std::path::Path;
 
 use polder_base::{At, Event, Input, Reference, TableName, units};
 use polder_govern::DataCard;
-use polder_lake::{IngestProgress, IngestReport, IngestRequest, Phase, Tag};
+use polder_lake::{IngestProgress, IngestReport, IngestRequest, Tag};
 use polder_pipeline::{Applied, ApplyContext, Pipeline, Progress};
 
 use crate::chart::Level;
@@ -19,27 +19,25 @@ use crate::world::World;
 /// Those of ingest; nothing is committed then.
 pub fn ingest(world: &mut World, request: &IngestRequest) -> anyhow::Result<IngestReport> {
     let lake = world.lake_or_init()?;
-    let bar = Bar::new("reading files", request.limit_bytes.unwrap_or(0), Unit::Bytes);
-    let mut on_progress = |p: &IngestProgress| {
-        bar.name(if p.phase == Phase::Reading { "reading files" } else { "writing documents" });
-        if let Some(total) = p.total_bytes {
-            bar.total(total);
-        }
-        bar.at(p.bytes);
-    };
-    let (report, snapshot, commit) = world.block_on(async {
+    let bar = Bar::new("reading files", request.what.limit_bytes.unwrap_or(0), Unit::Bytes);
+    let mut on_progress = |p: &IngestProgress| bar.at(p.bytes);
+    let (report, commit) = world.block_on(async {
         let report = lake.ingest(request, &mut on_progress).await.or_advise()?;
         let at = Reference::Table(request.into.clone(), At::Version(report.version));
+        let Some(snapshot) = lake.snapshot_opt(&request.into).await.or_advise()? else { return Ok((report, None)) };
+        let snapshot = if snapshot.version == report.version { snapshot } else { lake.snapshot(&at).await.or_advise()? };
         let commits = lake.history(&request.into, None).await.or_advise()?;
-        Ok((report.clone(), lake.snapshot(&at).await.or_advise()?, commits.into_iter().find(|c| c.version == report.version)))
+        let commit = commits.into_iter().find(|c| c.version == report.version);
+        Ok((report, commit.map(|commit| (commit, snapshot))))
     })?;
     drop(bar);
+    let Some((commit, snapshot)) = commit.filter(|_| !request.is_dry) else { return Ok(report) };
     let listing = report.listing_digest.unwrap_or_else(|| polder_base::digest_bytes(b""));
     let output = Reference::Table(request.into.clone(), At::Version(report.version));
-    let inputs = request.sources.iter().map(|s| Input { reference: external(s), digest: listing }).collect();
+    let inputs = request.what.sources.iter().map(|s| Input { reference: external(s), digest: listing }).collect();
     // Told from the commit and the listing alone, so that a second try after a kill tells the same fact.
     let event = Event::new(
-        commit.map_or(request.at, |c| c.at),
+        commit.at,
         &world.actor,
         "ingest",
         output.clone(),
@@ -48,15 +46,18 @@ pub fn ingest(world: &mut World, request: &IngestRequest) -> anyhow::Result<Inge
     .with_inputs(inputs)
     .with_outputs(vec![Input { reference: output, digest: snapshot.files_digest }])
     .with_details(serde_json::json!({
-        "files": report.files, "kept": report.kept, "quarantined": report.quarantined, "packages": report.packages,
+        "files": report.files, "records": report.records, "kept": report.kept, "quarantined": report.quarantined, "packages": report.packages,
         "bytes": report.bytes, "limited": report.limited,
     }));
     world.record(&event.run_id.clone(), &[event])?;
     Ok(report)
 }
 
-/// A source outside the lake, as a reference: its whole path, or its address without user name and password.
+/// A source outside the lake, as a reference: its whole path, or its address without what gives a right to read it.
 fn external(source: &str) -> Reference {
+    if source.contains("://") {
+        return Reference::External(polder_lake::ingest::without_secrets(source));
+    }
     let path = std::fs::canonicalize(source).unwrap_or_else(|_| source.into());
     Reference::External(format!("file://{}", path.display()))
 }

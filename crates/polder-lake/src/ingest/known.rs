@@ -6,16 +6,17 @@ use datafusion::arrow::array::{Array, StringArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::cast::as_string_array;
+use deltalake::DeltaTable;
 use futures::TryStreamExt as _;
 use polder_base::TableName;
+use polder_ingest::identity;
 
-use super::classify::identity;
 use crate::{Lake, LakeError, catalog};
 
 /// Address and digest of every document.
-pub(super) async fn documents(lake: &Lake, table: &TableName) -> Result<HashSet<u128>, LakeError> {
+pub(super) async fn documents(lake: &Lake, table: &TableName, opened: &DeltaTable) -> Result<HashSet<u128>, LakeError> {
     let mut known = HashSet::new();
-    each(lake, table, ["uri", "digest", "bytes"], |uri, digest, _| {
+    each(lake, table, opened, ["uri", "digest", "bytes"], |uri, digest, _| {
         known.insert(identity(uri, digest));
     })
     .await?;
@@ -23,19 +24,24 @@ pub(super) async fn documents(lake: &Lake, table: &TableName) -> Result<HashSet<
 }
 
 /// Address, reason and size of every quarantined file.
-pub(super) async fn quarantined(lake: &Lake, table: &TableName) -> Result<HashSet<u128>, LakeError> {
+pub(super) async fn quarantined(lake: &Lake, table: &TableName, opened: &DeltaTable) -> Result<HashSet<u128>, LakeError> {
     let mut known = HashSet::new();
-    each(lake, table, ["uri", "reason", "bytes"], |uri, reason, bytes| {
+    each(lake, table, opened, ["uri", "reason", "bytes"], |uri, reason, bytes| {
         known.insert(identity(uri, &format!("{reason} {bytes}")));
     })
     .await?;
     Ok(known)
 }
 
-async fn each(lake: &Lake, table: &TableName, columns: [&str; 3], mut visit: impl FnMut(&str, &str, &str)) -> Result<(), LakeError> {
-    let Some(opened) = lake.tables.newest(table).await? else { return Ok(()) };
+async fn each(
+    lake: &Lake,
+    table: &TableName,
+    opened: &DeltaTable,
+    columns: [&str; 3],
+    mut visit: impl FnMut(&str, &str, &str),
+) -> Result<(), LakeError> {
     let read = async {
-        let rows = lake.session().read_table(catalog::provider(&opened).await?)?.select_columns(&columns)?;
+        let rows = lake.session().read_table(catalog::provider(opened).await?)?.select_columns(&columns)?;
         let mut stream = rows.execute_stream().await?;
         while let Some(batch) = stream.try_next().await? {
             let texts: Vec<_> = batch.columns().iter().map(|c| cast(c, &DataType::Utf8)).collect::<Result<_, _>>()?;

@@ -1,108 +1,79 @@
-//! Files become rows of a document table, each with where it came from; what cannot be read as text is put
-//! into `raw.quarantine` with the reason.
+//! Records become rows of a document table, each with where it came from; what is no document goes to `raw.quarantine`
+//! with the place and the reason.
 //!
-//! Two passes: the first reads every file to judge and digest it, and writes the quarantine; the second streams
-//! the texts into one commit. Nothing is held but one batch, and a kill between or within the passes leaves
-//! whole tables: the same request run again adds what is missing, once.
+//! Sources are read once, by `polder-ingest`. What they give is gathered into slices of bounded size, and each slice is one
+//! commit: a kill leaves whole slices, and the same request run again adds what is missing, once.
 
-mod classify;
+mod delta;
 mod documents;
-mod error;
-mod globs;
+mod kept;
 mod known;
-mod media;
 mod quarantine;
-mod sources;
+mod slice;
 
 use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use datafusion::catalog::streaming::StreamingTable;
 use polder_base::{Digest, Hasher, TableName, Timestamp};
+pub use polder_ingest::{Format, IngestError, Limits, Mapping, Order, Pages, Request, Seen, without_secrets};
+use polder_ingest::{Batch, Item, Reading};
+use tokio::runtime::Handle;
+use tokio::task::{JoinHandle, spawn_blocking};
 
-use self::classify::{Judged, Verdict};
-use self::documents::Texts;
-pub use self::error::IngestError;
-use self::sources::Unit;
-use crate::{Lake, LakeError, WriteOptions};
-
-/// In which order packages are taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
-    /// By path.
-    #[default]
-    Path,
-    /// By SHA-256 of the package's name: a sample that does not depend on which other packages there are.
-    PackageHash,
-}
+use self::kept::Kept;
+use self::slice::{Landed, Slice};
+use crate::{Lake, LakeError};
 
 /// What to bring in.
 #[derive(Clone, Debug)]
 pub struct IngestRequest {
-    /// Folders, files, and patterns with `*`, `?` and `**`.
-    pub sources: Vec<String>,
+    /// The sources, and how they are read.
+    pub what: Request,
     /// The table, usually `raw.docs`.
     pub into: TableName,
-    /// Packages are taken in order while they fit into this much text. One package gives at most a quarter of it,
-    /// by the hash of its files' paths, so that a giant does not become the sample.
-    pub limit_bytes: Option<u64>,
-    /// In which order packages are taken.
-    pub order: Order,
-    /// Larger files go to quarantine.
-    pub max_file_bytes: u64,
-    /// What the rows say as their source; by default the folder's name.
-    pub source_name: Option<String>,
     /// When it is brought in.
     pub at: Timestamp,
+    /// A commit is made when so much text has been gathered.
+    pub slice_bytes: usize,
+    /// Whether to read and count only.
+    pub is_dry: bool,
 }
 
 impl IngestRequest {
-    /// Asks for all of the sources, in order of path, with files up to 4 MB.
+    /// Asks for all of the sources, in order of path, with documents up to 4 MB.
     pub fn new(sources: Vec<String>, into: TableName, at: Timestamp) -> Self {
-        Self { sources, into, limit_bytes: None, order: Order::Path, max_file_bytes: 4_000_000, source_name: None, at }
+        Self { what: Request::new(sources), into, at, slice_bytes: SLICE_BYTES, is_dry: false }
     }
-}
-
-/// Which pass is running.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Files are read and judged.
-    Reading,
-    /// Rows are written.
-    Writing,
 }
 
 /// How far an ingest is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IngestProgress {
-    /// Which pass.
-    pub phase: Phase,
-    /// Files done in this pass.
+    /// Files read.
     pub files: u64,
-    /// Bytes of text done in this pass.
+    /// Documents found.
+    pub documents: u64,
+    /// Bytes of their text.
     pub bytes: u64,
-    /// Files of this pass, where it is known.
-    pub total_files: Option<u64>,
-    /// Bytes of this pass: the limit while reading, what will be written while writing.
-    pub total_bytes: Option<u64>,
 }
 
-/// What an ingest did. `files = kept + sum of quarantined`, and `kept = added + present`.
+/// What an ingest did. `records = kept + sum of quarantined`, and `kept = added + present`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IngestReport {
     /// Files read.
     pub files: u64,
-    /// Files that are text.
+    /// What they hold: documents, and what is none.
+    pub records: u64,
+    /// Documents.
     pub kept: u64,
-    /// Files that are not, by reason.
+    /// What is no document, by reason.
     pub quarantined: BTreeMap<String, u64>,
     /// Rows added.
     pub added: u64,
-    /// Texts that the table held already.
+    /// Documents that the table held already.
     pub present: u64,
-    /// Bytes of all kept texts.
+    /// Bytes of all documents.
     pub bytes: u64,
     /// Bytes of the added ones.
     pub bytes_added: u64,
@@ -120,181 +91,211 @@ pub struct IngestReport {
     pub listing_digest: Option<Digest>,
 }
 
-/// Bytes that are read side by side before the limit is looked at again.
-const WINDOW_BYTES: u64 = 16 << 20;
-/// One package gives at most this part of the limit.
-const PACKAGE_SHARE: u64 = 4;
-
-struct Listing {
-    judged: Vec<Judged>,
-    report: IngestReport,
-}
+/// One data file of some ten megabytes.
+const SLICE_BYTES: usize = 128 << 20;
 
 impl Lake {
-    /// Brings files into a document table. Files whose (uri, digest) the table holds add nothing; a changed file
-    /// adds a row of its new content.
+    /// Brings documents into a table. Those whose (uri, digest) the table holds add nothing; a changed one adds a row of its
+    /// new content.
     ///
     /// # Errors
-    /// [`LakeError::Ingest`]: no such source, an empty one, one without readable text (nothing is written then),
-    /// or a file that changed while it was read.
+    /// [`LakeError::Ingest`]: no such source, an empty one, one without readable text (nothing is written then), or a
+    /// mapping that does not fit the table.
     pub async fn ingest(
         &self,
         request: &IngestRequest,
         on_progress: &mut (dyn FnMut(&IngestProgress) + Send),
     ) -> Result<IngestReport, LakeError> {
-        let Listing { judged, mut report } = judge_all(request, on_progress)?;
-        if report.files == 0 {
-            return Err(IngestError::Empty { sources: request.sources.join(", ") }.into());
-        }
-        if report.kept == 0 {
-            let reasons = report.quarantined.iter().map(|(r, n)| format!("{n} {r}")).collect::<Vec<_>>().join(", ");
-            return Err(IngestError::NoText { sources: request.sources.join(", "), files: report.files, reasons }.into());
-        }
-        let listing = listing_digest(request, &judged);
-        report.listing_digest = Some(listing);
-        let app = |table: &TableName| Some((format!("polder/ingest/{table}/{}", listing.hex()), 1));
-
-        let (texts, bad): (Vec<Judged>, Vec<Judged>) = judged.into_iter().partition(Judged::is_text);
-        self.write_quarantine(request, bad, app).await?;
-
-        let known = known::documents(self, &request.into).await?;
-        let fresh: Vec<Judged> = texts.into_iter().filter(|j| !known.contains(&j.identity())).collect();
-        report.present = report.kept - fresh.len() as u64;
-        if fresh.is_empty() {
-            report.version = self.tables.newest(&request.into).await?.and_then(|t| t.version()).unwrap_or_default();
-            return Ok(report);
-        }
-        let (n, bytes) = (fresh.len() as u64, fresh.iter().map(|j| j.bytes).sum::<u64>());
-        let transaction = app(&request.into);
-        let written = self.write_documents(request, fresh, (n, bytes), transaction, on_progress).await?;
-        report.version = written.version;
-        if written.skipped {
-            report.present = report.kept;
-        } else {
-            (report.added, report.bytes_added) = (n, bytes);
-        }
-        Ok(report)
-    }
-
-    async fn write_documents(
-        &self,
-        request: &IngestRequest,
-        fresh: Vec<Judged>,
-        (n, bytes): (u64, u64),
-        transaction: Option<(String, i64)>,
-        on_progress: &mut (dyn FnMut(&IngestProgress) + Send),
-    ) -> Result<crate::Written, LakeError> {
-        let done = Arc::new((AtomicU64::new(0), AtomicU64::new(0)));
-        let texts = Texts::new(fresh, request.at, done.clone());
-        let table = StreamingTable::try_new(documents::schema(), vec![Arc::new(texts)]);
-        // One partition: the rows stand in the file in the order of the listing.
-        let rows = table.and_then(|t| self.session_with(Some(1)).read_table(Arc::new(t)));
-        let rows = rows.map_err(LakeError::query("read files for", &request.into))?;
-        let options = WriteOptions { transaction, ..WriteOptions::default() };
-        let write = self.write(&request.into, rows, &options);
-        tokio::pin!(write);
-        loop {
-            let result = tokio::select! {
-                result = &mut write => Some(result),
-                () = tokio::time::sleep(Duration::from_millis(100)) => None,
-            };
-            let (files, at) = (done.0.load(Ordering::Relaxed), done.1.load(Ordering::Relaxed));
-            on_progress(&IngestProgress { phase: Phase::Writing, files, bytes: at, total_files: Some(n), total_bytes: Some(bytes) });
-            if let Some(result) = result {
-                return result;
+        let mut intake = Intake::open(self, request).await?;
+        let tables = Arc::new(delta::OtherTables { lake: self.clone(), handle: Handle::current() });
+        let mut reading = Some(Reading::start(&request.what, tables, Handle::current())?);
+        while let Some(mut taken) = reading.take() {
+            let next = spawn_blocking(move || taken.next_batch().map(|batch| (taken, batch))).await;
+            let next = next.map_err(|e| LakeError::Task { step: "read the sources", reason: e.to_string() })?;
+            let Some((taken, batch)) = next else { break };
+            if intake.take(batch) {
+                reading = Some(taken);
+            }
+            on_progress(&intake.progress());
+            if intake.slice.bytes >= request.slice_bytes {
+                intake.write().await?;
             }
         }
+        intake.finish().await
+    }
+}
+
+/// What has been taken, and what is on its way into the tables.
+struct Intake<'a> {
+    lake: &'a Lake,
+    request: &'a IngestRequest,
+    kept: Arc<Kept>,
+    report: IngestReport,
+    listing: Hasher,
+    /// Documents that the table holds, or that are on their way into it.
+    known: HashSet<u128>,
+    /// The version of which that is true; `None` where there is no table.
+    known_version: Option<u64>,
+    /// What the quarantine holds.
+    quarantined: HashSet<u128>,
+    /// The first fault, in words.
+    first_fault: Option<(&'static str, String)>,
+    slice: Slice,
+    writing: Option<JoinHandle<Result<Landed, LakeError>>>,
+    /// Tells the commits of this run from those of others.
+    app: String,
+    n_slices: i64,
+}
+
+impl<'a> Intake<'a> {
+    async fn open(lake: &'a Lake, request: &'a IngestRequest) -> Result<Self, LakeError> {
+        let into = &request.into;
+        let opened = lake.tables.newest(into).await?;
+        let kept = Kept::new(&request.what.mapping.keep, into, opened.as_ref())?;
+        let known_version = opened.as_ref().and_then(deltalake::DeltaTable::version);
+        let known = match &opened {
+            Some(opened) => known::documents(lake, into, opened).await?,
+            None => HashSet::new(),
+        };
+        let quarantine = quarantine::table();
+        let quarantined = match lake.tables.newest(&quarantine).await? {
+            Some(opened) => known::quarantined(lake, &quarantine, &opened).await?,
+            None => HashSet::new(),
+        };
+        let mut listing = Hasher::new();
+        let order = format!("{:?} {:?}", request.what.order, request.what.limit_bytes);
+        for part in [into.to_string(), order, request.what.limits.record_bytes_max.to_string()] {
+            listing.field(part.as_bytes());
+        }
+        // Process-random keys of the standard hash maps: a run needs to differ from others, not to be secret.
+        let run = RandomState::new().hash_one((&request.what.sources, request.at.0, std::process::id()));
+        Ok(Self {
+            lake,
+            request,
+            kept: Arc::new(kept),
+            report: IngestReport { version: known_version.unwrap_or_default(), ..IngestReport::default() },
+            listing,
+            known,
+            known_version,
+            quarantined,
+            first_fault: None,
+            slice: Slice::default(),
+            writing: None,
+            app: format!("polder/ingest/{into}/{run:016x}"),
+            n_slices: 0,
+        })
     }
 
-    async fn write_quarantine(
-        &self,
-        request: &IngestRequest,
-        bad: Vec<Judged>,
-        app: impl Fn(&TableName) -> Option<(String, i64)>,
-    ) -> Result<(), LakeError> {
-        let table = quarantine::table();
-        let known = known::quarantined(self, &table).await?;
-        let fresh: Vec<Judged> = bad.into_iter().filter(|j| !known.contains(&j.identity())).collect();
-        if !fresh.is_empty() {
-            self.append_rows(&table, quarantine::batch(&fresh, request.at)?, app(&table)).await?;
+    /// Takes what was found; says whether to read on.
+    fn take(&mut self, batch: Batch) -> bool {
+        let (report, tally) = (&mut self.report, batch.tally);
+        report.files += tally.files;
+        report.packages += tally.packages;
+        report.packages_cut += tally.packages_cut;
+        report.links_skipped += tally.links;
+        report.limited |= tally.is_limited;
+        for item in batch.items {
+            if let Item::Record(record) = &item
+                && self.request.what.limit_bytes.is_some_and(|limit| report.kept > 0 && report.bytes + record.text.len() as u64 > limit)
+            {
+                report.limited = true;
+                return false;
+            }
+            report.records += 1;
+            let bytes = item.bytes();
+            match item {
+                Item::Record(record) => {
+                    self.listing.field(&record.identity.to_le_bytes());
+                    report.kept += 1;
+                    report.bytes += record.text.len() as u64;
+                    if self.known.insert(record.identity) {
+                        self.slice.records.push(record);
+                        self.slice.bytes += bytes;
+                    } else {
+                        report.present += 1;
+                    }
+                }
+                Item::Bad(bad) => {
+                    self.listing.field(&bad.identity().to_le_bytes());
+                    *report.quarantined.entry(bad.reason.to_owned()).or_default() += 1;
+                    self.first_fault.get_or_insert_with(|| (bad.reason, bad.detail.clone()));
+                    if self.quarantined.insert(bad.identity()) {
+                        self.slice.bad.push(bad);
+                        self.slice.bytes += bytes;
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    fn progress(&self) -> IngestProgress {
+        IngestProgress { files: self.report.files, documents: self.report.kept, bytes: self.report.bytes }
+    }
+
+    /// Begins to write the slice, once the one before it is written.
+    async fn write(&mut self) -> Result<(), LakeError> {
+        self.settle().await?;
+        let mut slice = std::mem::take(&mut self.slice);
+        if self.request.is_dry {
+            self.report.added += slice.records.len() as u64;
+            self.report.bytes_added += slice.records.iter().map(|r| r.text.len() as u64).sum::<u64>();
+            return Ok(());
+        }
+        self.n_slices += 1;
+        slice.transaction = (self.app.clone(), self.n_slices);
+        slice.known_version = self.known_version;
+        let (lake, into, at, kept) = (self.lake.clone(), self.request.into.clone(), self.request.at, self.kept.clone());
+        self.writing = Some(tokio::spawn(async move { slice.write(&lake, &into, at, &kept).await }));
+        Ok(())
+    }
+
+    /// Waits for the slice that is being written.
+    async fn settle(&mut self) -> Result<(), LakeError> {
+        let Some(writing) = self.writing.take() else { return Ok(()) };
+        let landed = writing.await.map_err(|e| LakeError::Task { step: "write documents", reason: e.to_string() })??;
+        let report = &mut self.report;
+        report.added += landed.added;
+        report.bytes_added += landed.bytes_added;
+        report.present += landed.present;
+        for (reason, n) in landed.unfit {
+            // They were counted as documents before their values were compared with the table's columns.
+            report.kept -= n.documents;
+            report.bytes -= n.bytes;
+            *report.quarantined.entry(reason.to_owned()).or_default() += n.documents;
+        }
+        if let Some(version) = landed.version {
+            report.version = version;
+            self.known_version = Some(version);
+        }
+        if let Some(others) = landed.others {
+            // What another writer added meanwhile: what waits here is compared with it.
+            let before = self.slice.records.len();
+            self.slice.records.retain(|r| !others.contains(&r.identity));
+            self.report.present += (before - self.slice.records.len()) as u64;
+            self.known.extend(others);
         }
         Ok(())
     }
-}
 
-/// First pass: reads packages in order until the limit, and judges every file.
-fn judge_all(request: &IngestRequest, on_progress: &mut (dyn FnMut(&IngestProgress) + Send)) -> Result<Listing, IngestError> {
-    let mut units = Vec::new();
-    let mut report = IngestReport::default();
-    for (i, source) in globs::expand(&request.sources)?.iter().enumerate() {
-        sources::units(i, source, request.source_name.as_deref(), &mut units, &mut report.links_skipped)?;
-    }
-    sources::sort(&mut units, request.order);
-    let mut judged = Vec::new();
-    let mut seen = HashSet::new();
-    let packages: Vec<&[Unit]> = units.chunk_by(|a, b| a.package == b.package).collect();
-    let limit = request.limit_bytes.unwrap_or(u64::MAX);
-    let mut next = 0;
-    let mut full = false;
-    while next < packages.len() && !full {
-        // A window of packages is read side by side; then they are taken one by one, so that where the limit falls
-        // does not depend on the window.
-        let mut window = Vec::new();
-        let mut window_bytes = 0;
-        while next < packages.len() && (window.is_empty() || window_bytes < WINDOW_BYTES) {
-            let mut files = sources::files(packages[next], &mut report.links_skipped);
-            report.packages_cut += u64::from(sources::cut(&mut files, limit / PACKAGE_SHARE, request.max_file_bytes));
-            window_bytes += files.iter().map(|f| f.bytes).sum::<u64>();
-            window.push(files);
-            next += 1;
+    async fn finish(mut self) -> Result<IngestReport, LakeError> {
+        let sources = || self.request.what.sources.iter().map(|s| without_secrets(s)).collect::<Vec<_>>().join(", ");
+        let is_followed = self.request.what.only_changed.is_some();
+        if self.report.records == 0 && !is_followed {
+            return Err(IngestError::Empty { sources: sources() }.into());
         }
-        for mut package in classify::judge(window, request.max_file_bytes) {
-            package.retain(|j| seen.insert(j.place()));
-            let text: u64 = package.iter().filter(|j| j.is_text()).map(|j| j.bytes).sum();
-            // The first package is taken in any case: a limit smaller than it still gives something.
-            full = full || (report.packages > 0 && report.bytes.saturating_add(text) > limit);
-            if full {
-                break;
-            }
-            report.packages += u64::from(!package.is_empty());
-            report.take(&package);
-            judged.append(&mut package);
-            on_progress(&IngestProgress {
-                phase: Phase::Reading,
-                files: report.files,
-                bytes: report.bytes,
-                total_files: None,
-                total_bytes: request.limit_bytes,
-            });
+        if self.report.kept == 0 && self.n_slices == 0 && !is_followed {
+            let (reason, detail) = self.first_fault.clone().unwrap_or_default();
+            let n = |(r, n): (&String, &u64)| if r == reason { format!("{n} {r} ({detail})") } else { format!("{n} {r}") };
+            let reasons = self.report.quarantined.iter().map(n).collect::<Vec<_>>().join(", ");
+            let no_column = matches!(reason, "no_text_column" | "no_column");
+            return Err(IngestError::NoText { sources: sources(), files: self.report.files, reasons, no_column }.into());
         }
-    }
-    report.limited = full || report.packages_cut > 0;
-    Ok(Listing { judged, report })
-}
-
-impl IngestReport {
-    fn take(&mut self, package: &[Judged]) {
-        for one in package {
-            self.files += 1;
-            match &one.verdict {
-                Verdict::Text { .. } => {
-                    self.kept += 1;
-                    self.bytes += one.bytes;
-                }
-                Verdict::Quarantine { reason, .. } => *self.quarantined.entry((*reason).to_owned()).or_default() += 1,
-            }
+        if !self.slice.records.is_empty() || !self.slice.bad.is_empty() {
+            self.write().await?;
         }
+        self.settle().await?;
+        self.report.listing_digest = Some(self.listing.finish());
+        Ok(self.report)
     }
-}
-
-fn listing_digest(request: &IngestRequest, judged: &[Judged]) -> Digest {
-    let mut hasher = Hasher::new();
-    let order = format!("{:?} {:?}", request.order, request.limit_bytes);
-    for part in [request.into.to_string(), order, request.max_file_bytes.to_string()] {
-        hasher.field(part.as_bytes());
-    }
-    for one in judged {
-        hasher.field(&one.identity().to_le_bytes());
-    }
-    hasher.finish()
 }

@@ -1,6 +1,6 @@
 //! Files come in once, whole, and every one is accounted for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::cast::as_string_array;
 use polder_base::{Advice as _, ExitKind, Timestamp};
 
-use super::{lake, name, number};
+use super::{lake, name, number, run as statement};
 use crate::ingest::IngestError;
 use crate::{IngestReport, IngestRequest, Lake, LakeError, Order};
 
@@ -46,7 +46,7 @@ fn sample(root: &Path) {
     put(root, "serde-1.0.0/.gitignore", "README.md\n");
     put(root, "serde-1.0.1/src/lib.rs", "fn main() { 1 }\n");
     put(root, "notes.txt", "grüße\n");
-    put(root, "bad/latin.txt", b"gr\xfc\xdfe");
+    put(root, "bad/latin.txt", b"\xff\x81\x01\x02");
     put(root, "bad/object.o", b"\x7fELF\0\0");
     put(root, "bad/nothing.txt", "");
     put(root, "bad/white.txt", " \n\t");
@@ -61,12 +61,12 @@ async fn every_file_is_kept_or_quarantined_and_the_counts_add_up() {
     let root = dir.path().join("files");
     sample(&root);
     let mut asked = request(&root);
-    asked.max_file_bytes = 4000;
+    asked.what.limits.record_bytes_max = 2400;
     let report = run(&lake, &asked).await.expect("ingested");
     assert_eq!((report.files, report.kept, report.added, report.present, report.links_skipped), (9, 4, 4, 0, 1));
-    assert_eq!(report.files, report.kept + report.quarantined.values().sum::<u64>());
+    assert_eq!(report.records, report.kept + report.quarantined.values().sum::<u64>());
     let reasons: Vec<(&str, u64)> = report.quarantined.iter().map(|(r, n)| (r.as_str(), *n)).collect();
-    assert_eq!(reasons, [("binary", 1), ("empty", 2), ("not_utf8", 1), ("too_large", 1)]);
+    assert_eq!(reasons, [("binary", 1), ("empty", 2), ("not_text", 1), ("too_large", 1)]);
     assert_eq!(number(&lake, "SELECT count(*) FROM raw.quarantine").await, 5);
     assert_eq!(number(&lake, "SELECT sum(bytes) FROM raw.docs").await as u64, report.bytes);
     assert_eq!(strings(&lake, "SELECT DISTINCT package FROM raw.docs ORDER BY package").await, ["notes", "serde"]);
@@ -120,7 +120,7 @@ async fn a_sample_by_package_hash_takes_whole_packages_and_keeps_them_when_other
         put(&root, &format!("p{i}-2.0.0/a.txt"), "z".repeat(100));
     }
     let mut asked = request(&root);
-    (asked.order, asked.limit_bytes) = (Order::PackageHash, Some(1300));
+    (asked.what.order, asked.what.limit_bytes) = (Order::PackageHash, Some(1300));
     let report = run(&lake, &asked).await.expect("ingested");
     // Packages have 300 bytes: four fit, the fifth would not.
     assert_eq!((report.packages, report.bytes, report.limited, report.packages_cut), (4, 1200, true, 0));
@@ -146,10 +146,10 @@ async fn a_giant_package_gives_a_quarter_of_the_limit_and_a_tiny_limit_still_som
     }
     put(&root, "small/a.txt", "y".repeat(10));
     let mut asked = request(&root);
-    (asked.order, asked.limit_bytes) = (Order::PackageHash, Some(2000));
+    (asked.what.order, asked.what.limit_bytes) = (Order::PackageHash, Some(2000));
     let report = run(&lake, &asked).await.expect("ingested");
     assert_eq!((report.packages, report.packages_cut, report.bytes, report.limited), (2, 1, 510, true));
-    (asked.into, asked.limit_bytes) = (name("raw.tiny"), Some(3));
+    (asked.into, asked.what.limit_bytes) = (name("raw.tiny"), Some(3));
     assert_eq!(run(&lake, &asked).await.expect("ingested").added, 1);
 }
 
@@ -181,7 +181,7 @@ async fn bad_sources_are_told_apart_and_leave_nothing_behind() {
     let textless = run(&lake, &request(&root)).await.map_err(ours).expect_err("no text");
     assert!(textless.to_string().contains("of 1 files, 1 binary"), "{textless}");
     let mut remote = request(&root);
-    remote.sources = vec!["https://me:secret@example.org/x".into()];
+    remote.what.sources = vec!["ftp://me:secret@example.org/x".into()];
     let remote = run(&lake, &remote).await.map_err(ours).expect_err("remote");
     for error in [absent, empty, textless, remote] {
         assert!(error.hint().is_some() && error.exit() == ExitKind::Usage && !error.to_string().contains("secret"));
@@ -200,4 +200,141 @@ async fn an_ingest_that_died_between_its_two_tables_is_completed() {
     let completed = run(&lake, &request(&root)).await.expect("completed");
     assert_eq!((completed.added, completed.kept), (whole.added, whole.kept));
     assert_eq!(number(&lake, "SELECT count(*) FROM raw.quarantine").await, 4);
+}
+
+fn lines(n: std::ops::Range<usize>) -> String {
+    n.map(|i| format!("{{\"id\": {i}, \"text\": \"number {i}\", \"score\": {i}.5, \"good\": {}}}\n", i % 2 == 0)).collect()
+}
+
+#[tokio::test]
+async fn records_of_a_file_that_grows_and_changes_are_added_once() {
+    let (dir, lake) = lake().await;
+    let root = dir.path().join("files");
+    put(&root, "a.jsonl", lines(0..10) + "no object\n");
+    let first = run(&lake, &request(&root)).await.expect("first");
+    assert_eq!((first.files, first.records, first.kept, first.added), (1, 11, 10, 10));
+    assert_eq!(first.quarantined, BTreeMap::from([("malformed".to_owned(), 1)]));
+    put(&root, "a.jsonl", lines(0..15).replace("number 3\"", "another 3\""));
+    let again = run(&lake, &request(&root)).await.expect("again");
+    assert_eq!((again.added, again.present), (6, 9));
+    assert_eq!(strings(&lake, "SELECT text FROM raw.docs WHERE path = 'a.jsonl#id=3' ORDER BY 1").await, ["another 3", "number 3"]);
+}
+
+#[tokio::test]
+async fn the_quarantine_keeps_the_place_and_the_bytes() {
+    let (dir, lake) = lake().await;
+    let root = dir.path().join("files");
+    put(&root, "a.jsonl", b"{\"text\": \"one\"}\n{\"text\": broken\n".as_slice());
+    run(&lake, &request(&root)).await.expect("ingested");
+    let row = strings(
+        &lake,
+        "SELECT reason || ' ' || offset_unit || ' ' || offset_in_file || ' ' || bytes || ' ' || CAST(excerpt AS VARCHAR) FROM raw.quarantine",
+    );
+    assert_eq!(row.await, ["malformed line 2 15 {\"text\": broken"]);
+}
+
+#[tokio::test]
+async fn a_quarantine_of_an_earlier_program_gets_the_columns_that_came_since() {
+    let (dir, lake) = lake().await;
+    let root = dir.path().join("files");
+    put(&root, "a.txt", "a");
+    put(&root, "b.bin", b"\0");
+    statement(&lake, "CREATE TABLE raw.quarantine (source VARCHAR, uri VARCHAR, reason VARCHAR, detail VARCHAR, bytes BIGINT, fetched_at TIMESTAMP)").await;
+    run(&lake, &request(&root)).await.expect("ingested");
+    assert_eq!(strings(&lake, "SELECT reason || ' ' || offset_unit FROM raw.quarantine").await, ["binary byte"]);
+}
+
+#[tokio::test]
+async fn kept_columns_have_the_types_of_their_values_and_what_does_not_fit_goes_to_quarantine() {
+    let (dir, lake) = lake().await;
+    let root = dir.path().join("files");
+    put(&root, "a.jsonl", lines(0..4));
+    let mut asked = request(&root);
+    asked.what.mapping.keep = vec!["score".into(), "good".into(), "absent".into()];
+    run(&lake, &asked).await.expect("ingested");
+    assert_eq!(strings(&lake, "SELECT score * 2 FROM raw.docs WHERE good ORDER BY path").await, ["1.0", "5.0"]);
+    put(&root, "b.jsonl", "{\"text\": \"x\", \"score\": \"high\"}\n{\"text\": \"y\", \"score\": 7, \"absent\": \"here\"}\n");
+    let report = run(&lake, &asked).await.expect("ingested");
+    assert_eq!((report.added, report.kept, report.records), (1, 5, 6));
+    assert_eq!(report.quarantined, BTreeMap::from([("wrong_type".to_owned(), 1)]));
+    assert_eq!(strings(&lake, "SELECT absent || score FROM raw.docs WHERE absent IS NOT NULL").await, ["here7.0"]);
+    // An ingest that keeps nothing leaves the columns NULL, and takes the document whose value did not fit.
+    put(&root, "c.txt", "c");
+    run(&lake, &request(&root)).await.expect("ingested");
+    assert_eq!(strings(&lake, "SELECT text FROM raw.docs WHERE score IS NULL ORDER BY text").await, ["c", "x"]);
+    asked.what.mapping.keep = vec!["Text".into()];
+    let error = run(&lake, &asked).await.expect_err("refused");
+    assert!(error.to_string().contains("`Text` is a column that every document has") && error.hint().is_some(), "{error}");
+}
+
+#[tokio::test]
+async fn rows_that_were_deleted_come_back_when_their_files_are_brought_in_again() {
+    let (dir, lake) = lake().await;
+    let root = dir.path().join("files");
+    put(&root, "a.jsonl", lines(0..10));
+    run(&lake, &request(&root)).await.expect("ingested");
+    statement(&lake, "DELETE FROM raw.docs WHERE path = 'a.jsonl#id=3'").await;
+    let again = run(&lake, &request(&root)).await.expect("again");
+    assert_eq!((again.added, again.present), (1, 9));
+    assert_eq!(number(&lake, "SELECT count(*) FROM raw.docs").await, 10);
+}
+
+#[tokio::test]
+async fn two_ingests_of_the_same_files_at_once_add_them_once() {
+    let (dir, lake) = lake().await;
+    let root = dir.path().join("files");
+    put(&root, "a.jsonl", lines(0..2000));
+    put(&root, "b.jsonl", "{\"text\": \"first\"}\n");
+    let first = request(&root.join("b.jsonl"));
+    run(&lake, &first).await.expect("a table");
+    let runs = (0..4).map(|_| {
+        let (lake, root) = (lake.clone(), root.clone());
+        tokio::spawn(async move { run(&lake, &request(&root)).await.expect("ingested") })
+    });
+    let mut added = 0;
+    for one in runs.collect::<Vec<_>>() {
+        let report = one.await.expect("joined");
+        assert_eq!(report.kept, report.added + report.present);
+        added += report.added;
+    }
+    assert_eq!((added, number(&lake, "SELECT count(*) FROM raw.docs").await), (2000, 2001));
+    assert_eq!(number(&lake, "SELECT count(DISTINCT doc_id) FROM raw.docs").await, 2001);
+}
+
+#[tokio::test]
+async fn tables_of_others_are_sources_and_add_only_what_changed() {
+    let (dir, lake) = lake().await;
+    statement(&lake, "CREATE TABLE raw.theirs AS SELECT 1 AS id, 'one' AS text UNION ALL SELECT 2, 'two'").await;
+    let theirs = dir.path().join("lake/tables/raw/theirs");
+    assert_eq!(run(&lake, &request(&theirs)).await.expect("ingested").added, 2);
+    statement(&lake, "UPDATE raw.theirs SET text = 'deux' WHERE id = 2").await;
+    let again = run(&lake, &request(&theirs)).await.expect("again");
+    assert_eq!((again.added, again.present), (1, 1));
+    assert_eq!(strings(&lake, "SELECT text FROM raw.docs ORDER BY text").await, ["deux", "one", "two"]);
+}
+
+#[tokio::test]
+async fn a_dry_run_counts_and_writes_nothing() {
+    let (dir, lake) = lake().await;
+    let root = dir.path().join("files");
+    sample(&root);
+    let dry = run(&lake, &IngestRequest { is_dry: true, ..request(&root) }).await.expect("counted");
+    assert!(lake.tables().await.expect("tables").is_empty());
+    let real = run(&lake, &request(&root)).await.expect("ingested");
+    assert_eq!((dry.added, dry.quarantined, dry.bytes_added), (real.added, real.quarantined, real.bytes_added));
+}
+
+#[tokio::test]
+async fn a_large_source_is_written_in_slices() {
+    let (dir, lake) = lake().await;
+    let root = dir.path().join("files");
+    for i in 0..5 {
+        put(&root, &format!("{i}.jsonl"), lines(i * 2000..(i + 1) * 2000));
+    }
+    let asked = IngestRequest { slice_bytes: 2 << 20, ..request(&root) };
+    let report = run(&lake, &asked).await.expect("ingested");
+    assert_eq!(report.added, 10_000);
+    let commits = lake.history(&name("raw.docs"), None).await.expect("history");
+    assert!((2..=4).contains(&commits.len()), "{} commits", commits.len());
+    assert_eq!(run(&lake, &request(&root)).await.expect("again").added, 0);
 }

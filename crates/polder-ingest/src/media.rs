@@ -1,7 +1,7 @@
 //! What kind of text a file is, by its name's ending.
 
 /// Returns the media type; `text/plain` where the ending says nothing.
-pub(super) fn media_type(path: &str) -> &'static str {
+pub(crate) fn media_type(path: &str) -> &'static str {
     let name = path.rsplit('/').next().unwrap_or(path);
     let ending = name.rsplit_once('.').map_or("", |(_, e)| e).to_ascii_lowercase();
     match ending.as_str() {

@@ -1,17 +1,35 @@
-//! Sources as users write them: paths, `file://` addresses, and patterns with `*`, `?` and `**`.
+//! Sources as users write them: paths, `file://` and `http(s)://` addresses, and patterns with `*`, `?` and `**`.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use super::IngestError;
+use url::Url;
 
-/// Resolves sources into existing files and folders, sorted within each pattern.
-pub(super) fn expand(sources: &[String]) -> Result<Vec<PathBuf>, IngestError> {
+use crate::{IngestError, without_secrets};
+
+/// One source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A file or folder that exists.
+    Path(PathBuf),
+    /// A page or file on the web.
+    Web(Url),
+}
+
+
+/// Resolves sources into addresses and existing files and folders, sorted within each pattern.
+pub(crate) fn expand(sources: &[String]) -> Result<Vec<Source>, IngestError> {
     let mut all = Vec::new();
     for source in sources {
+        let unsupported = || IngestError::Unsupported { source_name: without_secrets(source) };
         let path = match source.split_once("://") {
             Some(("file", path)) => path,
-            Some(_) => return Err(IngestError::Unsupported { source_name: without_user(source) }),
+            Some(("http" | "https", _)) => {
+                let url = Url::parse(source).map_err(|_| unsupported())?;
+                all.push(Source::Web(url));
+                continue;
+            }
+            Some(_) => return Err(unsupported()),
             None => source,
         };
         let path = Path::new(path);
@@ -21,17 +39,11 @@ pub(super) fn expand(sources: &[String]) -> Result<Vec<PathBuf>, IngestError> {
             return Err(IngestError::Absent { source_name: source.clone() });
         }
         for path in found {
-            all.push(path.canonicalize().map_err(|source| IngestError::List { path, source })?);
+            let path = path.canonicalize().map_err(|source| IngestError::List { path, source })?;
+            all.push(Source::Path(path));
         }
     }
     Ok(all)
-}
-
-/// Cuts `user:password@` out of an address.
-fn without_user(address: &str) -> String {
-    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
-    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    format!("{scheme}://{}{path}", host.rsplit('@').next().unwrap_or(host))
 }
 
 fn matching(pattern: &Path) -> Vec<PathBuf> {
@@ -109,8 +121,17 @@ mod tests {
 
     #[test]
     fn passwords_do_not_reach_messages() {
-        let error = expand(&["https://me:secret@host/x@y".to_owned()]).expect_err("refused");
-        assert_eq!(error.to_string(), "only files and folders can be read, not `https://host/x@y`");
+        let error = expand(&["ftp://me:secret@host/x@y".to_owned()]).expect_err("refused");
+        assert_eq!(error.to_string(), "only files, folders and http(s) addresses can be read, not `ftp://host/x@y`");
+    }
+
+    fn paths(pattern: &Path) -> Vec<PathBuf> {
+        let found = expand(&[pattern.to_string_lossy().into_owned()]).unwrap_or_default();
+        let path = |s| match s {
+            Source::Path(path) => path,
+            Source::Web(url) => panic!("{url}"),
+        };
+        found.into_iter().map(path).collect()
     }
 
     #[test]
@@ -122,9 +143,8 @@ mod tests {
             fs::write(path, "t").expect("file");
         }
         let of = |pattern: &str| -> Vec<String> {
-            let all = expand(&[dir.path().join(pattern).to_string_lossy().into_owned()]).unwrap_or_default();
             let root = dir.path().canonicalize().expect("root");
-            all.iter().map(|p| p.strip_prefix(&root).expect("below").to_string_lossy().into_owned()).collect()
+            paths(&dir.path().join(pattern)).iter().map(|p| p.strip_prefix(&root).expect("below").to_string_lossy().into_owned()).collect()
         };
         assert_eq!(of("*"), ["a", "b"]);
         assert_eq!(of("**/*.txt"), ["a/deep/z.txt", "a/y.txt", "b/x.txt"]);
@@ -140,7 +160,6 @@ mod tests {
             fs::write(dir.path().join(folder).join("a.md"), "t").expect("file");
         }
         std::os::unix::fs::symlink(dir.path().join("out"), dir.path().join("in/link")).expect("link");
-        let found = expand(&[dir.path().join("in/*").to_string_lossy().into_owned()]).expect("expand");
-        assert_eq!(found, [dir.path().canonicalize().expect("root").join("in/a.md")]);
+        assert_eq!(paths(&dir.path().join("in/*")), [dir.path().canonicalize().expect("root").join("in/a.md")]);
     }
 }

@@ -1,4 +1,4 @@
-//! Why files cannot be brought in.
+//! Why sources cannot be read.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use polder_base::{Advice, ExitKind};
 use thiserror::Error;
 
-/// Why files cannot be brought in.
+/// Why sources cannot be read.
 #[derive(Debug, Error)]
 pub enum IngestError {
     /// There is no such file or folder, or nothing fits the pattern.
@@ -15,8 +15,8 @@ pub enum IngestError {
         /// What was asked for.
         source_name: String,
     },
-    /// It is neither a file nor a folder.
-    #[error("only files and folders can be read, not `{source_name}`")]
+    /// It is neither a file nor a folder nor an address that can be read.
+    #[error("only files, folders and http(s) addresses can be read, not `{source_name}`")]
     Unsupported {
         /// What was asked for, without user name and password.
         source_name: String,
@@ -34,8 +34,10 @@ pub enum IngestError {
         sources: String,
         /// Files read.
         files: u64,
-        /// How many for which reason.
+        /// How many for which reason, and the first of them in full.
         reasons: String,
+        /// Whether a file had no column that could be the text.
+        no_column: bool,
     },
     /// A folder cannot be listed.
     #[error("cannot list `{path}`")]
@@ -46,11 +48,11 @@ pub enum IngestError {
         #[source]
         source: io::Error,
     },
-    /// A file is not what it was when it was judged.
-    #[error("`{path}` changed while it was being read")]
-    Changed {
-        /// The file.
-        path: PathBuf,
+    /// A schema mapping cannot be used.
+    #[error("the mapping cannot be used: {reason}")]
+    Mapping {
+        /// What is wrong with it.
+        reason: String,
     },
 }
 
@@ -64,14 +66,17 @@ impl Advice for IngestError {
             Self::Empty { .. } => {
                 "Hidden files and links are left out. Name a folder with files, such as `polder ingest docs --into raw.docs`.".into()
             }
-            Self::NoText { .. } => "Text is UTF-8 without NUL bytes and not larger than --max-file. Nothing was written.".into(),
-            Self::Changed { .. } => "Run the same command again when nothing writes to that folder; it adds what is missing.".into(),
+            Self::NoText { no_column: true, .. } => {
+                "Say which column is the text: --text-column NAME, or a mapping file with `text = \"NAME\"`. Nothing was written.".into()
+            }
+            Self::NoText { .. } => "A document is text without NUL bytes and not larger than --max-file. Nothing was written.".into(),
             Self::List { .. } => "Check that you may read that folder.".into(),
+            Self::Mapping { .. } => "A mapping is TOML such as `text = \"body\"`, `id = \"doc\"`, `keep = [\"lang\", \"score\"]`.".into(),
         })
     }
     fn exit(&self) -> ExitKind {
         match self {
-            Self::Changed { .. } | Self::List { .. } => ExitKind::Failed,
+            Self::List { .. } => ExitKind::Failed,
             _ => ExitKind::Usage,
         }
     }

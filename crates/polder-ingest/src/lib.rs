@@ -1,0 +1,27 @@
+//! What stands in files, archives and web pages, as records: documents, and faults with the place and the reason.
+//!
+//! It knows formats, compression, encodings and limits; it knows no table, writes nothing, and follows no link out of a
+//! source. Start with [`Request`] and [`Reading`].
+
+mod compression;
+mod encoding;
+mod error;
+mod globs;
+mod mapping;
+mod media;
+mod reading;
+mod readers;
+mod record;
+mod settings;
+mod sources;
+#[cfg(test)]
+mod tests;
+mod web;
+
+pub use error::IngestError;
+pub use mapping::{Mapping, Scalar};
+pub use reading::{Batch, Reading, Tally};
+pub use readers::{Format, rows};
+pub use record::{Bad, EXCERPT_BYTES, Fault, Flow, Gone, Item, Member, Offset, Origin, Record, Sink, identity};
+pub use settings::{Limits, Order, Pages, Request, Seen, TableReader};
+pub use web::without_secrets;

@@ -1,0 +1,103 @@
+//! Sources are read as they stand, and what cannot be read is told with its place.
+
+mod archives;
+mod columns;
+mod follow;
+mod formats;
+mod limits;
+mod property;
+mod web;
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+
+use crate::{Bad, Fault, Flow, IngestError, Item, Member, Reading, Record, Request, Sink, TableReader, Tally};
+
+/// Says where a table would be.
+struct NoTables;
+
+impl TableReader for NoTables {
+    fn read(&self, folder: &Path, member: Member, sink: &mut Sink<'_>) -> Flow {
+        sink.bad(member, Fault::new("table", folder.file_name().expect("name").to_string_lossy()))
+    }
+}
+
+/// All that a request gives.
+#[derive(Default)]
+struct Found {
+    records: Vec<Record>,
+    bad: Vec<Bad>,
+    tally: Tally,
+}
+
+impl Found {
+    fn texts(&self) -> Vec<&str> {
+        self.records.iter().map(|r| r.text.as_str()).collect()
+    }
+
+    fn paths(&self) -> Vec<&str> {
+        self.records.iter().map(|r| r.path.as_str()).collect()
+    }
+
+    fn reasons(&self) -> Vec<&str> {
+        self.bad.iter().map(|b| b.reason).collect()
+    }
+}
+
+fn try_read(request: &Request) -> Result<Found, IngestError> {
+    let runtime = Runtime::new().expect("runtime");
+    let mut reading = Reading::start(request, Arc::new(NoTables), runtime.handle().clone())?;
+    let mut found = Found::default();
+    while let Some(batch) = reading.next_batch() {
+        found.tally.files += batch.tally.files;
+        found.tally.packages += batch.tally.packages;
+        found.tally.links += batch.tally.links;
+        found.tally.is_limited |= batch.tally.is_limited;
+        for item in batch.items {
+            match item {
+                Item::Record(record) => found.records.push(*record),
+                Item::Bad(bad) => found.bad.push(*bad),
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn read(request: &Request) -> Found {
+    try_read(request).expect("read")
+}
+
+fn of(root: &Path) -> Request {
+    Request::new(vec![root.to_string_lossy().into_owned()])
+}
+
+fn put(root: &Path, path: &str, bytes: impl AsRef<[u8]>) {
+    let path = root.join(path);
+    fs::create_dir_all(path.parent().expect("parent")).expect("folder");
+    fs::write(path, bytes).expect("file");
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("temporary folder")
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(bytes).expect("gzip");
+    gzip.finish().expect("gzip")
+}
+
+fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut tar = ::tar::Builder::new(Vec::new());
+    for (name, bytes) in members {
+        let mut header = ::tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, name, *bytes).expect("member");
+    }
+    tar.into_inner().expect("tar")
+}

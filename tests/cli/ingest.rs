@@ -1,0 +1,135 @@
+//! Sources of many kinds come into the lake, once, also when ingest is killed, followed or run twice at a time.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use polder_base::Random;
+use serde_json::Value;
+
+use crate::finished::folder;
+use crate::program::{command, finish, line, number, polder, sql};
+
+fn lines(n: usize) -> String {
+    (0..n).map(|i| format!("{{\"id\": {i}, \"text\": \"document number {i} of the dike\", \"lang\": \"en\"}}\n")).collect()
+}
+
+fn place(name: &str) -> (PathBuf, PathBuf) {
+    let dir = folder(name);
+    let (lake, source) = (dir.join("lake"), dir.join("source"));
+    fs::create_dir_all(&source).expect("a folder");
+    line(&lake, "init").well();
+    (lake, source)
+}
+
+fn ingest(lake: &Path, source: &Path, more: &[&str]) -> Value {
+    let source = source.display().to_string();
+    let words = [&["--json", "ingest", &source], more].concat();
+    polder(lake, &words).well().objects().remove(0)
+}
+
+#[test]
+fn a_folder_of_many_kinds_of_files_comes_in_with_its_columns_and_its_faults() {
+    let (lake, source) = place("ingest_kinds");
+    fs::write(source.join("a.jsonl"), lines(3) + "broken\n").expect("file");
+    fs::write(source.join("b.csv"), "id,text,lang\n1,eins,de\n2,zwei\n").expect("file");
+    fs::write(source.join("mapping.toml"), "keep = ['lang']\n").expect("file");
+    let mapping = source.join("mapping.toml").display().to_string();
+    let report = ingest(&lake, &source, &["--mapping", &mapping, "--dry-run"]);
+    assert_eq!((report["added"].as_u64(), report["dry_run"].as_bool()), (Some(5), Some(true)));
+    assert_eq!(line(&lake, "--json table list").well().objects().len(), 0);
+    let report = ingest(&lake, &source, &["--mapping", &mapping]);
+    assert_eq!((report["files"].as_u64(), report["records"].as_u64(), report["kept"].as_u64()), (Some(3), Some(7), Some(5)), "{report}");
+    assert_eq!(report["quarantined"], serde_json::json!({"malformed": 1, "ragged": 1}));
+    assert_eq!(number(&lake, "SELECT count(*) FROM raw.docs WHERE lang = 'de'"), 1);
+    let bad = sql(&lake, "SELECT detail, offset_in_file, offset_unit FROM raw.quarantine ORDER BY reason DESC");
+    assert_eq!((bad[0]["offset_in_file"].as_i64(), bad[0]["offset_unit"].as_str()), (Some(3), Some("line")), "{bad:?}");
+    assert_eq!(number(&lake, "SELECT count(*) FROM ops.facts WHERE verb = 'ingest'"), 1);
+    assert_eq!(ingest(&lake, &source, &["--mapping", &mapping])["added"], 0);
+    assert_eq!(number(&lake, "SELECT count(*) FROM ops.facts WHERE verb = 'ingest'"), 1, "what adds nothing is no new fact");
+}
+
+#[test]
+fn wrong_wishes_get_one_message_and_leave_nothing() {
+    let (lake, source) = place("ingest_wrong");
+    fs::write(source.join("faq.csv"), "question,answer\nwhy,because\n").expect("file");
+    let faq = source.join("faq.csv").display().to_string();
+    polder(&lake, &["ingest", &faq]).fails(2, "its columns are question, answer");
+    polder(&lake, &["ingest", &faq, "--text-column", "answers"]).fails(2, "there is no column `answers`");
+    polder(&lake, &["ingest", &faq, "--text-column", "answer", "--keep", "digest"]).fails(2, "`digest` is a column that every document has");
+    polder(&lake, &["ingest", &faq, "--mapping", "absent.toml"]).fails(2, "cannot read the mapping");
+    polder(&lake, &["ingest", "ftp://me:secret@host/x"]).fails(2, "not `ftp://host/x`");
+    polder(&lake, &["ingest", "http://127.0.0.1:1/x.txt"]).fails(2, "private network");
+    polder(&lake, &["ingest", &faq, "--format", "pdf"]).code_is(2);
+    assert_eq!(line(&lake, "--json table list").well().objects().len(), 0);
+    let report = ingest(&lake, &source.join("faq.csv"), &["--text-column", "answer"]);
+    assert_eq!(report["added"], 1);
+}
+
+#[test]
+fn an_ingest_killed_at_random_moments_and_run_again_loses_and_doubles_nothing() {
+    let n_kills = if std::env::var_os("POLDER_SOAK").is_some_and(|v| v == "1") { 200 } else { 20 };
+    let seed = std::env::var("POLDER_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
+    eprintln!("{n_kills} kills, POLDER_SEED={seed}");
+    let random = Random::new(seed, "ingest kills");
+    let (whole, source) = place("ingest_whole");
+    for i in 0..8 {
+        fs::write(source.join(format!("{i}.jsonl")), lines(3000) + "broken\n").expect("file");
+    }
+    let source_name = source.display().to_string();
+    // Slices small enough for several commits.
+    let words = ["ingest", &source_name, "--commit-every", "4"];
+    let start = Instant::now();
+    polder(&whole, &words).well();
+    let longest = start.elapsed().as_micros() as u64;
+    let sums = "SELECT count(*) AS n, count(DISTINCT doc_id) AS ids, sum(bytes) AS bytes FROM raw.docs";
+    let expected = sql(&whole, sums);
+    assert_eq!((expected[0]["n"].as_i64(), expected[0]["ids"].as_i64()), (Some(24_000), Some(24_000)));
+    assert!(line(&whole, "--json table history raw.docs").well().objects().len() >= 3);
+    let mut done = 0;
+    while done < n_kills {
+        let (lake, _) = place("ingest_killed");
+        let mut moments = Vec::new();
+        for _ in 0..5 {
+            let moment = Duration::from_micros(random.at(done) % longest);
+            let mut child = command(&lake).args(words).stderr(Stdio::null()).spawn().expect("starts");
+            std::thread::sleep(moment);
+            let _ = child.kill();
+            child.wait().expect("ends");
+            moments.push(moment);
+            done += 1;
+        }
+        let said = finish(command(&lake).args(words));
+        assert_eq!(said.code, Some(0), "after kills at {moments:?}:\n{}", said.err);
+        assert_eq!(sql(&lake, sums), expected, "after kills at {moments:?}");
+        assert_eq!(number(&lake, "SELECT count(*) FROM raw.quarantine"), 8, "after kills at {moments:?}");
+    }
+}
+
+#[test]
+fn a_followed_folder_is_read_as_it_grows_until_it_is_interrupted() {
+    let (lake, source) = place("ingest_watch");
+    let source_name = source.display().to_string();
+    let mut child = command(&lake).args(["ingest", &source_name, "--watch", "0.1"]).stderr(Stdio::null()).spawn().expect("starts");
+    let rows = |n: i64| {
+        let start = Instant::now();
+        loop {
+            let tables = line(&lake, "--json table list").well().objects();
+            if tables.iter().any(|t| t["table"] == "raw.docs") && number(&lake, "SELECT count(*) FROM raw.docs") == n {
+                return;
+            }
+            assert!(start.elapsed() < Duration::from_secs(60), "{n} rows did not come");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    fs::write(source.join("a.txt"), "a").expect("file");
+    rows(1);
+    fs::write(source.join("b.jsonl"), lines(2)).expect("file");
+    rows(3);
+    fs::write(source.join("b.jsonl"), lines(5)).expect("file");
+    rows(6);
+    let interrupted = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    assert!(interrupted.success());
+    assert_eq!(child.wait().expect("ends").code(), Some(130));
+}

@@ -15,6 +15,7 @@ use polder_base::{At, Layout, Reference, TableName};
 use polder_sql::Artefacts;
 
 use crate::catalog::{self, CATALOG, LakeCatalog, Opened, SESSION_SCHEMA};
+use crate::known::Known;
 use crate::settings::Settings;
 use crate::tables::{State, Tables};
 use crate::{Answer, Author, Commit, LakeError, Snapshot, commits, sql};
@@ -25,6 +26,7 @@ pub struct Lake {
     layout: Layout,
     settings: Arc<Settings>,
     pub(crate) tables: Tables,
+    pub(crate) known: Known,
     runtime: Arc<RuntimeEnv>,
     artefacts: Arc<dyn Artefacts>,
 }
@@ -69,7 +71,8 @@ impl Lake {
     fn with(layout: Layout, settings: Settings) -> Result<Self, LakeError> {
         let runtime = runtime(machine_bytes() / 2)?;
         let tables = Tables::new(layout.clone());
-        Ok(Self { layout, settings: Arc::new(settings), tables, runtime, artefacts: Arc::new(NoArtefacts) })
+        let known = Known::new(tables.clone());
+        Ok(Self { layout, settings: Arc::new(settings), tables, known, runtime, artefacts: Arc::new(NoArtefacts) })
     }
 
     /// Gives the SQL functions what was trained.
@@ -108,7 +111,7 @@ impl Lake {
     /// A session for one statement, which sees one snapshot of each table.
     pub(crate) fn statement_session(&self, opened: &Opened) -> SessionContext {
         let session = self.session();
-        session.register_catalog(CATALOG, Arc::new(LakeCatalog::of_statement(self.tables.clone(), opened.clone())));
+        session.register_catalog(CATALOG, Arc::new(LakeCatalog::of_statement(self.known.clone(), opened.clone())));
         session
     }
 
@@ -136,7 +139,7 @@ impl Lake {
             .with_query_planner(DeltaPlanner::new())
             .build();
         let session = SessionContext::new_with_state(state);
-        let catalog: Arc<dyn CatalogProvider> = Arc::new(LakeCatalog::new(self.tables.clone()));
+        let catalog: Arc<dyn CatalogProvider> = Arc::new(LakeCatalog::new(self.known.clone()));
         session.register_catalog(CATALOG, catalog);
         for function in polder_sql::functions(self.artefacts.clone()) {
             session.register_udf(function);
@@ -153,7 +156,7 @@ impl Lake {
     /// No such table, version or tag; the error names near misses.
     pub async fn table(&self, reference: &str) -> Result<DataFrame, LakeError> {
         let (table, at) = table_of(&reference.parse()?)?;
-        let opened = self.tables.open(&table, &State::At(at)).await?;
+        let opened = self.known.open(&table, &State::At(at)).await?;
         let read = async { self.session().read_table(catalog::provider(&opened).await?) };
         read.await.map_err(LakeError::query("read", &table))
     }
@@ -164,7 +167,7 @@ impl Lake {
     /// Those of [`Lake::table`].
     pub async fn table_in_batches(&self, reference: &str, rows: usize) -> Result<DataFrame, LakeError> {
         let (table, at) = table_of(&reference.parse()?)?;
-        let opened = self.tables.open(&table, &State::At(at)).await?;
+        let opened = self.known.open(&table, &State::At(at)).await?;
         let read = async { self.session_of(None, rows).read_table(catalog::provider(&opened).await?) };
         read.await.map_err(LakeError::query("read", &table))
     }
@@ -205,7 +208,7 @@ impl Lake {
     /// No such table, version or tag, or a reference that is no table.
     pub async fn snapshot(&self, reference: &Reference) -> Result<Snapshot, LakeError> {
         let (table, at) = table_of(reference)?;
-        let opened = self.tables.open(&table, &State::At(at)).await?;
+        let opened = self.known.open(&table, &State::At(at)).await?;
         Snapshot::of(&opened, &table).await
     }
 
@@ -214,7 +217,7 @@ impl Lake {
     /// # Errors
     /// The table cannot be read.
     pub async fn snapshot_opt(&self, table: &TableName) -> Result<Option<Snapshot>, LakeError> {
-        match self.tables.newest(table).await? {
+        match self.known.newest(table).await? {
             Some(opened) => Ok(Some(Snapshot::of(&opened, table).await?)),
             None => Ok(None),
         }
@@ -233,7 +236,7 @@ impl Lake {
     /// # Errors
     /// No such table, or a log that cannot be read.
     pub async fn history(&self, table: &TableName, limit: Option<usize>) -> Result<Vec<Commit>, LakeError> {
-        let opened = self.tables.open(table, &State::At(At::Latest)).await?;
+        let opened = self.known.open(table, &State::At(At::Latest)).await?;
         commits::history(&opened, table, limit).await
     }
 
@@ -242,7 +245,7 @@ impl Lake {
     /// # Errors
     /// The table's log cannot be read.
     pub async fn transaction(&self, table: &TableName, transaction: &(String, i64)) -> Result<Option<Commit>, LakeError> {
-        match self.tables.newest(table).await? {
+        match self.known.newest(table).await? {
             Some(opened) => commits::carrying(&opened, table, transaction).await,
             None => Ok(None),
         }

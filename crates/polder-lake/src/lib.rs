@@ -11,6 +11,7 @@ mod error;
 mod features;
 mod functions;
 pub mod ingest;
+mod known;
 mod lake;
 mod near;
 pub mod ops;

@@ -73,7 +73,7 @@ impl Lake {
     }
 
     async fn rows_of(&self, table: &TableName, at: &At) -> Result<DataFrame, LakeError> {
-        let opened = self.tables.open(table, &State::At(at.clone())).await?;
+        let opened = self.known.open(table, &State::At(at.clone())).await?;
         let rows = async { self.session().read_table(catalog::provider(&opened).await?) };
         rows.await.map_err(LakeError::query("read", table))
     }
@@ -95,7 +95,7 @@ impl Lake {
         }
         let kept = rows.filter(matching.is_not_true()).map_err(LakeError::query("read", &tag.table))?;
         self.commit(&copy, None, kept, &WriteOptions::default(), Some(0)).await?;
-        let opened = self.tables.open(&copy, &State::At(At::Latest)).await?;
+        let opened = self.known.open(&copy, &State::At(At::Latest)).await?;
         let snapshot = Snapshot::of(&opened, &copy).await?;
         let version = self.snapshot(&Reference::table(&tag.table)).await?.version;
         let made = Tag {

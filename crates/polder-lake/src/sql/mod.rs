@@ -87,7 +87,7 @@ pub(crate) async fn run(lake: &Lake, text: &str, params: &Params<'_>, by: &Autho
 async fn answer(lake: &Lake, parsed: Parsed, text: &str, params: &Params<'_>, by: &Author) -> Result<Answer, LakeError> {
     let opened = Opened::default();
     let session = lake.statement_session(&opened);
-    let run = Run { lake, session: &session, by, text };
+    let run = Run { lake, session: &session, opened: &opened, by, text };
     match parsed {
         Parsed::Own(own) => match show::frame(lake, &own).await? {
             Some(frame) => Ok(Answer::Rows(frame)),
@@ -104,16 +104,18 @@ async fn answer(lake: &Lake, parsed: Parsed, text: &str, params: &Params<'_>, by
 
 /// Deletes the rows that a condition names; the condition is one that [`Lake::purge`] has understood.
 pub(crate) async fn delete_where(lake: &Lake, table: &TableName, condition: &str, by: &Author) -> Result<Done, LakeError> {
-    let session = lake.statement_session(&Opened::default());
+    let opened = Opened::default();
+    let session = lake.statement_session(&opened);
     let text = format!("purge: {condition}");
-    write::delete_where(&Run { lake, session: &session, by, text: &text }, table, condition).await
+    write::delete_where(&Run { lake, session: &session, opened: &opened, by, text: &text }, table, condition).await
 }
 
 /// Removes every file that neither the newest version nor a tag needs.
 pub(crate) async fn vacuum_all(lake: &Lake, table: &TableName, by: &Author) -> Result<Done, LakeError> {
-    let session = lake.statement_session(&Opened::default());
+    let opened = Opened::default();
+    let session = lake.statement_session(&opened);
     let own = Own::Vacuum { table: table.clone(), retain_hours: Some(0), is_full: false, is_dry_run: false };
-    write::keep_up(&Run { lake, session: &session, by, text: "purge" }, own).await
+    write::keep_up(&Run { lake, session: &session, opened: &opened, by, text: "purge" }, own).await
 }
 
 fn first_word(text: &str) -> String {

@@ -50,7 +50,7 @@ pub(in super::super) async fn create_table(run: &Run<'_>, mut create: CreateTabl
     if views::exists(run.lake.layout(), &table) {
         return Err(LakeError::NameTaken { name: table, what: "view" });
     }
-    let before = run.lake.tables.newest(&table).await?;
+    let before = run.lake.known.newest(&table).await?;
     if let Some(opened) = &before
         && !is_replaced
     {

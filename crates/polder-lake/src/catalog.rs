@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, MemorySchemaProvider, SchemaProvider, TableProvider};
+use datafusion::common::TableReference;
 use datafusion::datasource::TableType;
 use datafusion::error::{DataFusionError, Result};
 use deltalake::DeltaTable;
@@ -59,6 +60,14 @@ impl Opened {
         let provider = provider(&opened).await.map_err(LakeError::query("read", table))?;
         self.insert(name, provider, Some((table.clone(), opened.clone())));
         Ok(opened)
+    }
+
+    /// Bytes of a table's files; none for what is no table of the lake.
+    pub(crate) fn bytes(&self, reference: &TableReference) -> u64 {
+        let name = format!("{}.{}", reference.schema().unwrap_or_default(), reference.table());
+        let named = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = named.get(&name).and_then(|named| named.of.as_ref()?.1.snapshot().ok());
+        state.map_or(0, |state| state.log_data().iter().map(|file| u64::try_from(file.size()).unwrap_or_default()).sum())
     }
 
     /// The tables and their versions, sorted.

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use datafusion::catalog::CatalogProvider;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::SessionStateBuilder;
-use datafusion::execution::memory_pool::FairSpillPool;
-use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::scalar::ScalarValue;
 use deltalake::delta_datafusion::planner::DeltaPlanner;
@@ -16,9 +14,10 @@ use polder_sql::Artefacts;
 
 use crate::catalog::{self, CATALOG, LakeCatalog, Opened, SESSION_SCHEMA};
 use crate::known::Known;
+use crate::memory::QueryMemory;
 use crate::settings::Settings;
 use crate::tables::{State, Tables};
-use crate::{Answer, Author, Commit, LakeError, Snapshot, commits, sql};
+use crate::{Answer, Author, Commit, Done, LakeError, Snapshot, Upkeep, commits, sql};
 
 /// A lake. Clones are handles of the same one.
 #[derive(Clone)]
@@ -27,7 +26,7 @@ pub struct Lake {
     settings: Arc<Settings>,
     pub(crate) tables: Tables,
     pub(crate) known: Known,
-    runtime: Arc<RuntimeEnv>,
+    pub(crate) memory: QueryMemory,
     artefacts: Arc<dyn Artefacts>,
 }
 
@@ -69,10 +68,10 @@ impl Lake {
     }
 
     fn with(layout: Layout, settings: Settings) -> Result<Self, LakeError> {
-        let runtime = runtime(machine_bytes() / 2)?;
+        let memory = QueryMemory::of_machine(layout.root())?;
         let tables = Tables::new(layout.clone());
         let known = Known::new(tables.clone());
-        Ok(Self { layout, settings: Arc::new(settings), tables, known, runtime, artefacts: Arc::new(NoArtefacts) })
+        Ok(Self { layout, settings: Arc::new(settings), tables, known, memory, artefacts: Arc::new(NoArtefacts) })
     }
 
     /// Gives the SQL functions what was trained.
@@ -82,13 +81,13 @@ impl Lake {
         self
     }
 
-    /// Lets queries hold so much memory together, in place of half of the machine's: what needs more spills to disk where the
-    /// operator can, and is refused where it cannot.
+    /// Lets queries hold so much memory together, in place of 60 % of the machine's: what needs more goes to files in the
+    /// lake's folder where the operator can, and is refused where it cannot.
     ///
     /// # Errors
-    /// The system gives no folder to spill to.
+    /// None that is known.
     pub fn with_memory_max(mut self, bytes: usize) -> Result<Self, LakeError> {
-        self.runtime = runtime(bytes)?;
+        self.memory = QueryMemory::try_new(bytes, self.layout.root())?;
         Ok(self)
     }
 
@@ -125,6 +124,7 @@ impl Lake {
             .with_create_default_catalog_and_schema(false)
             .with_information_schema(true)
             .with_batch_size(batch_rows)
+            .with_sort_spill_reservation_bytes(self.memory.merge_bytes())
             .set_bool("datafusion.sql_parser.enable_ident_normalization", false)
             // Filters on dictionary keys that the join pushes into scans panic there; hash look-ups are right.
             .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_size", 0)
@@ -135,7 +135,7 @@ impl Lake {
         let state = SessionStateBuilder::new()
             .with_default_features()
             .with_config(config)
-            .with_runtime_env(self.runtime.clone())
+            .with_runtime_env(self.memory.runtime())
             .with_query_planner(DeltaPlanner::new())
             .build();
         let session = SessionContext::new_with_state(state);
@@ -151,6 +151,31 @@ impl Lake {
     }
 
     /// Reads a table at a state: `pile.base`, `pile.base@v1` (tag), `raw.docs@3` (version).
+    ///
+    /// ```
+    /// use polder_base::Timestamp;
+    /// use polder_lake::{Author, Lake};
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let root = folder.path().join("lake");
+    /// let by = Author { actor: "ada@here".into(), at: Timestamp::now() };
+    /// let lake = Lake::init(&root).await?;
+    /// for sql in [
+    ///     "CREATE TABLE pile.base AS SELECT 'a' AS doc_id",
+    ///     "ALTER TABLE pile.base CREATE TAG v1",
+    ///     "INSERT INTO pile.base VALUES ('b')",
+    /// ] {
+    ///     lake.execute(sql, &[], &by).await?;
+    /// }
+    ///
+    /// let lake = Lake::open(&root).await?;
+    /// assert_eq!(lake.table("pile.base@v1").await?.count().await?, 1);
+    /// assert_eq!(lake.table("pile.base").await?.count().await?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// No such table, version or tag; the error names near misses.
@@ -200,6 +225,14 @@ impl Lake {
     /// that tags keep, the lake's own books.
     pub async fn execute(&self, text: &str, params: &[(&str, ScalarValue)], by: &Author) -> Result<Answer, LakeError> {
         sql::run(self, text, params, by).await
+    }
+
+    /// Does what RESTORE, OPTIMIZE and VACUUM do; `why` goes into the table's log as the statement would.
+    ///
+    /// # Errors
+    /// Those of [`Lake::execute`].
+    pub async fn keep_up(&self, table: &TableName, work: Upkeep, why: &str, by: &Author) -> Result<Done, LakeError> {
+        sql::keep_up(self, table, work, why, by).await
     }
 
     /// Describes a table's version.
@@ -257,18 +290,6 @@ fn table_of(reference: &Reference) -> Result<(TableName, At), LakeError> {
         Reference::Table(table, at) => Ok((table.clone(), at.clone())),
         other => Err(LakeError::NotATable { reference: other.to_string() }),
     }
-}
-
-fn runtime(memory_bytes_max: usize) -> Result<Arc<RuntimeEnv>, LakeError> {
-    let pool = Arc::new(FairSpillPool::new(memory_bytes_max));
-    RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc().map_err(LakeError::statement)
-}
-
-/// The machine's memory, or 4 GB where it does not say.
-fn machine_bytes() -> usize {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kib = text.lines().find_map(|l| l.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<usize>().ok());
-    kib.map_or(4_000_000_000, |k| k * 1024)
 }
 
 impl std::fmt::Debug for Lake {

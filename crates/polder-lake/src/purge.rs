@@ -12,7 +12,7 @@ use polder_base::{At, Reference, TableName};
 
 use crate::sql::{self, Done};
 use crate::tables::State;
-use crate::{Author, Lake, LakeError, Snapshot, Tag, WriteOptions, catalog, ops, tags};
+use crate::{Author, Lake, LakeError, Snapshot, Tag, Upkeep, WriteOptions, catalog, ops, tags};
 
 /// What a purge did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,7 +67,8 @@ impl Lake {
             let why = format!("{reason}; follows: {}", successor.tag);
             self.retire_tag(tag, &why, by).await?;
         }
-        let vacuumed = sql::vacuum_all(self, table, by).await?;
+        let all = Upkeep::Vacuum { retain_hours: Some(0), is_full: false, is_dry_run: false };
+        let vacuumed = self.keep_up(table, all, "purge", by).await?;
         purged.n_files = count(&vacuumed, "n_files_deleted");
         Ok(purged)
     }

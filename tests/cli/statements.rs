@@ -18,6 +18,41 @@ const PILE: &str = "CREATE TABLE pile.base AS SELECT CAST(value AS VARCHAR) AS d
                     FROM generate_series(1, 500)";
 
 #[test]
+fn tables_are_kept_in_order_by_commands_as_by_statements_and_a_dry_run_is_no_fact() {
+    let lake = lake("upkeep");
+    sql(&lake, &format!("{PILE}; ALTER TABLE pile.base CREATE TAG v1; INSERT INTO pile.base VALUES ('x', 'books', 'new', 1)"));
+    let done = &line(&lake, "--json table optimize pile.base --zorder part,doc_id").well().objects()[0];
+    let number_of = |name: &str| done[name].as_i64();
+    assert_eq!((done["statement"].as_str(), number_of("version"), number_of("n_files_added")), (Some("optimize"), Some(2), Some(1)));
+    let said = line(&lake, "table vacuum pile.base --retain-hours 0 --dry-run").well();
+    assert!(said.out.contains("pile.base is at version 2, files to delete 1"), "{}", said.out);
+    assert!(said.err.contains("next: polder table vacuum pile.base --retain-hours 0"), "{}", said.err);
+    line(&lake, "table vacuum pile.base --retain-hours 0").well();
+    assert_eq!(number(&lake, "SELECT count(*) FROM pile.base VERSION AS OF 'v1'"), 500);
+    line(&lake, "table restore pile.base@v1").well();
+    assert_eq!(number(&lake, "SELECT count(*) FROM pile.base"), 500);
+    line(&lake, "table restore pile.base").fails(2, "one earlier state of one table is needed");
+    line(&lake, "table restore pile.base --time 1999-01-01T00:00:00Z").fails(2, "pile.base");
+    line(&lake, "table vacuum pile.base --full --retain-hours 1").fails(2, "24 HOURS at least");
+    line(&lake, "table optimize pile.base --zorder prat").fails(2, "did you mean `part`");
+    let facts = "SELECT count(*) FROM ops.facts WHERE verb IN ('optimize', 'vacuum', 'restore')";
+    assert_eq!(number(&lake, facts), 3);
+}
+
+#[test]
+fn queries_hold_no_more_memory_than_they_are_given() {
+    let lake = lake("memory");
+    sql(&lake, "CREATE TABLE raw.docs AS SELECT encode(sha256(CAST(value AS VARCHAR)), 'hex') AS text FROM generate_series(1, 100000)");
+    let list = "SELECT array_length(array_agg(text ORDER BY text)) FROM raw.docs";
+    polder(&lake, &["--memory", "1GB", "sql", list]).well();
+    let said = polder(&lake, &["--memory", "1MB", "sql", list]);
+    said.fails(1, "the statement needs more memory than queries may hold together");
+    let said = polder(&lake, &["--memory", "much", "sql", list]);
+    said.code_is(2);
+    assert!(said.err.contains("a size such as 2GB or 500MB is needed"), "{}", said.err);
+}
+
+#[test]
 fn statements_write_tag_check_diff_and_purge_and_every_one_is_a_fact() {
     let lake = lake("statements");
     let said = polder(&lake, &["sql", PILE]).well();

@@ -2,16 +2,20 @@
 //!
 //! `tests/sql/x.slt` belongs to `sql/NN_stage/x.sql`. Besides queries, three statements are understood:
 //! `FILL table AS query` writes a table, `APPLY table` runs its SQL file, `REMOVED table` lists what it left out.
+//!
+//! `tests/sql/statements/` holds what users write themselves, one file a family of statements; one that writes answers with the row
+//! that says what was done.
 #![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use async_trait::async_trait;
 use datafusion::common::ScalarValue;
-use polder_base::TableName;
-use polder_lake::{Lake, WriteMode, WriteOptions};
+use polder_base::{TableName, Timestamp};
+use polder_lake::{Answer, Lake, Statements, WriteMode, WriteOptions};
 use polder_pipeline::{ApplyContext, FILES, Pipeline, QUERIES};
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner};
 
@@ -42,6 +46,23 @@ fn failure(error: impl std::error::Error) -> Failure {
     Failure(text)
 }
 
+/// Rows as the files write them.
+fn cells(batches: &[RecordBatch]) -> Vec<Vec<String>> {
+    let options = FormatOptions::default().with_null("NULL");
+    let mut rows = Vec::new();
+    for batch in batches {
+        let columns: Vec<_> = batch.columns().iter().map(|c| ArrayFormatter::try_new(c.as_ref(), &options).unwrap()).collect();
+        for row in 0..batch.num_rows() {
+            let cell = |c: &ArrayFormatter| match c.value(row).to_string() {
+                empty if empty.is_empty() => "(empty)".to_owned(),
+                text => text.replace('\n', "⏎"),
+            };
+            rows.push(columns.iter().map(cell).collect());
+        }
+    }
+    rows
+}
+
 impl Database {
     async fn rows(&self, sql: &str) -> Result<Vec<Vec<String>>, Failure> {
         self.rows_with(sql, &[]).await
@@ -49,19 +70,7 @@ impl Database {
 
     async fn rows_with(&self, sql: &str, parameters: &[(&str, ScalarValue)]) -> Result<Vec<Vec<String>>, Failure> {
         let batches = self.lake.sql_with(sql, parameters).await.map_err(failure)?.collect().await.map_err(failure)?;
-        let options = FormatOptions::default().with_null("NULL");
-        let mut rows = Vec::new();
-        for batch in &batches {
-            let columns: Vec<_> = batch.columns().iter().map(|c| ArrayFormatter::try_new(c.as_ref(), &options).unwrap()).collect();
-            for row in 0..batch.num_rows() {
-                let cell = |c: &ArrayFormatter| match c.value(row).to_string() {
-                    empty if empty.is_empty() => "(empty)".to_owned(),
-                    text => text.replace('\n', "⏎"),
-                };
-                rows.push(columns.iter().map(cell).collect());
-            }
-        }
-        Ok(rows)
+        Ok(cells(&batches))
     }
 
     async fn apply(&self, table: &str) -> Result<(), Failure> {
@@ -106,15 +115,43 @@ impl AsyncDB for Database {
     async fn shutdown(&mut self) {}
 }
 
+/// A user's statements, one after another.
+struct User {
+    statements: Statements,
+    _folder: std::sync::Arc<tempfile::TempDir>,
+}
+
+#[async_trait]
+impl AsyncDB for User {
+    type Error = Failure;
+    type ColumnType = DefaultColumnType;
+
+    async fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Failure> {
+        let rows = match self.statements.run(sql, Timestamp(0)).await.map_err(failure)? {
+            None => return Ok(DBOutput::StatementComplete(0)),
+            Some(Answer::Done(done)) => cells(&[done.batch().map_err(failure)?]),
+            Some(Answer::Rows(frame)) => cells(&frame.collect().await.map_err(failure)?),
+        };
+        Ok(DBOutput::Rows { types: vec![DefaultColumnType::Any; rows.first().map_or(1, Vec::len)], rows })
+    }
+
+    async fn shutdown(&mut self) {}
+}
+
+async fn user() -> Result<User, Failure> {
+    let Database { lake, _folder } = database().await?;
+    Ok(User { statements: Statements::new(lake, "tester@here"), _folder })
+}
+
 async fn database() -> Result<Database, Failure> {
     let folder = std::sync::Arc::new(tempfile::tempdir().expect("temporary folder"));
     let lake = Lake::init(folder.path()).await.map_err(failure)?;
     Ok(Database { lake, _folder: folder })
 }
 
-fn slt_files() -> BTreeMap<String, std::path::PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/sql");
-    let entries = std::fs::read_dir(folder).expect("tests/sql").map(|e| e.expect("entry").path());
+fn slt_files(folder: &str) -> BTreeMap<String, std::path::PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
+    let entries = std::fs::read_dir(folder).expect("the folder").map(|e| e.expect("entry").path());
     let slt = entries.filter(|p| p.extension().is_some_and(|e| e == "slt"));
     slt.map(|p| (p.file_stem().expect("stem").to_string_lossy().into_owned(), p)).collect()
 }
@@ -123,7 +160,7 @@ fn slt_files() -> BTreeMap<String, std::path::PathBuf> {
 fn every_sql_file_that_makes_a_table_has_a_test_of_its_name() {
     let stem = |path: &str| path.rsplit('/').next().expect("name").trim_end_matches(".sql").to_owned();
     let expected: Vec<String> = FILES.iter().map(|(path, _)| stem(path)).collect();
-    let found = slt_files();
+    let found = slt_files("tests/sql");
     for name in &expected {
         assert!(found.contains_key(name), "tests/sql/{name}.slt is missing");
     }
@@ -137,8 +174,21 @@ fn runtime() -> tokio::runtime::Runtime {
 fn every_sql_file_gives_the_rows_that_its_test_says() {
     let runtime = runtime();
     let mut failures = Vec::new();
-    for (name, path) in slt_files() {
+    for (name, path) in slt_files("tests/sql") {
         let result = runtime.block_on(async { Runner::new(database).run_file_async(path).await });
+        if let Err(error) = result {
+            failures.push(format!("{name}: {}", error.display(false)));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+#[test]
+fn every_statement_does_what_its_file_says() {
+    let runtime = runtime();
+    let mut failures = Vec::new();
+    for (name, path) in slt_files("tests/sql/statements") {
+        let result = runtime.block_on(async { Runner::new(user).run_file_async(path).await });
         if let Err(error) = result {
             failures.push(format!("{name}: {}", error.display(false)));
         }

@@ -24,6 +24,8 @@ pub struct World {
     pub stop: Stop,
     /// `user@host`.
     pub actor: String,
+    /// Memory that queries may hold together, where the user says.
+    pub memory_bytes: Option<u64>,
     runtime: tokio::runtime::Runtime,
     lake: Option<Lake>,
 }
@@ -33,7 +35,7 @@ impl World {
     ///
     /// # Errors
     /// The system gives no threads.
-    pub fn new(root: &Path, json: bool, device: polder_compute::cuda::Machine) -> anyhow::Result<Self> {
+    pub fn new(root: &Path, json: bool, device: polder_compute::cuda::Machine, memory_bytes: Option<u64>) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             // Deep plans recurse deeply.
@@ -42,7 +44,7 @@ impl World {
             .context("cannot start the asynchronous runtime")?;
         let stop = Stop::default();
         stop.listen(&runtime);
-        Ok(Self { root: root.to_owned(), json, device, stop, actor: actor(), runtime, lake: None })
+        Ok(Self { root: root.to_owned(), json, device, stop, actor: actor(), memory_bytes, runtime, lake: None })
     }
 
     /// The lake's folders.
@@ -98,7 +100,10 @@ impl World {
     }
 
     fn keep(&mut self, lake: Lake) -> anyhow::Result<Lake> {
-        let lake = lake.with_artefacts(Arc::new(LakeArtefacts::new(self.layout())));
+        let mut lake = lake.with_artefacts(Arc::new(LakeArtefacts::new(self.layout())));
+        if let Some(bytes) = self.memory_bytes {
+            lake = lake.with_memory_max(usize::try_from(bytes).unwrap_or(usize::MAX)).or_advise()?;
+        }
         self.lake = Some(lake.clone());
         self.block_on(async { polder_govern::sync(&lake).await.or_advise() })?;
         Ok(lake)

@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, MemorySchemaProvider, SchemaProvider, TableProvider};
+use datafusion::common::TableReference;
 use datafusion::datasource::TableType;
 use datafusion::error::{DataFusionError, Result};
 use deltalake::DeltaTable;
 use polder_base::{At, TableName, Timestamp};
 
-use crate::tables::{SCHEMAS, State, Tables};
+use crate::known::Known;
+use crate::tables::{SCHEMAS, State};
 use crate::{LakeError, views};
 
 /// The catalog's name in a session.
@@ -22,35 +24,57 @@ pub(crate) const SESSION_SCHEMA: &str = "session";
 
 /// The lake's tables, and what one session registered beside them.
 pub(crate) struct LakeCatalog {
-    tables: Tables,
+    known: Known,
     session: Arc<MemorySchemaProvider>,
     opened: Option<Opened>,
 }
 
 /// What a statement has opened, by name: whoever reads a table in it, reads the same snapshot.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Opened(Arc<Mutex<HashMap<String, Known>>>);
+pub(crate) struct Opened(Arc<Mutex<HashMap<String, Named>>>);
 
 #[derive(Debug)]
-struct Known {
+struct Named {
     provider: Arc<dyn TableProvider>,
-    /// Which table at which version; none for a view.
-    of: Option<(TableName, u64)>,
+    /// Which table, as it was opened; none for a view.
+    of: Option<(TableName, DeltaTable)>,
 }
 
 impl Opened {
     fn get(&self, name: &str) -> Option<Arc<dyn TableProvider>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).map(|known| known.provider.clone())
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).map(|named| named.provider.clone())
     }
 
-    fn insert(&self, name: String, provider: Arc<dyn TableProvider>, of: Option<(TableName, u64)>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name, Known { provider, of });
+    fn insert(&self, name: String, provider: Arc<dyn TableProvider>, of: Option<(TableName, DeltaTable)>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name, Named { provider, of });
+    }
+
+    /// The newest version of a table, as the statement first met it.
+    pub(crate) async fn table(&self, known: &Known, table: &TableName) -> Result<DeltaTable, LakeError> {
+        let name = table.to_string();
+        let met = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&name).and_then(|named| named.of.clone());
+        if let Some((_, opened)) = met {
+            return Ok(opened);
+        }
+        let opened = known.open(table, &State::At(At::Latest)).await?;
+        let provider = provider(&opened).await.map_err(LakeError::query("read", table))?;
+        self.insert(name, provider, Some((table.clone(), opened.clone())));
+        Ok(opened)
+    }
+
+    /// Bytes of a table's files; none for what is no table of the lake.
+    pub(crate) fn bytes(&self, reference: &TableReference) -> u64 {
+        let name = format!("{}.{}", reference.schema().unwrap_or_default(), reference.table());
+        let named = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = named.get(&name).and_then(|named| named.of.as_ref()?.1.snapshot().ok());
+        state.map_or(0, |state| state.log_data().iter().map(|file| u64::try_from(file.size()).unwrap_or_default()).sum())
     }
 
     /// The tables and their versions, sorted.
     pub(crate) fn tables(&self) -> Vec<(TableName, u64)> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut tables: Vec<_> = known.values().filter_map(|known| known.of.clone()).collect();
+        let named = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = named.values().filter_map(|named| named.of.as_ref());
+        let mut tables: Vec<_> = of.map(|(table, opened)| (table.clone(), opened.version().unwrap_or_default())).collect();
         tables.sort();
         tables.dedup();
         tables
@@ -58,13 +82,13 @@ impl Opened {
 }
 
 impl LakeCatalog {
-    pub(crate) fn new(tables: Tables) -> Self {
-        Self { tables, session: Arc::new(MemorySchemaProvider::new()), opened: None }
+    pub(crate) fn new(known: Known) -> Self {
+        Self { known, session: Arc::new(MemorySchemaProvider::new()), opened: None }
     }
 
     /// One for a single statement, table functions and all.
-    pub(crate) fn of_statement(tables: Tables, opened: Opened) -> Self {
-        Self { opened: Some(opened), ..Self::new(tables) }
+    pub(crate) fn of_statement(known: Known, opened: Opened) -> Self {
+        Self { opened: Some(opened), ..Self::new(known) }
     }
 }
 
@@ -84,7 +108,7 @@ impl CatalogProvider for LakeCatalog {
             return Some(self.session.clone());
         }
         let schema = SCHEMAS.iter().find(|s| **s == name)?;
-        Some(Arc::new(LakeSchema { schema, tables: self.tables.clone(), opened: self.opened.clone() }))
+        Some(Arc::new(LakeSchema { schema, known: self.known.clone(), opened: self.opened.clone() }))
     }
 }
 
@@ -92,15 +116,15 @@ impl CatalogProvider for LakeCatalog {
 #[derive(Debug)]
 struct LakeSchema {
     schema: &'static str,
-    tables: Tables,
+    known: Known,
     opened: Option<Opened>,
 }
 
 #[async_trait]
 impl SchemaProvider for LakeSchema {
     fn table_names(&self) -> Vec<String> {
-        let mut names = self.tables.names(self.schema);
-        names.extend(views::names(self.tables.layout(), self.schema));
+        let mut names = self.known.tables().names(self.schema);
+        names.extend(views::names(self.known.tables().layout(), self.schema));
         names.sort();
         names
     }
@@ -111,21 +135,22 @@ impl SchemaProvider for LakeSchema {
         if let Some(known) = self.opened.as_ref().and_then(|of| of.get(&key)) {
             return Ok(Some(known));
         }
-        let opened = self.tables.open(&table, &state).await.map_err(LakeError::through_engine)?;
+        let opened = self.known.open(&table, &state).await.map_err(LakeError::through_engine)?;
         let provider = provider(&opened).await.map_err(|e| LakeError::query("read", &table)(e).through_engine())?;
         if let Some(of) = &self.opened {
-            of.insert(key, provider.clone(), Some((table, opened.version().unwrap_or_default())));
+            of.insert(key, provider.clone(), Some((table, opened)));
         }
         Ok(Some(provider))
     }
 
     async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
-        let view = views::exists(self.tables.layout(), &TableName::new(self.schema, name));
+        let view = views::exists(self.known.tables().layout(), &TableName::new(self.schema, name));
         Ok(self.table_exist(name).then_some(if view { TableType::View } else { TableType::Base }))
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        parse(self.schema, name).is_ok_and(|(table, _)| self.tables.exists(&table) || views::exists(self.tables.layout(), &table))
+        parse(self.schema, name)
+            .is_ok_and(|(table, _)| self.known.tables().exists(&table) || views::exists(self.known.tables().layout(), &table))
     }
 
     /// Keeps what a name means for the rest of the statement: the front step puts planned views here.

@@ -50,7 +50,7 @@ impl Lake {
         let tag = tags::active(&self.tables, table, tag).await?;
         let mut check =
             TagCheck { n_files: 0, bytes: 0, n_rows: 0, rows_digest: None, is_first: tag.rows_digest.is_none(), problems: Vec::new(), tag };
-        let opened = match self.tables.open(table, &State::At(At::Tag(check.tag.tag.clone()))).await {
+        let opened = match self.known.open(table, &State::At(At::Tag(check.tag.tag.clone()))).await {
             Ok(opened) => opened,
             Err(e) => {
                 check.problems.push(format!("its version cannot be opened: {e}"));

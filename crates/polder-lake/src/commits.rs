@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 
 use deltalake::DeltaTable;
 use deltalake::logstore::LogStore as _;
+use futures::stream::{self, StreamExt as _};
 use polder_base::{TableName, Timestamp};
 use serde_json::Value;
 
 use crate::LakeError;
+
+/// So many entries of a log are read at a time.
+const READS_AT_ONCE: usize = 16;
 
 /// One commit of a table.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,15 +70,11 @@ pub(crate) async fn read(handle: &DeltaTable, table: &TableName, version: u64) -
 
 /// Reads commits, newest first; those whose entries were cleaned away are left out.
 pub(crate) async fn history(handle: &DeltaTable, table: &TableName, limit: Option<usize>) -> Result<Vec<Commit>, LakeError> {
+    let versions = (0..=handle.version().unwrap_or_default()).rev().take(limit.unwrap_or(usize::MAX));
+    let mut entries = stream::iter(versions).map(|version| read(handle, table, version)).buffered(READS_AT_ONCE);
     let mut commits = Vec::new();
-    for version in (0..=handle.version().unwrap_or_default()).rev() {
-        if limit.is_some_and(|n| commits.len() >= n) {
-            break;
-        }
-        match read(handle, table, version).await? {
-            Some(commit) => commits.push(commit),
-            None => break,
-        }
+    while let Some(Some(commit)) = entries.next().await.transpose()? {
+        commits.push(commit);
     }
     Ok(commits)
 }

@@ -150,6 +150,19 @@ pub enum LakeError {
         #[source]
         source: DataFusionError,
     },
+    /// A statement failed while its rows were read.
+    #[error("cannot read the statement's rows")]
+    Reading {
+        /// Why.
+        #[source]
+        source: DataFusionError,
+    },
+    /// What a statement holds and cannot put on disk is larger than the memory for queries.
+    #[error("the statement needs more memory than queries may hold together: {operator} cannot go on")]
+    Memory {
+        /// The part of its plan that asked for more.
+        operator: String,
+    },
     /// A plan failed while it ran.
     #[error("cannot {step} `{table}`")]
     Query {
@@ -298,6 +311,14 @@ impl LakeError {
         }
     }
 
+    /// What failed while an answer's rows were read.
+    pub fn reading(source: DataFusionError) -> Self {
+        match unwrapped(source) {
+            Ok(ours) => ours,
+            Err(source) => Self::Reading { source },
+        }
+    }
+
     /// Wraps a failure of a plan over a table.
     pub(crate) fn query(step: &'static str, table: &TableName) -> impl FnOnce(DataFusionError) -> Self {
         let table = table.clone();
@@ -320,12 +341,21 @@ impl LakeError {
 }
 
 fn unwrapped(error: DataFusionError) -> Result<LakeError, DataFusionError> {
+    if let DataFusionError::ResourcesExhausted(what) = error.find_root() {
+        return Ok(LakeError::Memory { operator: operator(what).to_owned() });
+    }
     match error {
         DataFusionError::External(inner) => inner.downcast::<LakeError>().map(|e| *e).map_err(DataFusionError::External),
         DataFusionError::Context(text, inner) => unwrapped(*inner).map_err(|e| DataFusionError::Context(text, Box::new(e))),
         DataFusionError::Diagnostic(what, inner) => unwrapped(*inner).map_err(|e| DataFusionError::Diagnostic(what, Box::new(e))),
         other => Err(other),
     }
+}
+
+/// The operator that memory ended for, by the engine's text: `Failed to allocate additional 1.2 MB for HashJoinInput[0] with …`.
+fn operator(text: &str) -> &str {
+    let named = text.split(" for ").nth(1).unwrap_or(text);
+    named.split(['[', ' ']).next().unwrap_or(named)
 }
 
 impl Advice for LakeError {
@@ -351,6 +381,9 @@ impl Advice for LakeError {
             Self::OpsWrite { .. } => "Read it with SELECT; every command appends to it what it did.",
             Self::Statement { .. } => {
                 "See a table's columns with `polder table show TABLE`, and the functions with `polder sql \"SHOW FUNCTIONS\"`."
+            }
+            Self::Memory { .. } => {
+                "Give it more with --memory, such as --memory 8GB, or ask for less at a time: fewer columns, fewer groups, a WHERE."
             }
             Self::Conflict { .. } => "Run the same command again; it starts from the newest version.",
             Self::TagTaken { .. } => "Choose another name, such as the next number, with `polder pile tag`.",

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use datafusion::catalog::CatalogProvider;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::SessionStateBuilder;
-use datafusion::execution::memory_pool::FairSpillPool;
-use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::scalar::ScalarValue;
 use deltalake::delta_datafusion::planner::DeltaPlanner;
@@ -15,9 +13,11 @@ use polder_base::{At, Layout, Reference, TableName};
 use polder_sql::Artefacts;
 
 use crate::catalog::{self, CATALOG, LakeCatalog, Opened, SESSION_SCHEMA};
+use crate::known::Known;
+use crate::memory::QueryMemory;
 use crate::settings::Settings;
 use crate::tables::{State, Tables};
-use crate::{Answer, Author, Commit, LakeError, Snapshot, commits, sql};
+use crate::{Answer, Author, Commit, Done, LakeError, Snapshot, Upkeep, commits, sql};
 
 /// A lake. Clones are handles of the same one.
 #[derive(Clone)]
@@ -25,7 +25,8 @@ pub struct Lake {
     layout: Layout,
     settings: Arc<Settings>,
     pub(crate) tables: Tables,
-    runtime: Arc<RuntimeEnv>,
+    pub(crate) known: Known,
+    pub(crate) memory: QueryMemory,
     artefacts: Arc<dyn Artefacts>,
 }
 
@@ -67,9 +68,10 @@ impl Lake {
     }
 
     fn with(layout: Layout, settings: Settings) -> Result<Self, LakeError> {
-        let runtime = runtime(machine_bytes() / 2)?;
+        let memory = QueryMemory::of_machine(layout.root())?;
         let tables = Tables::new(layout.clone());
-        Ok(Self { layout, settings: Arc::new(settings), tables, runtime, artefacts: Arc::new(NoArtefacts) })
+        let known = Known::new(tables.clone());
+        Ok(Self { layout, settings: Arc::new(settings), tables, known, memory, artefacts: Arc::new(NoArtefacts) })
     }
 
     /// Gives the SQL functions what was trained.
@@ -79,13 +81,13 @@ impl Lake {
         self
     }
 
-    /// Lets queries hold so much memory together, in place of half of the machine's: what needs more spills to disk where the
-    /// operator can, and is refused where it cannot.
+    /// Lets queries hold so much memory together, in place of 60 % of the machine's: what needs more goes to files in the
+    /// lake's folder where the operator can, and is refused where it cannot.
     ///
     /// # Errors
-    /// The system gives no folder to spill to.
+    /// None that is known.
     pub fn with_memory_max(mut self, bytes: usize) -> Result<Self, LakeError> {
-        self.runtime = runtime(bytes)?;
+        self.memory = QueryMemory::try_new(bytes, self.layout.root())?;
         Ok(self)
     }
 
@@ -108,7 +110,7 @@ impl Lake {
     /// A session for one statement, which sees one snapshot of each table.
     pub(crate) fn statement_session(&self, opened: &Opened) -> SessionContext {
         let session = self.session();
-        session.register_catalog(CATALOG, Arc::new(LakeCatalog::of_statement(self.tables.clone(), opened.clone())));
+        session.register_catalog(CATALOG, Arc::new(LakeCatalog::of_statement(self.known.clone(), opened.clone())));
         session
     }
 
@@ -122,6 +124,7 @@ impl Lake {
             .with_create_default_catalog_and_schema(false)
             .with_information_schema(true)
             .with_batch_size(batch_rows)
+            .with_sort_spill_reservation_bytes(self.memory.merge_bytes())
             .set_bool("datafusion.sql_parser.enable_ident_normalization", false)
             // Filters on dictionary keys that the join pushes into scans panic there; hash look-ups are right.
             .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_size", 0)
@@ -132,11 +135,11 @@ impl Lake {
         let state = SessionStateBuilder::new()
             .with_default_features()
             .with_config(config)
-            .with_runtime_env(self.runtime.clone())
+            .with_runtime_env(self.memory.runtime())
             .with_query_planner(DeltaPlanner::new())
             .build();
         let session = SessionContext::new_with_state(state);
-        let catalog: Arc<dyn CatalogProvider> = Arc::new(LakeCatalog::new(self.tables.clone()));
+        let catalog: Arc<dyn CatalogProvider> = Arc::new(LakeCatalog::new(self.known.clone()));
         session.register_catalog(CATALOG, catalog);
         for function in polder_sql::functions(self.artefacts.clone()) {
             session.register_udf(function);
@@ -149,11 +152,36 @@ impl Lake {
 
     /// Reads a table at a state: `pile.base`, `pile.base@v1` (tag), `raw.docs@3` (version).
     ///
+    /// ```
+    /// use polder_base::Timestamp;
+    /// use polder_lake::{Author, Lake};
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let root = folder.path().join("lake");
+    /// let by = Author { actor: "ada@here".into(), at: Timestamp::now() };
+    /// let lake = Lake::init(&root).await?;
+    /// for sql in [
+    ///     "CREATE TABLE pile.base AS SELECT 'a' AS doc_id",
+    ///     "ALTER TABLE pile.base CREATE TAG v1",
+    ///     "INSERT INTO pile.base VALUES ('b')",
+    /// ] {
+    ///     lake.execute(sql, &[], &by).await?;
+    /// }
+    ///
+    /// let lake = Lake::open(&root).await?;
+    /// assert_eq!(lake.table("pile.base@v1").await?.count().await?, 1);
+    /// assert_eq!(lake.table("pile.base").await?.count().await?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// No such table, version or tag; the error names near misses.
     pub async fn table(&self, reference: &str) -> Result<DataFrame, LakeError> {
         let (table, at) = table_of(&reference.parse()?)?;
-        let opened = self.tables.open(&table, &State::At(at)).await?;
+        let opened = self.known.open(&table, &State::At(at)).await?;
         let read = async { self.session().read_table(catalog::provider(&opened).await?) };
         read.await.map_err(LakeError::query("read", &table))
     }
@@ -164,7 +192,7 @@ impl Lake {
     /// Those of [`Lake::table`].
     pub async fn table_in_batches(&self, reference: &str, rows: usize) -> Result<DataFrame, LakeError> {
         let (table, at) = table_of(&reference.parse()?)?;
-        let opened = self.tables.open(&table, &State::At(at)).await?;
+        let opened = self.known.open(&table, &State::At(at)).await?;
         let read = async { self.session_of(None, rows).read_table(catalog::provider(&opened).await?) };
         read.await.map_err(LakeError::query("read", &table))
     }
@@ -199,13 +227,21 @@ impl Lake {
         sql::run(self, text, params, by).await
     }
 
+    /// Does what RESTORE, OPTIMIZE and VACUUM do; `why` goes into the table's log as the statement would.
+    ///
+    /// # Errors
+    /// Those of [`Lake::execute`].
+    pub async fn keep_up(&self, table: &TableName, work: Upkeep, why: &str, by: &Author) -> Result<Done, LakeError> {
+        sql::keep_up(self, table, work, why, by).await
+    }
+
     /// Describes a table's version.
     ///
     /// # Errors
     /// No such table, version or tag, or a reference that is no table.
     pub async fn snapshot(&self, reference: &Reference) -> Result<Snapshot, LakeError> {
         let (table, at) = table_of(reference)?;
-        let opened = self.tables.open(&table, &State::At(at)).await?;
+        let opened = self.known.open(&table, &State::At(at)).await?;
         Snapshot::of(&opened, &table).await
     }
 
@@ -214,7 +250,7 @@ impl Lake {
     /// # Errors
     /// The table cannot be read.
     pub async fn snapshot_opt(&self, table: &TableName) -> Result<Option<Snapshot>, LakeError> {
-        match self.tables.newest(table).await? {
+        match self.known.newest(table).await? {
             Some(opened) => Ok(Some(Snapshot::of(&opened, table).await?)),
             None => Ok(None),
         }
@@ -233,7 +269,7 @@ impl Lake {
     /// # Errors
     /// No such table, or a log that cannot be read.
     pub async fn history(&self, table: &TableName, limit: Option<usize>) -> Result<Vec<Commit>, LakeError> {
-        let opened = self.tables.open(table, &State::At(At::Latest)).await?;
+        let opened = self.known.open(table, &State::At(At::Latest)).await?;
         commits::history(&opened, table, limit).await
     }
 
@@ -242,7 +278,7 @@ impl Lake {
     /// # Errors
     /// The table's log cannot be read.
     pub async fn transaction(&self, table: &TableName, transaction: &(String, i64)) -> Result<Option<Commit>, LakeError> {
-        match self.tables.newest(table).await? {
+        match self.known.newest(table).await? {
             Some(opened) => commits::carrying(&opened, table, transaction).await,
             None => Ok(None),
         }
@@ -254,18 +290,6 @@ fn table_of(reference: &Reference) -> Result<(TableName, At), LakeError> {
         Reference::Table(table, at) => Ok((table.clone(), at.clone())),
         other => Err(LakeError::NotATable { reference: other.to_string() }),
     }
-}
-
-fn runtime(memory_bytes_max: usize) -> Result<Arc<RuntimeEnv>, LakeError> {
-    let pool = Arc::new(FairSpillPool::new(memory_bytes_max));
-    RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc().map_err(LakeError::statement)
-}
-
-/// The machine's memory, or 4 GB where it does not say.
-fn machine_bytes() -> usize {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kib = text.lines().find_map(|l| l.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<usize>().ok());
-    kib.map_or(4_000_000_000, |k| k * 1024)
 }
 
 impl std::fmt::Debug for Lake {

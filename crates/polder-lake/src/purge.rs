@@ -12,7 +12,7 @@ use polder_base::{At, Reference, TableName};
 
 use crate::sql::{self, Done};
 use crate::tables::State;
-use crate::{Author, Lake, LakeError, Snapshot, Tag, WriteOptions, catalog, ops, tags};
+use crate::{Author, Lake, LakeError, Snapshot, Tag, Upkeep, WriteOptions, catalog, ops, tags};
 
 /// What a purge did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,13 +67,14 @@ impl Lake {
             let why = format!("{reason}; follows: {}", successor.tag);
             self.retire_tag(tag, &why, by).await?;
         }
-        let vacuumed = sql::vacuum_all(self, table, by).await?;
+        let all = Upkeep::Vacuum { retain_hours: Some(0), is_full: false, is_dry_run: false };
+        let vacuumed = self.keep_up(table, all, "purge", by).await?;
         purged.n_files = count(&vacuumed, "n_files_deleted");
         Ok(purged)
     }
 
     async fn rows_of(&self, table: &TableName, at: &At) -> Result<DataFrame, LakeError> {
-        let opened = self.tables.open(table, &State::At(at.clone())).await?;
+        let opened = self.known.open(table, &State::At(at.clone())).await?;
         let rows = async { self.session().read_table(catalog::provider(&opened).await?) };
         rows.await.map_err(LakeError::query("read", table))
     }
@@ -95,7 +96,7 @@ impl Lake {
         }
         let kept = rows.filter(matching.is_not_true()).map_err(LakeError::query("read", &tag.table))?;
         self.commit(&copy, None, kept, &WriteOptions::default(), Some(0)).await?;
-        let opened = self.tables.open(&copy, &State::At(At::Latest)).await?;
+        let opened = self.known.open(&copy, &State::At(At::Latest)).await?;
         let snapshot = Snapshot::of(&opened, &copy).await?;
         let version = self.snapshot(&Reference::table(&tag.table)).await?.version;
         let made = Tag {

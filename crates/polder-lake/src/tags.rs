@@ -225,7 +225,7 @@ impl Lake {
         if !is_tag(tag) {
             return Err(LakeError::BadTag { tag: tag.to_owned() });
         }
-        let opened = self.tables.open(table, &State::At(at.map_or(At::Latest, At::Version))).await?;
+        let opened = self.known.open(table, &State::At(at.map_or(At::Latest, At::Version))).await?;
         let snapshot = Snapshot::of(&opened, table).await?;
         let made = Tag {
             table: table.clone(),
@@ -311,8 +311,8 @@ impl Lake {
         let copied = Tag { copy: Some(copy_name(table, tag).name), actor: by.actor.clone(), at: by.at, ..tagged };
         let Some(copy) = copy_of(&copied) else { return Ok(copied) };
         // One commit: the copy of an earlier attempt is whole, or there is none.
-        if self.tables.newest(&copy).await?.is_none() {
-            let opened = self.tables.open(table, &State::At(At::Version(copied.version))).await?;
+        if self.known.newest(&copy).await?.is_none() {
+            let opened = self.known.open(table, &State::At(At::Version(copied.version))).await?;
             let rows = async { self.session().read_table(catalog::provider(&opened).await?) };
             let rows = rows.await.map_err(LakeError::query("read", table))?;
             self.commit(&copy, None, rows, &WriteOptions::default(), Some(0)).await?;
@@ -334,7 +334,7 @@ impl Lake {
         let book = ops::table("tags");
         let mut attempt = 0;
         loop {
-            let before = self.tables.newest(&book).await?;
+            let before = self.known.newest(&book).await?;
             let known = match &before {
                 Some(opened) => of(opened).await?,
                 None => Vec::new(),

@@ -79,9 +79,11 @@ pub(crate) fn parquet() -> WriterProperties {
         .build()
 }
 
-/// Properties of a new table: nothing removes what a tag may name.
+/// Properties of a new table: it is opened soon, and nothing removes what a tag may name.
 pub(crate) fn properties(table: &TableName) -> Vec<(&'static str, Option<&'static str>)> {
     let mut all = vec![
+        // Whoever opens a table reads what was committed since: with the library's hundred that takes longer than most statements.
+        ("delta.checkpointInterval", Some("25")),
         ("delta.enableExpiredLogCleanup", Some("false")),
         ("delta.logRetentionDuration", Some("interval 36500 days")),
         ("delta.deletedFileRetentionDuration", Some("interval 36500 days")),
@@ -104,12 +106,12 @@ impl Lake {
             WriteMode::Overwrite | WriteMode::Replace => Some(0),
         };
         let rows = ops::fit_frame(table, rows)?;
-        let before = self.tables.newest(table).await?;
+        let before = self.known.newest(table).await?;
         let is_new = before.is_none();
         match self.commit(table, before, rows.clone(), options, retries).await {
             // Another writer has made the table meanwhile: then this is an append like any other.
             Err(LakeError::Conflict { .. }) if is_new && options.mode == WriteMode::Append => {
-                let before = self.tables.newest(table).await?;
+                let before = self.known.newest(table).await?;
                 self.commit(table, before, rows, options, retries).await
             }
             other => other,
@@ -128,7 +130,7 @@ impl Lake {
     ) -> Result<Written, LakeError> {
         let rows = ops::fit(table, rows)?;
         if rows.num_rows() == 0 {
-            let version = self.tables.newest(table).await?.and_then(|t| t.version()).unwrap_or_default();
+            let version = self.known.newest(table).await?.and_then(|t| t.version()).unwrap_or_default();
             return Ok(Written { version, n_rows: 0, skipped: true });
         }
         let rows = self.session().read_batch(rows).map_err(LakeError::query("read rows for", table))?;
@@ -201,6 +203,7 @@ impl Lake {
         }
         match builder.await {
             Ok(written) => {
+                self.known.keep(table, &written).await;
                 let version = written.version().unwrap_or_default();
                 let n_rows = commits::read(&written, table, version).await?.and_then(|c| c.n_rows_added).unwrap_or_default();
                 Ok(Written { version, n_rows, skipped: false })
@@ -212,7 +215,7 @@ impl Lake {
     /// Looks whether a write that failed has landed all the same, or another writer made the same one.
     async fn landed(&self, table: &TableName, error: DeltaTableError, options: &WriteOptions) -> Result<Written, LakeError> {
         if options.transaction.is_some()
-            && let Some(opened) = self.tables.newest(table).await?
+            && let Some(opened) = self.known.newest(table).await?
             && let Some(skipped) = recorded(&opened, table, options).await?
         {
             return Ok(skipped);

@@ -1,7 +1,7 @@
 //! What the help of each command begins with: a line or two that can be typed as they are.
 
 /// By command.
-const EXAMPLES: [(&str, &[&str]); 45] = [
+const EXAMPLES: [(&str, &[&str]); 48] = [
     ("run", &["polder run", "polder run quickstart --source ~/src --minutes 10", "polder run quickstart --sql-dir sql --dry-run"]),
     ("init", &["polder init", "polder init --lake ~/lake"]),
     ("doctor", &["polder doctor"]),
@@ -11,6 +11,9 @@ const EXAMPLES: [(&str, &[&str]); 45] = [
     ("table show", &["polder table show pile.base@v1"]),
     ("table history", &["polder table history pile.base"]),
     ("table purge", &["polder table purge pile.base --where \"doc_id = '0a1b'\" --reason \"its author asked\""]),
+    ("table restore", &["polder table restore pile.base@v1", "polder table restore pile.base --time 2026-01-31T12:00:00Z"]),
+    ("table optimize", &["polder table optimize pile.base", "polder table optimize pile.base --zorder source,language"]),
+    ("table vacuum", &["polder table vacuum pile.base --dry-run", "polder table vacuum pile.base --retain-hours 24"]),
     ("pile tag", &["polder pile tag pile.base v2 --comment \"before the new filter\"", "polder pile tag pile.base@3 v2"]),
     ("pile list", &["polder pile list"]),
     ("pile show", &["polder pile show pile.base@v1"]),

@@ -45,6 +45,9 @@ pub struct Cli {
     /// What trains: auto (a GPU where there is one), cpu, gpu, or gpu:N.
     #[arg(long, global = true, env = "POLDER_DEVICE", default_value = "auto", value_name = "MACHINE")]
     device: polder_compute::cuda::Machine,
+    /// Memory that queries may hold together, such as 2GB or 500MB; what needs more goes to disk [default: 60 % of the machine's].
+    #[arg(long, global = true, env = "POLDER_MEMORY", value_parser = crate::stages::memory, value_name = "SIZE")]
+    memory: Option<u64>,
     #[command(subcommand)]
     command: Command,
 }
@@ -113,7 +116,7 @@ pub fn parse() -> Result<Cli, clap::Error> {
 /// # Errors
 /// Whatever the command says.
 pub fn execute(cli: Cli) -> anyhow::Result<()> {
-    let mut world = World::new(&cli.lake, cli.json, cli.device)?;
+    let mut world = World::new(&cli.lake, cli.json, cli.device, cli.memory)?;
     let world = &mut world;
     match cli.command {
         Command::Run(args) => run::run(world, args),

@@ -10,7 +10,7 @@ use arrow::json::LineDelimitedWriter;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::dataframe::DataFrame;
 use futures::StreamExt;
-use polder_lake::{Answer, Statements};
+use polder_lake::{Answer, LakeError, Statements};
 
 use crate::failure::{OrAdvise, usage};
 use crate::world::World;
@@ -137,17 +137,17 @@ fn rows(world: &World, frame: DataFrame) -> anyhow::Result<()> {
         let names: Vec<String> = frame.schema().fields().iter().map(|f| f.name().clone()).collect();
         let numeric: Vec<usize> =
             frame.schema().fields().iter().enumerate().filter(|(_, f)| is_number(f.data_type())).map(|(i, _)| i).collect();
-        let mut rows = frame.execute_stream().await?;
+        let mut rows = frame.execute_stream().await.map_err(LakeError::reading).or_advise()?;
         if json {
             let mut writer = LineDelimitedWriter::new(io::stdout().lock());
             while let Some(batch) = rows.next().await {
-                writer.write(&batch?)?;
+                writer.write(&batch.map_err(LakeError::reading).or_advise()?)?;
             }
             return Ok(writer.finish()?);
         }
         let mut cells = Vec::new();
         while let Some(batch) = rows.next().await {
-            cells.extend(cells_of(&batch?)?);
+            cells.extend(cells_of(&batch.map_err(LakeError::reading).or_advise()?)?);
         }
         let headings: Vec<&str> = names.iter().map(String::as_str).collect();
         if !headings.is_empty() {

@@ -29,6 +29,27 @@ pub fn megabytes(mb: f64) -> u64 {
     (mb.max(0.0) * 1e6) as u64
 }
 
+/// Reads a size of memory: `2GB`, `500 MB`, `512` (MB).
+///
+/// # Errors
+/// It is none.
+pub fn memory(text: &str) -> Result<u64, String> {
+    let wrong = || "a size such as 2GB or 500MB is needed".to_owned();
+    let digits = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let of_unit = match unit.trim().to_ascii_lowercase().as_str() {
+        "kb" => 1e3,
+        "" | "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        "t" | "tb" => 1e12,
+        "mib" => (1u64 << 20) as f64,
+        "gib" => (1u64 << 30) as f64,
+        _ => return Err(wrong()),
+    };
+    let bytes = number.parse::<f64>().map_err(|_| wrong())? * of_unit;
+    if bytes >= 1.0 { Ok(bytes as u64) } else { Err(wrong()) }
+}
+
 /// Reads the manifest of an artefact in the lake.
 ///
 /// # Errors
@@ -96,4 +117,20 @@ pub fn version_for(world: &World, kind: &str, name: &str, inputs: &Digest) -> Re
 /// It is no name.
 pub fn named(kind: &str, text: &str) -> Result<Reference, polder_base::ReferenceError> {
     if text.starts_with(&format!("{kind}/")) { text.parse() } else { format!("{kind}/{text}").parse() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::memory;
+
+    #[test]
+    fn sizes_of_memory_are_read_as_people_write_them() {
+        let sizes = [("2GB", 2_000_000_000), ("1.5 gb", 1_500_000_000), ("64", 64_000_000), ("500MB", 500_000_000), ("1GiB", 1 << 30)];
+        for (text, bytes) in sizes {
+            assert_eq!(memory(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "GB", "-1GB", "2XB", "0", "1.2.3MB", "much"] {
+            assert!(memory(text).is_err(), "{text}");
+        }
+    }
 }

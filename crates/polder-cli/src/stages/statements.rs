@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use polder_base::{At, Event, Input, Reference, TableName, digest_json};
 use polder_govern::FactFilter;
-use polder_lake::{Author, Done, Purged};
+use polder_lake::{Author, Done, Purged, Upkeep};
 use serde_json::json;
 
 use crate::failure::OrAdvise;
@@ -46,6 +46,22 @@ pub fn tell(world: &mut World, done: &Done, text: &str) -> anyhow::Result<()> {
         .with_outputs(output.into_iter().collect())
         .with_details(json!({ "statement": text.trim(), "counts": counts }));
     world.note(&run_id, &event)
+}
+
+/// Keeps a table in order and records it, as the statements of the same names do; a dry run is no fact.
+///
+/// # Errors
+/// Those of the work, and the lake's books cannot be written.
+pub fn keep_up(world: &mut World, table: &TableName, work: Upkeep, why: &str) -> anyhow::Result<Done> {
+    let lake = world.lake()?;
+    let by = Author { actor: world.actor.clone(), at: world.now() };
+    let is_dry_run = matches!(work, Upkeep::Vacuum { is_dry_run: true, .. });
+    let done = world.block_on(async { lake.keep_up(table, work, why, &by).await.or_advise() })?;
+    if !is_dry_run {
+        tell(world, &done, why)?;
+        world.bring_in()?;
+    }
+    Ok(done)
 }
 
 /// Erases rows and records it; says which token sets and models saw them.

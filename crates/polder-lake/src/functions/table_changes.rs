@@ -36,7 +36,7 @@ impl LakeFunction for TableChanges {
 
     async fn plan(&self, call: &Call) -> Result<Arc<dyn TableProvider>> {
         let table: TableName = call.text("table").unwrap_or_default().parse().map_err(|e| LakeError::from(e).through_engine())?;
-        let opened = call.lake().tables.open(&table, &State::At(At::Latest)).await.map_err(LakeError::through_engine)?;
+        let opened = call.lake().known.open(&table, &State::At(At::Latest)).await.map_err(LakeError::through_engine)?;
         let latest = opened.version().unwrap_or_default();
         let version = |parameter, otherwise: u64| match call.integer(parameter) {
             None => Ok(otherwise),
@@ -58,7 +58,7 @@ impl LakeFunction for TableChanges {
         }
         if from == 0 {
             // The version that makes a table has no feed: its rows are what it brought.
-            let first = call.lake().tables.open(&table, &State::At(At::Version(0))).await.map_err(LakeError::through_engine)?;
+            let first = call.lake().known.open(&table, &State::At(At::Version(0))).await.map_err(LakeError::through_engine)?;
             let at = commits::read(&first, &table, 0).await.map_err(LakeError::through_engine)?.map_or(0, |c| c.at.0);
             let rows = session.read_table(catalog::provider(&first).await?)?;
             let like = match &changes {

@@ -5,6 +5,7 @@
 //! may reach it. Its own writes pass by the table's constraints, so none is left to it.
 
 mod dialect;
+mod joins;
 mod own;
 mod prepared;
 mod show;
@@ -14,6 +15,7 @@ mod view;
 mod write;
 
 pub use dialect::LakeDialect;
+pub use own::Upkeep;
 pub use prepared::Statements;
 pub use write::{Author, Done};
 
@@ -87,7 +89,7 @@ pub(crate) async fn run(lake: &Lake, text: &str, params: &Params<'_>, by: &Autho
 async fn answer(lake: &Lake, parsed: Parsed, text: &str, params: &Params<'_>, by: &Author) -> Result<Answer, LakeError> {
     let opened = Opened::default();
     let session = lake.statement_session(&opened);
-    let run = Run { lake, session: &session, by, text };
+    let run = Run { lake, session: &session, opened: &opened, by, text };
     match parsed {
         Parsed::Own(own) => match show::frame(lake, &own).await? {
             Some(frame) => Ok(Answer::Rows(frame)),
@@ -104,16 +106,17 @@ async fn answer(lake: &Lake, parsed: Parsed, text: &str, params: &Params<'_>, by
 
 /// Deletes the rows that a condition names; the condition is one that [`Lake::purge`] has understood.
 pub(crate) async fn delete_where(lake: &Lake, table: &TableName, condition: &str, by: &Author) -> Result<Done, LakeError> {
-    let session = lake.statement_session(&Opened::default());
+    let opened = Opened::default();
+    let session = lake.statement_session(&opened);
     let text = format!("purge: {condition}");
-    write::delete_where(&Run { lake, session: &session, by, text: &text }, table, condition).await
+    write::delete_where(&Run { lake, session: &session, opened: &opened, by, text: &text }, table, condition).await
 }
 
-/// Removes every file that neither the newest version nor a tag needs.
-pub(crate) async fn vacuum_all(lake: &Lake, table: &TableName, by: &Author) -> Result<Done, LakeError> {
-    let session = lake.statement_session(&Opened::default());
-    let own = Own::Vacuum { table: table.clone(), retain_hours: Some(0), is_full: false, is_dry_run: false };
-    write::keep_up(&Run { lake, session: &session, by, text: "purge" }, own).await
+/// Does what a statement of upkeep does that nobody wrote.
+pub(crate) async fn keep_up(lake: &Lake, table: &TableName, work: Upkeep, text: &str, by: &Author) -> Result<Done, LakeError> {
+    let opened = Opened::default();
+    let session = lake.statement_session(&opened);
+    write::keep_up(&Run { lake, session: &session, opened: &opened, by, text }, work.of(table)).await
 }
 
 fn first_word(text: &str) -> String {
@@ -121,20 +124,28 @@ fn first_word(text: &str) -> String {
 }
 
 async fn rows(lake: &Lake, mut statement: Statement, params: &Params<'_>) -> Result<DataFrame, LakeError> {
-    let session = lake.statement_session(&Opened::default());
-    let planned = planned(lake, &session, &mut statement, params).await?;
+    let opened = Opened::default();
+    let session = lake.statement_session(&opened);
+    let planned = planned(lake, &session, &opened, &mut statement, params).await?;
     let reads = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     reads.verify_plan(&planned).map_err(LakeError::statement)?;
     session.execute_logical_plan(planned).await.map_err(LakeError::statement)
 }
 
 /// Plans a statement over the snapshots that its session has opened or opens.
-async fn planned(lake: &Lake, session: &SessionContext, statement: &mut Statement, params: &Params<'_>) -> Result<LogicalPlan, LakeError> {
+async fn planned(
+    lake: &Lake,
+    session: &SessionContext,
+    opened: &Opened,
+    statement: &mut Statement,
+    params: &Params<'_>,
+) -> Result<LogicalPlan, LakeError> {
     prepare(lake, session, statement, params).await?;
     let planned = match session.state().statement_to_plan(statement.clone()).await {
         Ok(plan) => plan,
         Err(e) => return Err(why(lake, session, statement, e)),
     };
+    joins::choose(lake, session, opened, &planned);
     if params.is_empty() {
         return Ok(planned);
     }
@@ -161,7 +172,7 @@ async fn written(run: &Run<'_>, statement: Statement, params: &Params<'_>) -> Re
     }
     match *sql {
         Sql::Insert(_) | Sql::Update(_) | Sql::Delete(_) | Sql::Truncate(_) | Sql::Merge(_) => {
-            let planned = planned(run.lake, run.session, &mut Statement::Statement(sql), params).await?;
+            let planned = planned(run.lake, run.session, run.opened, &mut Statement::Statement(sql), params).await?;
             let LogicalPlan::Dml(statement) = planned else { return Err(LakeError::Unsupported { statement: first_word(run.text) }) };
             write::write_rows(run, statement).await
         }

@@ -2,11 +2,43 @@
 
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
-use polder_base::{At, TableName};
+use polder_base::{At, TableName, Timestamp};
 
 use super::versions;
 use crate::LakeError;
 use crate::tables::State;
+
+/// What keeps a table in order and changes no row of it, but for a return to an earlier state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Upkeep {
+    /// Makes the rows of an earlier version the newest again.
+    Restore(At),
+    /// The same, by time.
+    RestoreTime(Timestamp),
+    /// Joins small files; in the order of columns, where some are named.
+    Optimize(Vec<String>),
+    /// Removes files that no kept version needs.
+    Vacuum {
+        /// How long what has left the table stays; a week where nothing is said.
+        retain_hours: Option<u64>,
+        /// Files that no version knows, too.
+        is_full: bool,
+        /// Only counts them.
+        is_dry_run: bool,
+    },
+}
+
+impl Upkeep {
+    pub(super) fn of(self, table: &TableName) -> Own {
+        let table = table.clone();
+        match self {
+            Self::Restore(at) => Own::Restore(table, State::At(at)),
+            Self::RestoreTime(time) => Own::Restore(table, State::Time(time)),
+            Self::Optimize(columns) => Own::Optimize(table, columns),
+            Self::Vacuum { retain_hours, is_full, is_dry_run } => Own::Vacuum { table, retain_hours, is_full, is_dry_run },
+        }
+    }
+}
 
 /// One of these statements.
 #[derive(Clone, Debug, PartialEq, Eq)]

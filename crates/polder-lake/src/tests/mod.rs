@@ -3,6 +3,8 @@
 mod contamination;
 mod functions;
 mod ingest;
+mod known;
+mod memory;
 mod merge;
 mod open;
 mod retention;

@@ -1,10 +1,17 @@
-//! `polder table …`: look at tables, and erase rows.
+//! `polder table …`: look at tables, keep them in order, and erase rows.
 
 mod history;
 mod list;
+mod optimize;
 mod purge;
+mod restore;
 mod show;
+mod vacuum;
 
+use polder_lake::Done;
+use serde_json::{Map, Value, json};
+
+use crate::output;
 use crate::world::World;
 
 #[derive(Debug, clap::Subcommand)]
@@ -24,6 +31,12 @@ pub enum Command {
         #[arg(long, default_value_t = 20)]
         limit: usize,
     },
+    /// Make the rows of an earlier version the newest again, as one more version.
+    Restore(restore::Args),
+    /// Join small files of a table.
+    Optimize(optimize::Args),
+    /// Remove files that no kept version needs; what a tag names stays.
+    Vacuum(vacuum::Args),
     /// Erase rows from a table and from every version that a tag names. Each tag that held some gets a successor and retires.
     Purge {
         /// For example pile.base.
@@ -41,7 +54,27 @@ pub fn run(world: &mut World, command: Command) -> anyhow::Result<()> {
     match command {
         Command::List => list::run(world),
         Command::Show { table } => show::run(world, &table),
+        Command::Restore(args) => restore::run(world, args),
+        Command::Optimize(args) => optimize::run(world, args),
+        Command::Vacuum(args) => vacuum::run(world, args),
         Command::Purge { table, condition, reason } => purge::run(world, &table, &condition, &reason),
         Command::History { table, limit } => history::run(world, &table, limit),
     }
+}
+
+/// Says what upkeep has done.
+fn tell(world: &World, done: &Done, next: &str) -> anyhow::Result<()> {
+    if world.json {
+        let mut object = Map::new();
+        object.insert("statement".into(), json!(done.statement.to_lowercase()));
+        object.insert("table".into(), json!(done.table));
+        object.insert("version".into(), json!(done.version));
+        object.extend(done.counts.iter().map(|(name, n)| ((*name).to_owned(), json!(n))));
+        return output::object("polder.upkeep", &Value::Object(object));
+    }
+    let counts: String = done.counts.iter().map(|(name, n)| format!(", {} {n}", name.trim_start_matches("n_").replace('_', " "))).collect();
+    let version = done.version.map_or_else(String::new, |v| format!(" is at version {v}"));
+    output::data(&format!("{}{version}{counts}", done.table))?;
+    output::note(&format!("{} is done · next: {next}", done.statement.to_lowercase()));
+    Ok(())
 }

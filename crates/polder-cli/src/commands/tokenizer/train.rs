@@ -42,9 +42,6 @@ pub struct Args {
     /// Text to learn from at most, in MB; where there is more, rows are drawn.
     #[arg(long, value_parser = stages::positive, default_value_t = 1000.0, value_name = "MB")]
     limit: f64,
-    /// Memory for counting words, in MB; what needs more spills to disk [default: half of the machine's].
-    #[arg(long, value_parser = stages::positive, value_name = "MB")]
-    memory: Option<f64>,
 }
 
 /// A share that leaves something.
@@ -73,10 +70,7 @@ pub fn run(world: &mut World, args: Args) -> anyhow::Result<()> {
     options.check().or_advise()?;
     let request =
         TrainTokenizer { name: args.name, source, options, bytes_max: stages::megabytes(args.limit), held_out_share: args.held_out };
-    let lake = match args.memory {
-        Some(mb) => world.lake()?.with_memory_max(stages::megabytes(mb) as usize).or_advise()?,
-        None => world.lake()?,
-    };
+    let lake = world.lake()?;
     let manifest = stages::train::tokenizer_in(world, &lake, request)?;
     if world.json {
         return output::object("polder.tokenizer", &serde_json::to_value(&manifest)?);

@@ -35,9 +35,6 @@ pub struct Args {
     /// Take only the rows for which this is true, for example "language = 'en'".
     #[arg(long = "where", value_name = "SQL")]
     filter: Option<String>,
-    /// Memory for sorting rows, in MB; what is beyond is sorted on disk.
-    #[arg(long, value_parser = stages::positive, default_value_t = 1024.0, value_name = "MB")]
-    memory: f64,
     /// Go on with a build that was broken off, and with nothing else.
     #[arg(long)]
     resume: bool,
@@ -55,7 +52,9 @@ pub fn run(world: &mut World, args: Args) -> anyhow::Result<()> {
     let name = |reference: &Reference| reference.to_string().split_once('/').map(|n| n.1.to_owned()).unwrap_or_default();
     let mut request = BuildTokens::new(&name(&reference), args.from.parse::<Reference>().or_advise()?, &name(&tokenizer));
     request.shard_tokens_max = stages::megabytes(args.shard_tokens);
-    request.memory_bytes = stages::megabytes(args.memory);
+    if let Some(bytes) = world.memory_bytes {
+        request.memory_bytes = bytes;
+    }
     request.bos = args.bos;
     request.eos = (!args.no_eos).then_some(args.eos);
     request.validation_share = args.validation;

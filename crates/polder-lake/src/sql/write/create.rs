@@ -15,6 +15,7 @@ use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::SaveMode;
 use polder_base::TableName;
 
+use super::super::joins;
 use super::{Done, Run};
 use crate::tables::SCHEMAS;
 use crate::write::{self, WriteMode};
@@ -50,7 +51,7 @@ pub(in super::super) async fn create_table(run: &Run<'_>, mut create: CreateTabl
     if views::exists(run.lake.layout(), &table) {
         return Err(LakeError::NameTaken { name: table, what: "view" });
     }
-    let before = run.lake.tables.newest(&table).await?;
+    let before = run.lake.known.newest(&table).await?;
     if let Some(opened) = &before
         && !is_replaced
     {
@@ -67,6 +68,7 @@ pub(in super::super) async fn create_table(run: &Run<'_>, mut create: CreateTabl
     let planned = planned.map_err(|e| super::super::why(run.lake, run.session, &statement, e))?;
     let LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(plan)) = planned else { return Err(refused("it is no CREATE TABLE")) };
     let input = plan.input.as_ref().clone();
+    joins::choose(run.lake, run.session, run.opened, &input);
     if let Some(missing) = extras.partition_by.iter().find(|c| !input.schema().has_column_with_unqualified_name(c)) {
         return Err(refused(format!("the table has no column `{missing}` to be partitioned by")));
     }

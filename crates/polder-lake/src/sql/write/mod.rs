@@ -27,8 +27,8 @@ pub(super) use self::merge::{expand_stars, name_stars};
 pub(super) use self::rows::{delete_where, run as write_rows};
 pub(super) use self::upkeep::{detail, run as keep_up};
 
-use crate::catalog::{CATALOG, SESSION_SCHEMA};
-use crate::tables::{SCHEMAS, State};
+use crate::catalog::{CATALOG, Opened, SESSION_SCHEMA};
+use crate::tables::SCHEMAS;
 use crate::{Lake, LakeError, features, ops};
 
 /// Who writes, and when: both stand in the table's log.
@@ -89,6 +89,8 @@ impl Done {
 pub(super) struct Run<'a> {
     pub(super) lake: &'a Lake,
     pub(super) session: &'a SessionContext,
+    /// The snapshots that it reads: what it writes starts from the same.
+    pub(super) opened: &'a Opened,
     pub(super) by: &'a Author,
     /// The statement, as it was written.
     pub(super) text: &'a str,
@@ -152,7 +154,7 @@ impl Run<'_> {
     /// The columns of the table that a statement writes, and whether each is made from others.
     async fn columns_of(&self, name: &ObjectName) -> Result<Vec<(String, bool)>, LakeError> {
         let table = self.named(name)?;
-        let opened = self.lake.tables.open(&table, &State::At(polder_base::At::Latest)).await?;
+        let opened = self.opened.table(&self.lake.known, &table).await?;
         let generated = rows::generated(&opened, &table)?;
         let schema = opened.snapshot().map_err(LakeError::delta("read the snapshot of", &table))?.schema();
         Ok(schema.fields().map(|f| (f.name().clone(), generated.contains_key(f.name()))).collect())
@@ -160,7 +162,7 @@ impl Run<'_> {
 
     /// Opens a table to write it, at its newest version.
     async fn open(&self, table: &TableName) -> Result<DeltaTable, LakeError> {
-        let opened = self.lake.tables.open(table, &State::At(polder_base::At::Latest)).await?;
+        let opened = self.opened.table(&self.lake.known, table).await?;
         features::writable(&opened, table)?;
         Ok(opened)
     }

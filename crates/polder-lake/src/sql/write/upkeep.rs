@@ -57,7 +57,7 @@ async fn restore(run: &Run<'_>, table: &TableName, state: &State) -> Result<Done
         let what = format!("`{tag}` is read from a copy, which is no version of `{table}`: write INSERT OVERWRITE from a query over it");
         return Err(LakeError::statement(DataFusionError::Plan(what)));
     }
-    let then = run.lake.tables.open(table, state).await?;
+    let then = run.lake.known.open(table, state).await?;
     let version = then.version().unwrap_or_default();
     if opened.version() == Some(version) {
         return Ok(Done::new("RESTORE", table, Some(version)));
@@ -119,7 +119,7 @@ async fn vacuum(run: &Run<'_>, table: &TableName, retain_hours: Option<u64>, is_
 
 /// One row about a table: `DESCRIBE DETAIL`.
 pub(in super::super) async fn detail(lake: &Lake, table: &TableName) -> Result<RecordBatch, LakeError> {
-    let opened = lake.tables.open(table, &State::At(polder_base::At::Latest)).await?;
+    let opened = lake.known.open(table, &State::At(polder_base::At::Latest)).await?;
     let snapshot = Snapshot::of(&opened, table).await?;
     let state = opened.snapshot().map_err(LakeError::delta("read the snapshot of", table))?;
     let (metadata, protocol) = (state.metadata(), state.protocol());

@@ -1,0 +1,74 @@
+//! Queries larger than the memory they may hold: what spills, what joins another way, and what is refused.
+
+use std::fs;
+
+use polder_base::{Advice as _, ExitKind};
+
+use super::{lake, number, run};
+use crate::{Lake, LakeError};
+
+const ROWS: i64 = 200_000;
+
+/// 200,000 rows of a key and 128 bytes that no codec makes smaller: 26 MB.
+async fn large(lake: &Lake) {
+    let text = "concat(encode(sha256(CAST(value AS VARCHAR)), 'hex'), encode(sha256(CAST(-value AS VARCHAR)), 'hex'))";
+    run(lake, &format!("CREATE TABLE raw.docs AS SELECT value AS id, {text} AS text FROM generate_series(1, {ROWS})")).await;
+}
+
+async fn plan(lake: &Lake, sql: &str) -> String {
+    let frame = lake.sql(sql).await.expect("planned");
+    let plan = frame.create_physical_plan().await.expect("planned");
+    datafusion::physical_plan::displayable(plan.as_ref()).indent(false).to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_larger_than_the_limit_is_sorted_and_grouped_on_disk_and_leaves_no_file() {
+    let (dir, lake) = lake().await;
+    large(&lake).await;
+    let small = lake.clone().with_memory_max(8_000_000).expect("a limit");
+    let names = || {
+        let mut names: Vec<_> = fs::read_dir(dir.path().join("lake")).expect("list").map(|e| e.expect("entry").file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    for sql in [
+        "SELECT count(*) FROM (SELECT text, row_number() OVER (ORDER BY text DESC) AS n FROM raw.docs) WHERE n > 0",
+        "SELECT count(*) FROM (SELECT text, min(id) AS id FROM raw.docs GROUP BY text)",
+    ] {
+        assert_eq!(number(&small, sql).await, ROWS, "{sql}");
+    }
+    assert_eq!(names(), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_join_whose_sides_are_both_large_sorts_them_and_a_small_one_stays_a_hash_join() {
+    let (_dir, lake) = lake().await;
+    large(&lake).await;
+    let small = lake.clone().with_memory_max(16_000_000).expect("a limit");
+    let sql = "SELECT count(*) FROM raw.docs a JOIN raw.docs VERSION AS OF 0 AS b ON a.text = b.text";
+    assert!(plan(&lake, sql).await.contains("HashJoinExec"));
+    let planned = plan(&small, sql).await;
+    assert!(planned.contains("SortMergeJoin") && !planned.contains("HashJoinExec"), "{planned}");
+    assert_eq!(number(&small, sql).await, ROWS);
+    let few = "SELECT count(*) FROM raw.docs a JOIN (VALUES (1), (2)) AS few(id) ON a.id = few.id";
+    assert!(plan(&small, few).await.contains("HashJoinExec"));
+    assert_eq!(number(&small, few).await, 2);
+    let inside = "SELECT count(*) FROM raw.docs WHERE text IN (SELECT text FROM raw.docs VERSION AS OF 0)";
+    assert_eq!(number(&small, inside).await, ROWS);
+}
+
+#[tokio::test]
+async fn what_cannot_spill_is_refused_with_one_message_and_a_hint() {
+    let (_dir, lake) = lake().await;
+    large(&lake).await;
+    let small = lake.clone().with_memory_max(2_000_000).expect("a limit");
+    // A list of all texts is one value, which is held whole.
+    let frame = small.sql("SELECT array_length(array_agg(text ORDER BY text)) FROM raw.docs").await.expect("planned");
+    let error = LakeError::reading(frame.collect().await.expect_err("too large"));
+    assert!(matches!(error, LakeError::Memory { .. }), "{error:?}");
+    assert!(error.to_string().starts_with("the statement needs more memory than queries may hold together: "), "{error}");
+    assert!(error.hint().expect("a hint").contains("--memory"));
+    assert_eq!(error.exit(), ExitKind::Failed);
+    assert!(std::error::Error::source(&error).is_none());
+}

@@ -2,7 +2,7 @@
 //!
 //! [`program`] runs it, [`packages`] writes the small source that all lakes are made from, [`finished`] is one whole
 //! quickstart that the tests share. What these tests cover: [`classifiers`], [`commands`], [`quickstart`], [`bad_input`], [`kills`],
-//! [`models`], [`statements`], [`tokenizers`], [`tokens`], [`training`].
+//! [`models`], [`statements`], [`stores`], [`tokenizers`], [`tokens`], [`training`].
 
 #![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
@@ -17,6 +17,7 @@ mod packages;
 mod program;
 mod quickstart;
 mod statements;
+mod stores;
 mod tokenizers;
 mod tokens;
 mod training;

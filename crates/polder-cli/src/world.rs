@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use polder_base::{Event, EventLog, Layout, Timestamp};
-use polder_lake::Lake;
+use polder_lake::{Lake, Place, StoreAccess};
 
 use crate::artefacts::LakeArtefacts;
 use crate::failure::{self, OrAdvise};
@@ -93,10 +93,19 @@ impl World {
     /// It cannot be made, or is of another format.
     pub fn lake_or_init(&mut self) -> anyhow::Result<Lake> {
         if self.lake.is_none() {
-            let lake = self.block_on(async { Lake::init(&self.root).await.or_advise() })?;
-            return self.keep(lake);
+            return self.init(None);
         }
         self.lake()
+    }
+
+    /// Makes the lake, with its tables at a place of an object store if one is given.
+    ///
+    /// # Errors
+    /// It cannot be made, is of another format or has its tables elsewhere.
+    pub fn init(&mut self, place: Option<&Place>) -> anyhow::Result<Lake> {
+        let access = StoreAccess::of_environment();
+        let lake = self.block_on(async { Lake::init_at(&self.root, place, &access).await.or_advise() })?;
+        self.keep(lake)
     }
 
     fn keep(&mut self, lake: Lake) -> anyhow::Result<Lake> {

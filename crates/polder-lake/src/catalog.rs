@@ -15,7 +15,7 @@ use polder_base::{At, TableName, Timestamp};
 
 use crate::known::Known;
 use crate::tables::{SCHEMAS, State};
-use crate::{LakeError, views};
+use crate::{LakeError, store, views};
 
 /// The catalog's name in a session.
 pub(crate) const CATALOG: &str = "lake";
@@ -123,7 +123,10 @@ struct LakeSchema {
 #[async_trait]
 impl SchemaProvider for LakeSchema {
     fn table_names(&self) -> Vec<String> {
-        let mut names = self.known.tables().names(self.schema);
+        let (schema, known) = (self.schema, self.known.clone());
+        // The engine asks for names where no error can be said: a store that does not answer has none.
+        let listed = store::wait(async move { known.tables().store().names(schema).await });
+        let mut names = listed.and_then(Result::ok).unwrap_or_default();
         names.extend(views::names(self.known.tables().layout(), self.schema));
         names.sort();
         names
@@ -144,13 +147,19 @@ impl SchemaProvider for LakeSchema {
     }
 
     async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
-        let view = views::exists(self.known.tables().layout(), &TableName::new(self.schema, name));
-        Ok(self.table_exist(name).then_some(if view { TableType::View } else { TableType::Base }))
+        let Ok((table, _)) = parse(self.schema, name) else { return Ok(None) };
+        if views::exists(self.known.tables().layout(), &table) {
+            return Ok(Some(TableType::View));
+        }
+        let there = self.known.tables().store().exists(&table).await.map_err(LakeError::through_engine)?;
+        Ok(there.then_some(TableType::Base))
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        parse(self.schema, name)
-            .is_ok_and(|(table, _)| self.known.tables().exists(&table) || views::exists(self.known.tables().layout(), &table))
+        let Ok((table, _)) = parse(self.schema, name) else { return false };
+        let (known, asked) = (self.known.clone(), table.clone());
+        views::exists(self.known.tables().layout(), &table)
+            || store::wait(async move { known.tables().store().exists(&asked).await }).is_some_and(|found| found.unwrap_or(false))
     }
 
     /// Keeps what a name means for the rest of the statement: the front step puts planned views here.

@@ -78,7 +78,7 @@ impl Lake {
                 }
             }
             let book = ops::table("removed");
-            if self.tables.exists(&book) && key == "doc_id" {
+            if self.tables.store().exists(&book).await.map_err(LakeError::through_engine)? && key == "doc_id" {
                 let why = self.table(&book.to_string()).await.map_err(LakeError::through_engine)?;
                 let why = why.select(vec![ident("doc_id").alias("other"), ident(REASON)])?.distinct()?;
                 let went = only_before.clone().select(vec![ident(key)])?.join(why, JoinType::Inner, &[key], &["other"], None)?;

@@ -1,14 +1,16 @@
 //! Why work on a lake fails, and what its user can do about it.
 
+use std::error::Error as StdError;
 use std::io;
 use std::path::PathBuf;
 
 use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
-use deltalake::DeltaTableError;
+use deltalake::{DeltaTableError, ObjectStoreError};
 use polder_base::{Advice, ExitKind, ReferenceError, TableName, Timestamp, WholeError};
 use thiserror::Error;
 
+use crate::StoreError;
 use crate::ingest::IngestError;
 
 /// Why work on a lake failed.
@@ -297,6 +299,28 @@ pub enum LakeError {
         /// Why.
         reason: String,
     },
+    /// The store of the tables cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What stands in the store of the tables could not be listed, written or removed.
+    #[error("cannot {step} `{what}`")]
+    Objects {
+        /// What was tried.
+        step: &'static str,
+        /// On what.
+        what: String,
+        /// Why it failed.
+        #[source]
+        source: ObjectStoreError,
+    },
+    /// A lake whose tables are to stand where they do not.
+    #[error("the lake at `{path}` has its tables at `{there}`; they do not move")]
+    TablesElsewhere {
+        /// The lake.
+        path: PathBuf,
+        /// Where they stand.
+        there: String,
+    },
     /// Files could not be brought in.
     #[error(transparent)]
     Ingest(#[from] IngestError),
@@ -340,6 +364,18 @@ impl LakeError {
     }
 }
 
+/// What the store of the tables said, where that is behind an error.
+fn store_error(error: &LakeError) -> Option<&StoreError> {
+    let mut cause: Option<&(dyn StdError + 'static)> = error.source();
+    while let Some(inner) = cause {
+        if let Some(found) = inner.downcast_ref::<StoreError>() {
+            return Some(found);
+        }
+        cause = inner.source();
+    }
+    None
+}
+
 fn unwrapped(error: DataFusionError) -> Result<LakeError, DataFusionError> {
     if let DataFusionError::ResourcesExhausted(what) = error.find_root() {
         return Ok(LakeError::Memory { operator: operator(what).to_owned() });
@@ -365,6 +401,8 @@ impl Advice for LakeError {
             Self::Format { .. } => "Use the program version that made it, or make a new lake with `polder init`.",
             Self::Settings { .. } => "Mend the file, or make a new lake with `polder init` and run the work again.",
             Self::Whole(e) => return e.hint(),
+            Self::Store(e) => return e.hint(),
+            Self::TablesElsewhere { .. } => "Make another lake, with another --lake, or leave --tables out.",
             Self::Reference(e) => return e.hint(),
             Self::Ingest(e) => return e.hint(),
             Self::NotATable { .. } | Self::NoTable { .. } | Self::NoSchema { .. } => "See which tables there are with `polder table list`.",
@@ -410,7 +448,7 @@ impl Advice for LakeError {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "The disk is full. Free some space and run the same command again; nothing was lost."
             }
-            _ => return None,
+            _ => return store_error(self).and_then(Advice::hint),
         };
         Some(text.to_owned())
     }
@@ -438,10 +476,12 @@ impl Advice for LakeError {
             | Self::NameTaken { .. }
             | Self::Feature { .. }
             | Self::Rule { .. }
-            | Self::BadTag { .. } => ExitKind::Usage,
+            | Self::BadTag { .. }
+            | Self::TablesElsewhere { .. } => ExitKind::Usage,
             Self::Columns { .. } | Self::Task { .. } => ExitKind::Bug,
             Self::Ingest(e) => e.exit(),
             Self::Whole(e) => e.exit(),
+            Self::Store(e) => e.exit(),
             _ => ExitKind::Failed,
         }
     }

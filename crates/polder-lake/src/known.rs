@@ -54,7 +54,7 @@ impl Known {
 
     /// Opens a table at a state; the error names near misses.
     pub(crate) async fn open(&self, table: &TableName, state: &State) -> Result<DeltaTable, LakeError> {
-        let Some(newest) = self.newest(table).await? else { return Err(self.tables.missing(&table.to_string())) };
+        let Some(newest) = self.newest(table).await? else { return Err(self.tables.missing(&table.to_string()).await) };
         let latest = newest.version().unwrap_or_default();
         match state {
             State::At(At::Latest) => Ok(newest),

@@ -1,4 +1,4 @@
-//! The lake: a folder that is opened, asked and written.
+//! The lake: a folder that is opened, asked and written; its tables may stand in an object store.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,8 +16,9 @@ use crate::catalog::{self, CATALOG, LakeCatalog, Opened, SESSION_SCHEMA};
 use crate::known::Known;
 use crate::memory::QueryMemory;
 use crate::settings::Settings;
+use crate::store::Store;
 use crate::tables::{State, Tables};
-use crate::{Answer, Author, Commit, Done, LakeError, Snapshot, Upkeep, commits, sql};
+use crate::{Answer, Author, Commit, Done, LakeError, Place, Snapshot, StoreAccess, Upkeep, commits, sql};
 
 /// A lake. Clones are handles of the same one.
 #[derive(Clone)]
@@ -52,9 +53,32 @@ impl Lake {
     /// # Errors
     /// The folder cannot be made, or holds a lake that this program cannot read.
     pub async fn init(root: &Path) -> Result<Self, LakeError> {
+        Self::init_at(root, None, &StoreAccess::of_environment()).await
+    }
+
+    /// The same, with its tables at a place of an object store if one is given. Whoever makes a lake over a place where tables stand shares
+    /// them.
+    ///
+    /// # Errors
+    /// Those of [`Lake::init`]; a lake that is there with its tables elsewhere; a store that cannot be used, or that writes over what it
+    /// was told to leave.
+    pub async fn init_at(root: &Path, place: Option<&Place>, access: &StoreAccess) -> Result<Self, LakeError> {
         let layout = Layout::new(root);
-        let settings = if Settings::exist(root) { Settings::read(&layout)? } else { Settings::create(&layout)? };
-        Self::with(layout, settings)
+        if Settings::exist(root) {
+            let settings = Settings::read(&layout)?;
+            let there = settings.place()?;
+            if place.is_some() && place != there.as_ref() {
+                let there = there.map_or_else(|| layout.tables().display().to_string(), |place| place.to_string());
+                return Err(LakeError::TablesElsewhere { path: layout.root().to_owned(), there });
+            }
+            return Self::with(layout, settings, access);
+        }
+        let settings = Settings::of_new(place);
+        if let Some(place) = place {
+            Store::at(place, access)?.probe(&settings.id).await?;
+        }
+        settings.create(&layout)?;
+        Self::with(layout, settings, access)
     }
 
     /// Opens a lake.
@@ -62,14 +86,26 @@ impl Lake {
     /// # Errors
     /// [`LakeError::Absent`] where there is none, [`LakeError::Format`] where another program version made it.
     pub async fn open(root: &Path) -> Result<Self, LakeError> {
-        let layout = Layout::new(root);
-        let settings = Settings::read(&layout)?;
-        Self::with(layout, settings)
+        Self::open_with(root, &StoreAccess::of_environment()).await
     }
 
-    fn with(layout: Layout, settings: Settings) -> Result<Self, LakeError> {
+    /// The same, with what opens the store of its tables.
+    ///
+    /// # Errors
+    /// Those of [`Lake::open`].
+    pub async fn open_with(root: &Path, access: &StoreAccess) -> Result<Self, LakeError> {
+        let layout = Layout::new(root);
+        let settings = Settings::read(&layout)?;
+        Self::with(layout, settings, access)
+    }
+
+    fn with(layout: Layout, settings: Settings, access: &StoreAccess) -> Result<Self, LakeError> {
         let memory = QueryMemory::of_machine(layout.root())?;
-        let tables = Tables::new(layout.clone());
+        let store = match settings.place()? {
+            Some(place) => Store::at(&place, access)?,
+            None => Store::in_folder(&layout.tables())?,
+        };
+        let tables = Tables::new(layout.clone(), store);
         let known = Known::new(tables.clone());
         Ok(Self { layout, settings: Arc::new(settings), tables, known, memory, artefacts: Arc::new(NoArtefacts) })
     }
@@ -94,6 +130,11 @@ impl Lake {
     /// Where things stand under the lake's folder.
     pub fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// Where its tables stand, if not in its own folder.
+    pub fn tables_place(&self) -> Option<&str> {
+        self.settings.tables.as_deref()
     }
 
     /// What tells this lake from others.
@@ -259,9 +300,9 @@ impl Lake {
     /// Lists the tables, in order of schema and name.
     ///
     /// # Errors
-    /// None today; a lake on an object store may have some.
+    /// The store does not list them.
     pub async fn tables(&self) -> Result<Vec<TableName>, LakeError> {
-        Ok(self.tables.all())
+        self.tables.all().await
     }
 
     /// Lists a table's commits, newest first.

@@ -20,6 +20,7 @@ mod purge;
 mod settings;
 mod snapshot;
 mod sql;
+mod store;
 mod tables;
 mod tags;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use lake::Lake;
 pub use purge::Purged;
 pub use snapshot::Snapshot;
 pub use sql::{Answer, Author, Done, LakeDialect, Statements, Upkeep};
+pub use store::{Place, StoreAccess, StoreError};
 pub use tables::SCHEMAS;
 pub use tags::Tag;
 pub use write::{WriteMode, WriteOptions, Written};

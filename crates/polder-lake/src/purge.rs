@@ -91,9 +91,7 @@ impl Lake {
         }
         let name = names.into_iter().find(|name| all.iter().all(|t| t.tag != *name)).unwrap_or_default();
         let copy = tags::copy_name(&tag.table, &name);
-        if self.tables.exists(&copy) {
-            self.tables.remove(&copy)?;
-        }
+        self.tables.store().remove(&copy).await?;
         let kept = rows.filter(matching.is_not_true()).map_err(LakeError::query("read", &tag.table))?;
         self.commit(&copy, None, kept, &WriteOptions::default(), Some(0)).await?;
         let opened = self.known.open(&copy, &State::At(At::Latest)).await?;

@@ -9,7 +9,7 @@ use std::path::Path;
 use polder_base::{Layout, write_whole};
 use serde::{Deserialize, Serialize};
 
-use crate::LakeError;
+use crate::{LakeError, Place};
 
 /// The format this program reads and writes.
 const FORMAT: u32 = 1;
@@ -22,6 +22,9 @@ pub(crate) struct Settings {
     pub(crate) id: String,
     /// Version of the folder's shape.
     pub(crate) format: u32,
+    /// Where tables stand, if not in the lake's own folder: `s3://bucket/prefix`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tables: Option<String>,
 }
 
 impl Settings {
@@ -47,15 +50,23 @@ impl Settings {
     }
 
     /// Makes the folders and the settings of a lake that is not there yet.
-    pub(crate) fn create(layout: &Layout) -> Result<Self, LakeError> {
-        let tables = layout.tables();
-        fs::create_dir_all(&tables).map_err(|source| LakeError::Io { step: "create folder", path: tables.clone(), source })?;
+    pub(crate) fn create(&self, layout: &Layout) -> Result<(), LakeError> {
+        let folder = if self.tables.is_some() { layout.root().to_owned() } else { layout.tables() };
+        fs::create_dir_all(&folder).map_err(|source| LakeError::Io { step: "create folder", path: folder.clone(), source })?;
+        let text = toml::to_string(self).map_err(|e| LakeError::Settings { path: layout.settings(), reason: e.to_string() })?;
+        Ok(write_whole(&layout.settings(), text.as_bytes())?)
+    }
+
+    /// Settings of a new lake.
+    pub(crate) fn of_new(tables: Option<&Place>) -> Self {
         // Process-random keys of the standard hash maps: an id needs to differ, not to be secret.
         let half = || RandomState::new().build_hasher().finish();
-        let made = Self { id: format!("{:016x}{:016x}", half(), half()), format: FORMAT };
-        let text = toml::to_string(&made).map_err(|e| LakeError::Settings { path: layout.settings(), reason: e.to_string() })?;
-        write_whole(&layout.settings(), text.as_bytes())?;
-        Ok(made)
+        Self { id: format!("{:016x}{:016x}", half(), half()), format: FORMAT, tables: tables.map(ToString::to_string) }
+    }
+
+    /// Where tables stand, if not in the lake's own folder.
+    pub(crate) fn place(&self) -> Result<Option<Place>, LakeError> {
+        Ok(self.tables.as_deref().map(str::parse).transpose()?)
     }
 
     /// Says whether a lake's settings stand at the folder.

@@ -1,11 +1,10 @@
-//! Where the Delta tables stand, and how one is opened at a state.
+//! The Delta tables of a lake, and how one is opened at a state.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
-use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError, ensure_table_uri};
+use deltalake::{DeltaTable, DeltaTableError};
+use futures::future::try_join_all;
 use polder_base::{At, Layout, TableName, Timestamp};
 
+use crate::store::Store;
 use crate::{LakeError, commits, near, tags};
 
 /// The schemas of a lake.
@@ -20,87 +19,57 @@ pub(crate) enum State {
     Time(Timestamp),
 }
 
-/// Opens the tables under a lake's folder; it holds no state.
+/// Opens the tables of a lake; it holds no state.
 #[derive(Clone, Debug)]
 pub(crate) struct Tables {
     layout: Layout,
+    store: Store,
 }
 
 impl Tables {
-    pub(crate) fn new(layout: Layout) -> Self {
-        Self { layout }
+    pub(crate) fn new(layout: Layout, store: Store) -> Self {
+        Self { layout, store }
     }
 
-    fn folder(&self, table: &TableName) -> PathBuf {
-        self.layout.tables().join(&table.schema).join(&table.name)
-    }
-
-    /// Says whether a table stands there, by a look at its log's folder.
-    pub(crate) fn exists(&self, table: &TableName) -> bool {
-        self.folder(table).join("_delta_log").is_dir()
-    }
-
-    /// Lists the names in a schema, sorted.
-    pub(crate) fn names(&self, schema: &str) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(self.layout.tables().join(schema)) else { return Vec::new() };
-        let mut names: Vec<String> = entries
-            .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
-            .filter(|name| !name.starts_with('.') && self.exists(&TableName::new(schema, name)))
-            .collect();
-        names.sort();
-        names
+    /// Where they stand.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Lists all tables, sorted within the order of [`SCHEMAS`].
-    pub(crate) fn all(&self) -> Vec<TableName> {
-        SCHEMAS.iter().flat_map(|schema| self.names(schema).into_iter().map(|name| TableName::new(*schema, name))).collect()
+    pub(crate) async fn all(&self) -> Result<Vec<TableName>, LakeError> {
+        let names = try_join_all(SCHEMAS.iter().map(|schema| self.store.names(schema))).await?;
+        let of_schema =
+            |(schema, names): (&&str, Vec<String>)| names.into_iter().map(|name| TableName::new(*schema, name)).collect::<Vec<_>>();
+        Ok(SCHEMAS.iter().zip(names).flat_map(of_schema).collect())
     }
 
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// Takes a table away. Its folder is renamed first: what is left of a removal that is broken off is no table.
-    pub(crate) fn remove(&self, table: &TableName) -> Result<(), LakeError> {
-        let folder = self.folder(table);
-        let stem = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let aside = folder.with_file_name(format!(".{stem}.dropped"));
-        let io = |step, path: &Path| {
-            let path = path.to_owned();
-            move |source| LakeError::Io { step, path, source }
-        };
-        if aside.exists() {
-            fs::remove_dir_all(&aside).map_err(io("remove", &aside))?;
-        }
-        fs::rename(&folder, &aside).map_err(io("rename", &folder))?;
-        fs::remove_dir_all(&aside).map_err(io("remove", &aside))
-    }
-
-    /// Makes a handle without reading anything; the table's folder is made when it is missing.
+    /// Makes a handle without reading anything.
     pub(crate) fn handle(&self, table: &TableName) -> Result<DeltaTable, LakeError> {
-        let folder = self.folder(table);
-        let url = ensure_table_uri(folder.to_string_lossy()).map_err(LakeError::delta("find", table))?;
-        DeltaTableBuilder::from_url(url).and_then(DeltaTableBuilder::build).map_err(LakeError::delta("open", table))
+        self.store.handle(table)
     }
 
     /// Opens the newest version; `None` where there is no table.
     pub(crate) async fn newest(&self, table: &TableName) -> Result<Option<DeltaTable>, LakeError> {
-        if !self.exists(table) {
-            return Ok(None);
-        }
         let mut handle = self.handle(table)?;
         match handle.load().await {
             Ok(()) => Ok(Some(handle)),
-            // A folder whose first commit never landed.
+            // No log, or one whose first commit never landed.
             Err(DeltaTableError::NotATable(_)) => Ok(None),
-            Err(_) if !has_commits(&self.folder(table)) => Ok(None),
-            Err(e) => Err(LakeError::delta("open", table)(e)),
+            Err(e) => match self.store.exists(table).await? {
+                true => Err(LakeError::delta("open", table)(e)),
+                false => Ok(None),
+            },
         }
     }
 
     /// Opens a table at a state; the error names near misses.
     pub(crate) async fn open(&self, table: &TableName, state: &State) -> Result<DeltaTable, LakeError> {
-        let Some(newest) = self.newest(table).await? else { return Err(self.missing(&table.to_string())) };
+        let Some(newest) = self.newest(table).await? else { return Err(self.missing(&table.to_string()).await) };
         let latest = newest.version().unwrap_or_default();
         let version = match state {
             State::At(At::Latest) => return Ok(newest),
@@ -108,7 +77,10 @@ impl Tables {
             State::At(At::Tag(tag)) => {
                 let tagged = self.tagged(table, tag).await?;
                 if let Some(copy) = tags::copy_of(&tagged) {
-                    return self.newest(&copy).await?.ok_or_else(|| self.missing(&copy.to_string()));
+                    return match self.newest(&copy).await? {
+                        Some(opened) => Ok(opened),
+                        None => Err(self.missing(&copy.to_string()).await),
+                    };
                 }
                 tagged.version
             }
@@ -138,12 +110,9 @@ impl Tables {
     }
 
     /// The error for a table that is not there.
-    pub(crate) fn missing(&self, name: &str) -> LakeError {
-        LakeError::NoTable { name: name.to_owned(), near: near::misses(name, self.all().iter().map(TableName::to_string)) }
+    pub(crate) async fn missing(&self, name: &str) -> LakeError {
+        // Near misses are a courtesy: a store that does not list its tables says so elsewhere.
+        let known = self.all().await.unwrap_or_default();
+        LakeError::NoTable { name: name.to_owned(), near: near::misses(name, known.iter().map(TableName::to_string)) }
     }
-}
-
-fn has_commits(folder: &Path) -> bool {
-    fs::read_dir(folder.join("_delta_log"))
-        .is_ok_and(|entries| entries.flatten().any(|e| matches!(e.path().extension().and_then(|x| x.to_str()), Some("json" | "parquet"))))
 }

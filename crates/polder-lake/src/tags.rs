@@ -293,8 +293,8 @@ impl Lake {
                 }
             })
             .await?;
-        if let Some(copy) = copy_of(&ended).filter(|copy| self.tables.exists(copy)) {
-            self.tables.remove(&copy)?;
+        if let Some(copy) = copy_of(&ended) {
+            self.tables.store().remove(&copy).await?;
         }
         Ok(ended)
     }

@@ -14,6 +14,10 @@ pub fn run(world: &mut World) -> anyhow::Result<()> {
     let machine = Machine::look();
     let gpus = polder_compute::cuda::probe();
     let lake = world.block_on(async { Ok(Lake::open(&world.root).await.or_advise()) })?;
+    let tables = match &lake {
+        Ok(lake) => lake.tables_place().unwrap_or("in the lake's folder").to_owned(),
+        Err(_) => "in the lake's folder, or at s3://BUCKET/PREFIX".to_owned(),
+    };
     let lake = match lake {
         Ok(_) => format!("{} (format 1)", world.root.display()),
         Err(error) => format!("{} · {error}", world.root.display()),
@@ -30,7 +34,7 @@ pub fn run(world: &mut World) -> anyhow::Result<()> {
             "polder.doctor",
             &json!({
                 "processor": machine.processor, "threads": machine.threads, "memory_bytes": machine.memory_bytes,
-                "memory_available_bytes": machine.memory_available_bytes, "features": machine.features, "gpu": gpu, "lake": lake,
+                "memory_available_bytes": machine.memory_available_bytes, "features": machine.features, "gpu": gpu, "lake": lake, "tables": tables,
                 "version": env!("CARGO_PKG_VERSION"),
             }),
         );
@@ -41,7 +45,7 @@ pub fn run(world: &mut World) -> anyhow::Result<()> {
         ("memory", format!("{}, {} free", units::bytes(machine.memory_bytes), units::bytes(machine.memory_available_bytes))),
         ("GPU", gpu),
         ("lake", lake),
-        ("tables", "local folder; object stores are not built in".to_owned()),
+        ("tables", tables),
     ];
     let cells: Vec<Vec<String>> = rows.iter().map(|(k, v)| vec![(*k).to_owned(), v.clone()]).collect();
     output::data(&output::table(&["what", "here"], &cells, &[]))

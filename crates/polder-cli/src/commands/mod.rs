@@ -57,7 +57,7 @@ enum Command {
     /// The main job: every stage from raw data to a served model; run again = continue.
     Run(run::Args),
     /// Make a lake.
-    Init,
+    Init(init::Args),
     /// Say what this machine and this lake have, and what is missing.
     Doctor,
     /// Bring files into the lake.
@@ -120,7 +120,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<()> {
     let world = &mut world;
     match cli.command {
         Command::Run(args) => run::run(world, args),
-        Command::Init => init::run(world),
+        Command::Init(args) => init::run(world, &args),
         Command::Doctor => doctor::run(world),
         Command::Ingest(args) => ingest::run(world, args),
         Command::Sql(args) => sql::run(world, &args),

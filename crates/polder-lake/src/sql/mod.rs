@@ -141,10 +141,8 @@ async fn planned(
     params: &Params<'_>,
 ) -> Result<LogicalPlan, LakeError> {
     prepare(lake, session, statement, params).await?;
-    let planned = match session.state().statement_to_plan(statement.clone()).await {
-        Ok(plan) => plan,
-        Err(e) => return Err(why(lake, session, statement, e)),
-    };
+    let planned = session.state().statement_to_plan(statement.clone()).await;
+    let planned = planned_or_why(lake, session, statement, planned).await?;
     joins::choose(lake, session, opened, &planned);
     if params.is_empty() {
         return Ok(planned);
@@ -190,7 +188,7 @@ async fn written(run: &Run<'_>, statement: Statement, params: &Params<'_>) -> Re
         Sql::CreateView(create) => view::create(run, create).await,
         Sql::AlterTable(alter) => write::alter_table(run, alter).await,
         Sql::Drop { object_type: ObjectType::Table, if_exists, names, .. } => write::drop_tables(run, &names, if_exists).await,
-        Sql::Drop { object_type: ObjectType::View, if_exists, names, .. } => view::drop(run, &names, if_exists),
+        Sql::Drop { object_type: ObjectType::View, if_exists, names, .. } => view::drop(run, &names, if_exists).await,
         other => Err(refused(&Statement::Statement(Box::new(other)))),
     }
 }
@@ -320,10 +318,15 @@ fn book(name: &ObjectName) -> Option<String> {
 }
 
 /// Says why a statement could not be planned: a table that is not there is named with its near misses.
-fn why(lake: &Lake, session: &SessionContext, statement: &Statement, error: DataFusionError) -> LakeError {
-    let error = match LakeError::statement(error) {
-        LakeError::Statement { source } => source,
-        ours => return ours,
+async fn planned_or_why<T>(
+    lake: &Lake,
+    session: &SessionContext,
+    statement: &Statement,
+    planned: Result<T, DataFusionError>,
+) -> Result<T, LakeError> {
+    let error = match planned.map_err(LakeError::statement) {
+        Err(LakeError::Statement { source }) => source,
+        other => return other,
     };
     let state = session.state();
     for reference in state.resolve_table_references(statement).unwrap_or_default() {
@@ -331,17 +334,20 @@ fn why(lake: &Lake, session: &SessionContext, statement: &Statement, error: Data
             TableReference::Bare { table } => (SESSION_SCHEMA, table),
             TableReference::Partial { schema, table } => (schema.as_ref(), table),
             TableReference::Full { catalog, schema, table } if catalog.as_ref() == CATALOG => (schema.as_ref(), table),
-            TableReference::Full { .. } => return lake.tables.missing(&reference.to_string()),
+            TableReference::Full { .. } => return Err(lake.tables.missing(&reference.to_string()).await),
         };
         if schema == "information_schema" || state.table_functions().contains_key(table.as_ref()) {
             continue;
         }
-        let known = state.schema_for_ref(reference.clone()).is_ok_and(|s| s.table_exist(table));
+        let known = match state.schema_for_ref(reference.clone()) {
+            Ok(of) => of.table_type(table).await.is_ok_and(|kind| kind.is_some()),
+            Err(_) => false,
+        };
         if !known {
             let stem = table.split('@').next().unwrap_or_default();
             let asked = if SCHEMAS.contains(&schema) || schema != SESSION_SCHEMA { format!("{schema}.{stem}") } else { stem.to_owned() };
-            return lake.tables.missing(&asked);
+            return Err(lake.tables.missing(&asked).await);
         }
     }
-    LakeError::Statement { source: error }
+    Err(LakeError::Statement { source: error })
 }

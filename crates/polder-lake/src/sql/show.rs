@@ -17,13 +17,13 @@ pub(super) async fn frame(lake: &Lake, own: &Own) -> Result<Option<DataFrame>, L
     let (batch, table) = match own {
         Own::ShowTags(table) => {
             if let Some(table) = table
-                && !lake.tables.exists(table)
+                && !lake.tables.store().exists(table).await?
             {
-                return Err(lake.tables.missing(&table.to_string()));
+                return Err(lake.tables.missing(&table.to_string()).await);
             }
             (tags::batch(&lake.tags(table.as_ref()).await?)?, ops::table("tags"))
         }
-        Own::ShowSchemas => (schemas(lake)?, ops::table("tags")),
+        Own::ShowSchemas => (schemas(lake).await?, ops::table("tags")),
         Own::History(table, limit) => (history(lake, table, *limit).await?, table.clone()),
         Own::Detail(table) => (write::detail(lake, table).await?, table.clone()),
         _ => return Ok(None),
@@ -31,12 +31,16 @@ pub(super) async fn frame(lake: &Lake, own: &Own) -> Result<Option<DataFrame>, L
     lake.session().read_batch(batch).map(Some).map_err(LakeError::query("describe", &table))
 }
 
-fn schemas(lake: &Lake) -> Result<RecordBatch, LakeError> {
+async fn schemas(lake: &Lake) -> Result<RecordBatch, LakeError> {
+    let tables = lake.tables.all().await?;
     let names: ArrayRef = Arc::new(StringArray::from_iter_values(SCHEMAS));
     let layout = lake.layout();
     let count = |of: &dyn Fn(&str) -> usize| -> ArrayRef { Arc::new(Int64Array::from_iter_values(SCHEMAS.iter().map(|s| of(s) as i64))) };
-    let columns =
-        [("schema", names), ("n_tables", count(&|s| lake.tables.names(s).len())), ("n_views", count(&|s| views::names(layout, s).len()))];
+    let columns = [
+        ("schema", names),
+        ("n_tables", count(&|s| tables.iter().filter(|t| t.schema == s).count())),
+        ("n_views", count(&|s| views::names(layout, s).len())),
+    ];
     RecordBatch::try_from_iter(columns).map_err(|source| LakeError::Arrow { step: "list schemas", source })
 }
 

@@ -39,10 +39,10 @@ pub(super) fn expand<'a>(
                 continue;
             }
             let Ok(view) = format!("{schema}.{stem}").parse::<TableName>() else { continue };
-            if lake.tables.exists(&view) {
+            let Some(query) = views::read(lake.layout(), &view)? else { continue };
+            if lake.tables.store().exists(&view).await? {
                 continue;
             }
-            let Some(query) = views::read(lake.layout(), &view)? else { continue };
             if let Some(clause) = clause {
                 let reason = format!("`{view}` is a view; its tables have versions, it has none");
                 return Err(LakeError::VersionClause { clause: clause.to_owned(), reason });
@@ -66,7 +66,7 @@ async fn planned(lake: &Lake, session: &SessionContext, query: &str, within: &[T
     expand(lake, session, &statement, within).await?;
     functions::prepare(lake, session, &mut statement, &[]).await?;
     let plan = session.state().statement_to_plan(statement.clone()).await;
-    let plan = plan.map_err(|e| super::why(lake, session, &statement, e))?;
+    let plan = super::planned_or_why(lake, session, &statement, plan).await?;
     Ok(ViewTable::new(plan, Some(query.to_owned())))
 }
 
@@ -79,8 +79,8 @@ pub(super) async fn create(run: &Run<'_>, create: CreateView) -> Result<Done, La
     if !create.columns.is_empty() {
         return refused("columns of a view are named in its query: SELECT … AS name");
     }
-    let view = run.named(&create.name)?;
-    if run.lake.tables.exists(&view) {
+    let view = run.named(&create.name).await?;
+    if run.lake.tables.store().exists(&view).await? {
         return Err(LakeError::NameTaken { name: view, what: "table" });
     }
     let exists = views::exists(run.lake.layout(), &view);
@@ -100,15 +100,15 @@ pub(super) async fn create(run: &Run<'_>, create: CreateView) -> Result<Done, La
 }
 
 /// Forgets a view.
-pub(super) fn drop(run: &Run<'_>, names: &[ObjectName], if_exists: bool) -> Result<Done, LakeError> {
+pub(super) async fn drop(run: &Run<'_>, names: &[ObjectName], if_exists: bool) -> Result<Done, LakeError> {
     let [one] = names else { return Err(LakeError::statement(DataFusionError::Plan("DROP VIEW takes one view".into()))) };
-    let view = run.named(one)?;
+    let view = run.named(one).await?;
     if views::exists(run.lake.layout(), &view) {
         views::remove(run.lake.layout(), &view)?;
-    } else if run.lake.tables.exists(&view) {
+    } else if run.lake.tables.store().exists(&view).await? {
         return Err(LakeError::NameTaken { name: view, what: "table" });
     } else if !if_exists {
-        return Err(run.lake.tables.missing(&view.to_string()));
+        return Err(run.lake.tables.missing(&view.to_string()).await);
     }
     Ok(Done::new("DROP VIEW", &view, None))
 }

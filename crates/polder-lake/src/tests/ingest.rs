@@ -9,7 +9,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::cast::as_string_array;
 use polder_base::{Advice as _, ExitKind, Timestamp};
 
-use super::{lake, name, number, run as statement};
+use super::{lake, lake_in_folder, name, number, run as statement};
 use crate::ingest::IngestError;
 use crate::{IngestReport, IngestRequest, Lake, LakeError, Order};
 
@@ -191,7 +191,7 @@ async fn bad_sources_are_told_apart_and_leave_nothing_behind() {
 
 #[tokio::test]
 async fn an_ingest_that_died_between_its_two_tables_is_completed() {
-    let (dir, lake) = lake().await;
+    let (dir, lake) = lake_in_folder().await;
     let root = dir.path().join("files");
     sample(&root);
     let whole = run(&lake, &request(&root)).await.expect("ingested");

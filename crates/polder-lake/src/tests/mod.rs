@@ -10,6 +10,7 @@ mod open;
 mod retention;
 mod sql;
 mod statements;
+mod stores;
 mod tags;
 mod time_travel;
 mod views;
@@ -26,8 +27,19 @@ use tempfile::TempDir;
 
 use crate::{Answer, Author, Done, Lake, LakeError, WriteMode, WriteOptions};
 
+/// Where the tables of [`lake`] stand: `s3` for a store that [`stores`] starts, or nothing for the lake's folder.
+const TABLES: &str = "POLDER_TEST_TABLES";
+
 /// A new lake and the folder that holds it.
 async fn lake() -> (TempDir, Lake) {
+    match std::env::var(TABLES).as_deref() {
+        Ok("s3") => stores::lake_on_s3(stores::shared(), &stores::new_prefix()).await,
+        _ => lake_in_folder().await,
+    }
+}
+
+/// One whose tables are files, for tests that look at them.
+async fn lake_in_folder() -> (TempDir, Lake) {
     let dir = tempfile::tempdir().expect("temporary folder");
     let lake = Lake::init(&dir.path().join("lake")).await.expect("a lake");
     (dir, lake)

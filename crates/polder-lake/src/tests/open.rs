@@ -4,12 +4,12 @@ use std::fs;
 
 use polder_base::{Advice as _, ExitKind};
 
-use super::{append, lake, name};
+use super::{append, lake_in_folder, name};
 use crate::{Lake, LakeError};
 
 #[tokio::test]
 async fn a_lake_keeps_its_name_when_it_is_made_again() {
-    let (dir, made) = lake().await;
+    let (dir, made) = lake_in_folder().await;
     let root = dir.path().join("lake");
     let again = Lake::init(&root).await.expect("again");
     assert_eq!(made.id(), again.id());
@@ -19,7 +19,7 @@ async fn a_lake_keeps_its_name_when_it_is_made_again() {
 
 #[tokio::test]
 async fn no_lake_and_another_format_are_told_apart() {
-    let (dir, _) = lake().await;
+    let (dir, _) = lake_in_folder().await;
     let absent = Lake::open(&dir.path().join("nowhere")).await.expect_err("absent");
     assert!(matches!(absent, LakeError::Absent { .. }));
     assert!(absent.hint().expect("a hint").contains("polder init"));
@@ -36,7 +36,7 @@ async fn no_lake_and_another_format_are_told_apart() {
 
 #[tokio::test]
 async fn tables_are_listed_and_a_half_made_one_is_not_there() {
-    let (dir, lake) = lake().await;
+    let (dir, lake) = lake_in_folder().await;
     append(&lake, "raw.docs", &[1]).await;
     append(&lake, "pile.base", &[1]).await;
     let listed: Vec<String> = lake.tables().await.expect("tables").iter().map(ToString::to_string).collect();

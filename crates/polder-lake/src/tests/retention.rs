@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use polder_base::{Reference, Timestamp};
 
-use super::{append, grown, lake, lines, me, name, number, run, run_refused, told};
+use super::{append, grown, lake, lake_in_folder, lines, me, name, number, run, run_refused, told};
 use crate::{Lake, LakeError};
 
 /// Makes every file of a table look as if it had been written so many days ago.
@@ -29,7 +29,7 @@ fn n_data_files(table: &Path) -> usize {
 
 #[tokio::test]
 async fn a_tag_survives_vacuum_optimize_and_old_logs() {
-    let (dir, lake) = lake().await;
+    let (dir, lake) = lake_in_folder().await;
     let table = dir.path().join("lake/tables/pile/base");
     grown(&lake, "pile.base").await;
     run(&lake, "ALTER TABLE pile.base CREATE TAG v1 AS OF VERSION 1 COMMENT 'the first'").await;
@@ -56,7 +56,7 @@ async fn a_tag_survives_vacuum_optimize_and_old_logs() {
 
 #[tokio::test]
 async fn a_materialized_tag_is_read_from_its_copy() {
-    let (dir, lake) = lake().await;
+    let (dir, lake) = lake_in_folder().await;
     let table = dir.path().join("lake/tables/pile/base");
     grown(&lake, "pile.base").await;
     run(&lake, "ALTER TABLE pile.base CREATE TAG v1 AS OF VERSION 1 MATERIALIZED").await;
@@ -107,7 +107,7 @@ async fn dropping_a_tag_needs_a_reason_stays_in_the_book_and_its_name_is_never_u
 
 #[tokio::test]
 async fn a_copy_of_a_lake_answers_the_same() {
-    let (dir, lake) = lake().await;
+    let (dir, lake) = lake_in_folder().await;
     grown(&lake, "pile.base").await;
     lake.tag(&name("pile.base"), "v1", Some(1), "", "me", Timestamp(0)).await.expect("tag");
     let at = lake.history(&name("pile.base"), None).await.expect("history")[1].at;
@@ -128,7 +128,7 @@ async fn a_copy_of_a_lake_answers_the_same() {
 
 #[tokio::test]
 async fn tables_with_features_that_no_writer_here_honours_are_read_and_refused_for_writing() {
-    let (dir, lake) = lake().await;
+    let (dir, lake) = lake_in_folder().await;
     grown(&lake, "clean.docs").await;
     // As another program would have made it.
     let log = dir.path().join("lake/tables/clean/docs/_delta_log/00000000000000000003.json");
@@ -148,7 +148,7 @@ async fn tables_with_features_that_no_writer_here_honours_are_read_and_refused_f
 
 #[tokio::test]
 async fn a_check_proves_that_a_tags_rows_are_still_exactly_those() {
-    let (dir, lake) = lake().await;
+    let (dir, lake) = lake_in_folder().await;
     let table = dir.path().join("lake/tables/pile/base");
     grown(&lake, "pile.base").await;
     run(&lake, "ALTER TABLE pile.base CREATE TAG v1 AS OF VERSION 1").await;
@@ -212,7 +212,7 @@ async fn a_diff_shows_columns_and_rows_that_came_and_went_by_source() {
 
 #[tokio::test]
 async fn a_purge_takes_rows_out_of_a_table_and_of_every_tag_that_holds_them() {
-    let (dir, lake) = lake().await;
+    let (dir, lake) = lake_in_folder().await;
     let table = dir.path().join("lake/tables/pile/base");
     run(&lake, "CREATE TABLE pile.base AS SELECT * FROM (VALUES ('a', 'private'), ('b', 'open')) AS v(doc_id, text)").await;
     run(&lake, "ALTER TABLE pile.base CREATE TAG v1 COMMENT 'first'").await;

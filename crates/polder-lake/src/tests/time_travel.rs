@@ -3,7 +3,7 @@
 use datafusion::scalar::ScalarValue;
 use polder_base::Timestamp;
 
-use super::{grown, lake, name, number, refused, told};
+use super::{grown, lake, lake_in_folder, name, number, refused, told};
 use crate::LakeError;
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn versions_are_honoured_in_joins_subqueries_and_ctes() {
 
 #[tokio::test]
 async fn a_time_is_resolved_by_the_log_and_not_by_file_times() {
-    let (dir, lake) = lake().await;
+    let (dir, lake) = lake_in_folder().await;
     append_at_distinct_times(&lake).await;
     let commits = lake.history(&name("raw.docs"), None).await.expect("history");
     assert_eq!(commits.iter().map(|c| c.version).collect::<Vec<_>>(), [1, 0]);

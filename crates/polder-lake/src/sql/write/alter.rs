@@ -24,7 +24,7 @@ fn refused(what: impl Into<String>) -> LakeError {
 
 /// Runs one alteration.
 pub(in super::super) async fn alter_table(run: &Run<'_>, alter: AlterTable) -> Result<Done, LakeError> {
-    let table = run.named(&alter.name)?;
+    let table = run.named(&alter.name).await?;
     let opened = run.open(&table).await?;
     let mut operations = alter.operations;
     let (Some(operation), true) = (operations.pop(), operations.is_empty()) else {

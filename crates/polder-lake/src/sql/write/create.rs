@@ -47,7 +47,7 @@ pub(in super::super) async fn create_table(run: &Run<'_>, mut create: CreateTabl
     let if_not_exists = create.if_not_exists;
     let is_replaced = create.or_replace;
     let has_query = create.query.is_some();
-    let table = run.named(&create.name)?;
+    let table = run.named(&create.name).await?;
     if views::exists(run.lake.layout(), &table) {
         return Err(LakeError::NameTaken { name: table, what: "view" });
     }
@@ -65,7 +65,7 @@ pub(in super::super) async fn create_table(run: &Run<'_>, mut create: CreateTabl
     create.name = ObjectName::from(vec![Ident::with_quote('"', NEW_TABLE)]);
     let statement = Statement::Statement(Box::new(Sql::CreateTable(create)));
     let planned = run.session.state().statement_to_plan(statement.clone()).await;
-    let planned = planned.map_err(|e| super::super::why(run.lake, run.session, &statement, e))?;
+    let planned = super::super::planned_or_why(run.lake, run.session, &statement, planned).await?;
     let LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(plan)) = planned else { return Err(refused("it is no CREATE TABLE")) };
     let input = plan.input.as_ref().clone();
     joins::choose(run.lake, run.session, run.opened, &input);
@@ -277,20 +277,20 @@ pub(super) fn properties(options: Vec<SqlOption>) -> Result<Vec<(String, String)
 /// Drops tables. One that a tag names stays.
 pub(in super::super) async fn drop_tables(run: &Run<'_>, names: &[ObjectName], if_exists: bool) -> Result<Done, LakeError> {
     let [name] = names else { return Err(refused("DROP TABLE takes one table")) };
-    let table = run.named(name)?;
+    let table = run.named(name).await?;
     if !SCHEMAS.contains(&table.schema.as_str()) || table.schema == ops::SCHEMA {
         return Err(LakeError::OpsWrite { table: table.to_string() });
     }
-    if !run.lake.tables.exists(&table) {
+    if !run.lake.tables.store().exists(&table).await? {
         if if_exists {
             return Ok(Done::new("DROP TABLE", &table, None));
         }
-        return Err(run.lake.tables.missing(&table.to_string()));
+        return Err(run.lake.tables.missing(&table.to_string()).await);
     }
     let tags: Vec<String> = run.lake.tags(Some(&table)).await?.into_iter().filter(|t| t.is_active()).map(|t| t.tag).collect();
     if !tags.is_empty() {
         return Err(LakeError::Tagged { table, tags });
     }
-    run.lake.tables.remove(&table)?;
+    run.lake.tables.store().remove(&table).await?;
     Ok(Done::new("DROP TABLE", &table, None))
 }

@@ -116,24 +116,25 @@ impl Run<'_> {
     }
 
     /// The table that a statement names as the one to write.
-    pub(super) fn named(&self, name: &ObjectName) -> Result<TableName, LakeError> {
+    pub(super) async fn named(&self, name: &ObjectName) -> Result<TableName, LakeError> {
         // Names keep their case: the engine's own reading of a text would lower it.
         let parts: Vec<&str> = name.0.iter().filter_map(ObjectNamePart::as_ident).map(|i| i.value.as_str()).collect();
         self.target(&match parts[..] {
             [table] => TableReference::bare(table),
             [schema, table] => TableReference::partial(schema, table),
             [catalog, schema, table] => TableReference::full(catalog, schema, table),
-            _ => return Err(self.lake.tables.missing(&name.to_string())),
+            _ => return Err(self.lake.tables.missing(&name.to_string()).await),
         })
+        .await
     }
 
     /// The same, as the engine's planner names it.
-    fn target(&self, reference: &TableReference) -> Result<TableName, LakeError> {
+    async fn target(&self, reference: &TableReference) -> Result<TableName, LakeError> {
         let (schema, name) = match reference {
             TableReference::Bare { table } => (SESSION_SCHEMA, table),
             TableReference::Partial { schema, table } => (schema.as_ref(), table),
             TableReference::Full { catalog, schema, table } if catalog.as_ref() == CATALOG => (schema.as_ref(), table),
-            TableReference::Full { .. } => return Err(self.lake.tables.missing(&reference.to_string())),
+            TableReference::Full { .. } => return Err(self.lake.tables.missing(&reference.to_string()).await),
         };
         if let Some((_, clause)) = name.split_once('@') {
             let reason = "a version that is there is never written".to_owned();
@@ -144,7 +145,7 @@ impl Run<'_> {
         }
         if schema == SESSION_SCHEMA || !SCHEMAS.contains(&schema) {
             return Err(match schema {
-                SESSION_SCHEMA => self.lake.tables.missing(name),
+                SESSION_SCHEMA => self.lake.tables.missing(name).await,
                 other => LakeError::NoSchema { name: other.to_owned() },
             });
         }
@@ -153,7 +154,7 @@ impl Run<'_> {
 
     /// The columns of the table that a statement writes, and whether each is made from others.
     async fn columns_of(&self, name: &ObjectName) -> Result<Vec<(String, bool)>, LakeError> {
-        let table = self.named(name)?;
+        let table = self.named(name).await?;
         let opened = self.opened.table(&self.lake.known, &table).await?;
         let generated = rows::generated(&opened, &table)?;
         let schema = opened.snapshot().map_err(LakeError::delta("read the snapshot of", &table))?.schema();

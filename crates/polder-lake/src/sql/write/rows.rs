@@ -19,7 +19,7 @@ use crate::{LakeError, WriteOptions};
 
 /// Runs a planned statement.
 pub(in super::super) async fn run(run: &Run<'_>, statement: DmlStatement) -> Result<Done, LakeError> {
-    let table = run.target(&statement.table_name)?;
+    let table = run.target(&statement.table_name).await?;
     let opened = run.open(&table).await?;
     let input = statement.input.as_ref().clone();
     match statement.op {

@@ -16,7 +16,7 @@ pub enum IngestError {
         source_name: String,
     },
     /// It is neither a file nor a folder nor an address that can be read.
-    #[error("only files, folders and http(s) addresses can be read, not `{source_name}`")]
+    #[error("only files, folders, http(s) addresses and object stores can be read, not `{source_name}`")]
     Unsupported {
         /// What was asked for, without user name and password.
         source_name: String,
@@ -48,6 +48,14 @@ pub enum IngestError {
         #[source]
         source: io::Error,
     },
+    /// An object store does not list what it holds.
+    #[error("cannot list `{address}`: {reason}")]
+    Store {
+        /// Where.
+        address: String,
+        /// Why.
+        reason: String,
+    },
     /// A schema mapping cannot be used.
     #[error("the mapping cannot be used: {reason}")]
     Mapping {
@@ -70,13 +78,14 @@ impl Advice for IngestError {
                 "Say which column is the text: --text-column NAME, or a mapping file with `text = \"NAME\"`. Nothing was written.".into()
             }
             Self::NoText { .. } => "A document is text without NUL bytes and not larger than --max-file. Nothing was written.".into(),
+            Self::Store { .. } => "Check the address, and the credentials that the environment gives, such as AWS_ACCESS_KEY_ID.".into(),
             Self::List { .. } => "Check that you may read that folder.".into(),
             Self::Mapping { .. } => "A mapping is TOML such as `text = \"body\"`, `id = \"doc\"`, `keep = [\"lang\", \"score\"]`.".into(),
         })
     }
     fn exit(&self) -> ExitKind {
         match self {
-            Self::List { .. } => ExitKind::Failed,
+            Self::List { .. } | Self::Store { .. } => ExitKind::Failed,
             _ => ExitKind::Usage,
         }
     }

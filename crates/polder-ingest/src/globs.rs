@@ -14,6 +14,8 @@ pub(crate) enum Source {
     Path(PathBuf),
     /// A page or file on the web.
     Web(Url),
+    /// An object, or a prefix, of an object store.
+    Store(Url),
 }
 
 
@@ -27,6 +29,15 @@ pub(crate) fn expand(sources: &[String]) -> Result<Vec<Source>, IngestError> {
             Some(("http" | "https", _)) => {
                 let url = Url::parse(source).map_err(|_| unsupported())?;
                 all.push(Source::Web(url));
+                continue;
+            }
+            Some(("s3" | "gs" | "az", _)) => {
+                let url = Url::parse(source).map_err(|_| unsupported())?;
+                // Credentials come from the environment.
+                if !url.username().is_empty() || url.password().is_some() {
+                    return Err(unsupported());
+                }
+                all.push(Source::Store(url));
                 continue;
             }
             Some(_) => return Err(unsupported()),
@@ -122,14 +133,14 @@ mod tests {
     #[test]
     fn passwords_do_not_reach_messages() {
         let error = expand(&["ftp://me:secret@host/x@y".to_owned()]).expect_err("refused");
-        assert_eq!(error.to_string(), "only files, folders and http(s) addresses can be read, not `ftp://host/x@y`");
+        assert_eq!(error.to_string(), "only files, folders, http(s) addresses and object stores can be read, not `ftp://host/x@y`");
     }
 
     fn paths(pattern: &Path) -> Vec<PathBuf> {
         let found = expand(&[pattern.to_string_lossy().into_owned()]).unwrap_or_default();
         let path = |s| match s {
             Source::Path(path) => path,
-            Source::Web(url) => panic!("{url}"),
+            Source::Web(url) | Source::Store(url) => panic!("{url}"),
         };
         found.into_iter().map(path).collect()
     }

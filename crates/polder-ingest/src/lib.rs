@@ -23,5 +23,5 @@ pub use mapping::{Mapping, Scalar};
 pub use reading::{Batch, Reading, Tally};
 pub use readers::{Format, rows};
 pub use record::{Bad, EXCERPT_BYTES, Fault, Flow, Gone, Item, Member, Offset, Origin, Record, Sink, identity};
-pub use settings::{Limits, Order, Pages, Request, Seen, TableReader};
+pub use settings::{Limits, Order, Outside, Pages, Request, Seen, StoredObject};
 pub use web::without_secrets;

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use crate::compression::Budget;
 use crate::readers::{self, Layer};
 use crate::record::{Fault, Flow, Gone, Item, Origin, Sink};
-use crate::settings::{Request, Settings, TableReader};
+use crate::settings::{Request, Settings, Outside};
 use crate::sources::{Listing, Place, SourceFile, Task};
 use crate::IngestError;
 
@@ -19,6 +19,7 @@ const BATCH_BYTES: usize = 1 << 20;
 /// Batches that may wait for whoever takes them, for each task that is read.
 const WAITING_BATCHES: usize = 4;
 const THREADS_MAX: usize = 8;
+const REMOTE_THREADS: usize = 16;
 
 /// Counts of what was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,15 +52,17 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Lists the sources and begins to read them. `tables` reads folders that hold a Delta table; `handle` runs what waits
-    /// for the network.
+    /// Lists the sources and begins to read them. `outside` reads tables and object stores; `handle` runs what waits
+    /// for the web.
     ///
     /// # Errors
     /// There is no such source, or it cannot be listed.
-    pub fn start(request: &Request, tables: Arc<dyn TableReader>, handle: Handle) -> Result<Self, IngestError> {
-        let listing = Listing::new(request)?;
-        let settings = Arc::new(Settings::new(request, tables, handle));
+    pub fn start(request: &Request, outside: Arc<dyn Outside>, handle: Handle) -> Result<Self, IngestError> {
+        let listing = Listing::new(request, outside.as_ref())?;
+        let settings = Arc::new(Settings::new(request, outside, handle));
         let n_threads = thread::available_parallelism().map_or(2, usize::from).clamp(1, THREADS_MAX);
+        // What is far away is waited for, not worked on.
+        let n_threads = if listing.is_remote() { n_threads.max(REMOTE_THREADS) } else { n_threads };
         // Tasks wait in order; as many as this channel holds are ahead of the one that is taken from.
         let (ordered, tasks) = sync_channel(2 * n_threads);
         let (work, todo) = channel::<(Task, SyncSender<Batch>)>();
@@ -136,9 +139,10 @@ fn read(file: &SourceFile, sink: &mut Sink<'_>) -> Flow {
     let caught = catch_unwind(AssertUnwindSafe(|| match &file.place {
         Place::Path(path) => readers::read_file(path, member, &layer, sink),
         Place::Table(path) => {
-            let tables = sink.settings.tables.clone();
-            tables.read(path, member, sink)
+            let outside = sink.settings.outside.clone();
+            outside.read_table(path, member, sink)
         }
+        Place::Object(address) => readers::read_object(address, member, &layer, sink),
         Place::Web(url) => readers::read_web(url, member, &layer, sink),
     }));
     caught.unwrap_or_else(|_| sink.bad(file.member(), Fault::new("corrupt", "its reader gave up over it")))

@@ -1,11 +1,13 @@
 //! What is asked for, and how it is to be read.
 
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use tokio::runtime::Handle;
+use url::Url;
 
 use crate::mapping::{Mapping, Wanted};
 use crate::readers::Format;
@@ -53,7 +55,7 @@ pub enum Pages {
 /// What to read, and how.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// Folders, files, patterns with `*`, `?` and `**`, and `http(s)://` addresses.
+    /// Folders, files, patterns with `*`, `?` and `**`, `http(s)://` addresses, and those of object stores: an object, or all below a prefix.
     pub sources: Vec<String>,
     /// What the records say as their source; by default the folder's name, or the address's host.
     pub source_name: Option<String>,
@@ -109,13 +111,36 @@ impl Request {
     }
 }
 
-/// Reads tables that stand in a folder: what this crate does not know.
-pub trait TableReader: Send + Sync {
+/// What this crate does not know: tables, and object stores. All of it may wait.
+pub trait Outside: Send + Sync {
     /// Puts the rows of the table in `folder` into the sink.
     ///
     /// # Errors
     /// [`Gone`](crate::Gone) where nobody takes what is found.
-    fn read(&self, folder: &Path, member: Member, sink: &mut Sink<'_>) -> Flow;
+    fn read_table(&self, folder: &Path, member: Member, sink: &mut Sink<'_>) -> Flow;
+
+    /// Lists the object at an address, or those below it.
+    ///
+    /// # Errors
+    /// There is no such store, or it does not answer, in words.
+    fn list(&self, address: &Url) -> Result<Vec<StoredObject>, String>;
+
+    /// Reads an object.
+    ///
+    /// # Errors
+    /// The same.
+    fn open(&self, address: &Url) -> Result<Box<dyn Read>, String>;
+}
+
+/// An object in a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredObject {
+    /// Where it is.
+    pub address: Url,
+    /// Its size.
+    pub bytes: u64,
+    /// When it was written.
+    pub modified: Option<SystemTime>,
 }
 
 /// What a reader needs to know.
@@ -125,20 +150,20 @@ pub(crate) struct Settings {
     pub(crate) pages: Pages,
     pub(crate) format: Option<Format>,
     pub(crate) allow_private: bool,
-    pub(crate) tables: Arc<dyn TableReader>,
+    pub(crate) outside: Arc<dyn Outside>,
     /// Runs what waits for the network.
     pub(crate) handle: Handle,
 }
 
 impl Settings {
-    pub(crate) fn new(request: &Request, tables: Arc<dyn TableReader>, handle: Handle) -> Self {
+    pub(crate) fn new(request: &Request, outside: Arc<dyn Outside>, handle: Handle) -> Self {
         Self {
             wanted: Wanted::new(&request.mapping),
             limits: request.limits,
             pages: request.pages,
             format: request.format,
             allow_private: request.allow_private,
-            tables,
+            outside,
             handle,
         }
     }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use ignore::WalkBuilder;
 use polder_base::digest_bytes;
@@ -11,7 +12,7 @@ use url::Url;
 
 use crate::globs::Source;
 use crate::record::{Member, escape, identity};
-use crate::settings::Seen;
+use crate::settings::{Outside, Seen, StoredObject};
 use crate::{IngestError, Order, Request, globs, readers, web};
 
 /// One entry directly below a source, and the package it belongs to.
@@ -25,6 +26,8 @@ struct Unit {
     root: PathBuf,
     /// The entry.
     entry: Place,
+    /// Of an object: its path below the source, its size, and when it was written.
+    object: Option<(String, u64, Option<SystemTime>)>,
     /// The package.
     package: String,
     /// Whether the user named this very file.
@@ -40,6 +43,8 @@ pub(crate) enum Place {
     Table(PathBuf),
     /// An address.
     Web(Url),
+    /// An object of a store.
+    Object(Url),
 }
 
 /// Something to read.
@@ -55,6 +60,8 @@ pub(crate) struct SourceFile {
     pub(crate) package: String,
     /// Its size when it was listed.
     pub(crate) bytes: u64,
+    /// When it was written, where the listing says so.
+    modified: Option<SystemTime>,
     /// Why it could not even be listed.
     pub(crate) unreadable: Option<String>,
     /// Whether the user named this very file.
@@ -70,14 +77,14 @@ impl SourceFile {
                 escape(path.as_os_str().as_encoded_bytes(), &mut uri);
                 uri
             }
-            Place::Web(url) => web::without_secrets(url.as_str()),
+            Place::Web(url) | Place::Object(url) => web::without_secrets(url.as_str()),
         };
         Member { uri, path: self.relative.clone() }
     }
 
     /// How much text it gives at most, where that is known before it is read.
     fn weight(&self, record_bytes_max: u64) -> u64 {
-        let is_plain = matches!(self.place, Place::Path(_)) && !readers::is_container(&self.relative);
+        let is_plain = matches!(self.place, Place::Path(_) | Place::Object(_)) && !readers::is_container(&self.relative);
         if is_plain && self.bytes <= record_bytes_max { self.bytes } else { 0 }
     }
 }
@@ -120,12 +127,13 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    pub(crate) fn new(request: &Request) -> Result<Self, IngestError> {
+    pub(crate) fn new(request: &Request, outside: &dyn Outside) -> Result<Self, IngestError> {
         let (mut units, mut links) = (Vec::new(), 0);
         for (i, source) in globs::expand(&request.sources)?.into_iter().enumerate() {
             match source {
                 Source::Path(path) => list(i, &path, request.source_name.as_deref(), &mut units, &mut links)?,
                 Source::Web(url) => units.push(page(i, url, request.source_name.as_deref())),
+                Source::Store(url) => objects(i, &url, request.source_name.as_deref(), outside, &mut units)?,
             }
         }
         sort(&mut units, request.order);
@@ -142,6 +150,11 @@ impl Listing {
             is_over: false,
             only_changed: request.only_changed.clone(),
         })
+    }
+
+    /// Whether some of it is far away.
+    pub(crate) fn is_remote(&self) -> bool {
+        self.units.as_slice().iter().any(|u| matches!(u.entry, Place::Web(_) | Place::Object(_)))
     }
 
     /// The next package's units.
@@ -171,6 +184,7 @@ impl Listing {
                     let sighting = (found.as_ref().map_or(0, fs::Metadata::len), found.and_then(|m| m.modified().ok()));
                     seen.is_due(identity(&f.member().uri, ""), sighting)
                 }
+                Place::Object(_) => seen.is_due(identity(&f.member().uri, ""), (f.bytes, f.modified)),
                 // What stands there is compared when it is read.
                 Place::Table(_) | Place::Web(_) => true,
             });
@@ -231,7 +245,59 @@ fn page(source_idx: usize, url: Url, source_name: Option<&str>) -> Unit {
     let source = source_name.map_or_else(|| host.to_owned(), str::to_owned);
     let name = url.path_segments().and_then(|mut s| s.next_back()).filter(|n| !n.is_empty()).unwrap_or(host);
     let package = name.split('.').next().unwrap_or(name).to_owned();
-    Unit { source_idx, source, root: PathBuf::new(), entry: Place::Web(url), package, is_named: true }
+    Unit { source_idx, source, root: PathBuf::new(), entry: Place::Web(url), object: None, package, is_named: true }
+}
+
+/// The units of an object, or of those below a prefix.
+fn objects(
+    source_idx: usize,
+    address: &Url,
+    source_name: Option<&str>,
+    outside: &dyn Outside,
+    units: &mut Vec<Unit>,
+) -> Result<(), IngestError> {
+    let listed = outside.list(address).map_err(|reason| IngestError::Store { address: web::without_secrets(address.as_str()), reason })?;
+    if listed.is_empty() {
+        return Err(IngestError::Absent { source_name: web::without_secrets(address.as_str()) });
+    }
+    let prefix = address.path().trim_end_matches('/');
+    let last = |path: &str| path.rsplit('/').next().filter(|n| !n.is_empty()).map(decoded);
+    let source = source_name.map(str::to_owned).or_else(|| last(prefix)).or_else(|| address.host_str().map(str::to_owned)).unwrap_or_default();
+    for StoredObject { address, bytes, modified } in listed {
+        let path = address.path();
+        let below = path.strip_prefix(prefix).map_or(path, |rest| rest.trim_start_matches('/'));
+        let is_named = below.is_empty();
+        let relative = decoded(if is_named { path.rsplit('/').next().unwrap_or(path) } else { below });
+        if relative.is_empty() || relative.ends_with('/') || readers::is_hidden(&relative) {
+            continue;
+        }
+        let (first, is_folder) = relative.split_once('/').map_or((relative.as_str(), false), |(first, _)| (first, true));
+        let stem = if is_folder { first } else { first.rsplit_once('.').map_or(first, |(stem, _)| stem) };
+        let package = without_version(stem).to_owned();
+        let object = Some((relative.clone(), bytes, modified));
+        units.push(Unit { source_idx, source: source.clone(), root: PathBuf::new(), entry: Place::Object(address), object, package, is_named });
+    }
+    Ok(())
+}
+
+/// A part of an address's path as it is meant.
+fn decoded(part: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = part.as_bytes();
+    while let Some((first, more)) = rest.split_first() {
+        let digits = more.get(..2).and_then(|d| std::str::from_utf8(d).ok()).and_then(|d| u8::from_str_radix(d, 16).ok());
+        match digits.filter(|_| *first == b'%') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &more[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = more;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Lists the entries directly below a source; hidden ones and links are left out.
@@ -252,7 +318,7 @@ fn list(
         let stem = if is_folder { entry.file_name() } else { entry.file_stem() };
         let package = without_version(&stem.map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()).to_owned();
         let entry = if is_table { Place::Table(entry) } else { Place::Path(entry) };
-        units.push(Unit { source_idx, source: source.clone(), root: root.to_owned(), entry, package, is_named });
+        units.push(Unit { source_idx, source: source.clone(), root: root.to_owned(), entry, object: None, package, is_named });
     };
     if !is_folder || is_table {
         add(path.to_owned(), is_folder, true);
@@ -333,7 +399,7 @@ fn files(units: &[Unit], links: &mut u64) -> Vec<SourceFile> {
 fn entry_path(place: &Place) -> PathBuf {
     match place {
         Place::Path(path) | Place::Table(path) => path.clone(),
-        Place::Web(url) => PathBuf::from(url.as_str()),
+        Place::Web(url) | Place::Object(url) => PathBuf::from(url.as_str()),
     }
 }
 
@@ -365,9 +431,11 @@ impl Unit {
                 below.components().map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
             }
             Place::Web(url) => url.path().trim_start_matches('/').to_owned(),
+            Place::Object(_) => self.object.as_ref().map(|o| o.0.clone()).unwrap_or_default(),
         };
+        let (bytes, modified) = self.object.as_ref().map_or((bytes, None), |o| (o.1, o.2));
         let (source, package) = (self.source.clone(), self.package.clone());
-        SourceFile { place, relative, source, package, bytes, unreadable, is_named: self.is_named }
+        SourceFile { place, relative, source, package, bytes, modified, unreadable, is_named: self.is_named }
     }
 }
 

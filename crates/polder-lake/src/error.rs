@@ -358,6 +358,10 @@ impl LakeError {
         move |source| Self::Delta { step, table, source: Box::new(source) }
     }
 
+    pub(crate) fn task(step: &'static str) -> impl FnOnce(tokio::task::JoinError) -> Self {
+        move |error| Self::Task { step, reason: error.to_string() }
+    }
+
     /// Sends an error of ours through the engine.
     pub(crate) fn through_engine(self) -> DataFusionError {
         DataFusionError::External(Box::new(self))

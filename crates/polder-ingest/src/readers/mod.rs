@@ -164,7 +164,7 @@ impl<R: Read> Read for Exact<R> {
 }
 
 /// Whether a path within an archive has a part that a folder's listing would leave out.
-fn is_hidden(name: &str) -> bool {
+pub(crate) fn is_hidden(name: &str) -> bool {
     name.split('/').any(|part| (part.starts_with('.') && part != "." && part != "..") || part == "__MACOSX")
 }
 
@@ -179,6 +179,14 @@ pub(crate) fn read_file(path: &Path, member: Member, layer: &Layer, sink: &mut S
         }
         Ok((file, _)) => read(member, Bytes::File(file), layer, sink),
         Err(e) => sink.bad(member, Fault::new("unreadable", e.to_string())),
+    }
+}
+
+/// Reads an object of a store.
+pub(crate) fn read_object(address: &Url, member: Member, layer: &Layer, sink: &mut Sink<'_>) -> Flow {
+    match sink.settings.outside.open(address) {
+        Ok(stream) => read(member, Bytes::Stream(stream), layer, sink),
+        Err(why) => sink.bad(member, Fault::new("unreachable", why)),
     }
 }
 

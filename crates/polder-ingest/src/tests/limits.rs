@@ -75,7 +75,7 @@ fn a_reading_that_is_let_go_ends_its_threads() {
     let dir = folder();
     put(dir.path(), "large.jsonl", "{\"text\": \"long line of text\"}\n".repeat(1_000_000));
     let runtime = tokio::runtime::Runtime::new().expect("runtime");
-    let tables = std::sync::Arc::new(super::NoTables);
+    let tables = std::sync::Arc::new(super::Elsewhere("".into()));
     let held = std::sync::Arc::downgrade(&tables);
     let mut reading = crate::Reading::start(&of(dir.path()), tables, runtime.handle().clone()).expect("start");
     assert!(reading.next_batch().is_some());

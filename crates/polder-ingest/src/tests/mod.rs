@@ -6,23 +6,46 @@ mod follow;
 mod formats;
 mod limits;
 mod property;
+mod stores;
 mod web;
 
 use std::fs;
-use std::io::Write as _;
-use std::path::Path;
+use std::io::{Read, Write as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::runtime::Runtime;
+use url::Url;
 
-use crate::{Bad, Fault, Flow, IngestError, Item, Member, Reading, Record, Request, Sink, TableReader, Tally};
+use crate::{Bad, Fault, Flow, IngestError, Item, Member, Outside, Reading, Record, Request, Sink, StoredObject, Tally};
 
-/// Says where a table would be.
-struct NoTables;
+/// Says where a table would be, and knows one store, `s3://bucket`, that holds what stands in a folder.
+struct Elsewhere(PathBuf);
 
-impl TableReader for NoTables {
-    fn read(&self, folder: &Path, member: Member, sink: &mut Sink<'_>) -> Flow {
+impl Outside for Elsewhere {
+    fn read_table(&self, folder: &Path, member: Member, sink: &mut Sink<'_>) -> Flow {
         sink.bad(member, Fault::new("table", folder.file_name().expect("name").to_string_lossy()))
+    }
+
+    fn list(&self, address: &Url) -> Result<Vec<StoredObject>, String> {
+        if address.host_str() != Some("bucket") {
+            return Err("there is no such bucket".into());
+        }
+        let mut all = Vec::new();
+        for entry in ignore::Walk::new(&self.0).flatten().filter(|e| e.path().is_file()) {
+            let key = entry.path().strip_prefix(&self.0).expect("below").to_string_lossy().into_owned();
+            let found = Url::parse("s3://bucket/").and_then(|base| base.join(&key)).expect("an address");
+            if found.path().starts_with(address.path()) {
+                let data = entry.metadata().expect("metadata");
+                all.push(StoredObject { address: found, bytes: data.len(), modified: data.modified().ok() });
+            }
+        }
+        Ok(all)
+    }
+
+    fn open(&self, address: &Url) -> Result<Box<dyn Read>, String> {
+        let path = self.0.join(address.path().trim_start_matches('/').replace("%20", " "));
+        fs::File::open(path).map(|f| Box::new(f) as Box<dyn Read>).map_err(|e| e.to_string())
     }
 }
 
@@ -48,9 +71,9 @@ impl Found {
     }
 }
 
-fn try_read(request: &Request) -> Result<Found, IngestError> {
+fn try_read(request: &Request, outside: Elsewhere) -> Result<Found, IngestError> {
     let runtime = Runtime::new().expect("runtime");
-    let mut reading = Reading::start(request, Arc::new(NoTables), runtime.handle().clone())?;
+    let mut reading = Reading::start(request, Arc::new(outside), runtime.handle().clone())?;
     let mut found = Found::default();
     while let Some(batch) = reading.next_batch() {
         found.tally.files += batch.tally.files;
@@ -68,7 +91,7 @@ fn try_read(request: &Request) -> Result<Found, IngestError> {
 }
 
 fn read(request: &Request) -> Found {
-    try_read(request).expect("read")
+    try_read(request, Elsewhere(PathBuf::new())).expect("read")
 }
 
 fn of(root: &Path) -> Request {

@@ -4,10 +4,10 @@
 //! Sources are read once, by `polder-ingest`. What they give is gathered into slices of bounded size, and each slice is one
 //! commit: a kill leaves whole slices, and the same request run again adds what is missing, once.
 
-mod delta;
 mod documents;
 mod kept;
 mod known;
+mod outside;
 mod quarantine;
 mod slice;
 
@@ -23,7 +23,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use self::kept::Kept;
 use self::slice::{Landed, Slice};
-use crate::{Lake, LakeError};
+use crate::{Lake, LakeError, StoreAccess};
 
 /// What to bring in.
 #[derive(Clone, Debug)]
@@ -107,11 +107,14 @@ impl Lake {
         on_progress: &mut (dyn FnMut(&IngestProgress) + Send),
     ) -> Result<IngestReport, LakeError> {
         let mut intake = Intake::open(self, request).await?;
-        let tables = Arc::new(delta::OtherTables { lake: self.clone(), handle: Handle::current() });
-        let mut reading = Some(Reading::start(&request.what, tables, Handle::current())?);
+        let (what, handle) = (request.what.clone(), Handle::current());
+        let outside = Arc::new(outside::Elsewhere::new(self, StoreAccess::of_environment()));
+        // Stores are listed, which waits.
+        let started = spawn_blocking(move || Reading::start(&what, outside, handle)).await;
+        let mut reading = Some(started.map_err(LakeError::task("list the sources"))??);
         while let Some(mut taken) = reading.take() {
             let next = spawn_blocking(move || taken.next_batch().map(|batch| (taken, batch))).await;
-            let next = next.map_err(|e| LakeError::Task { step: "read the sources", reason: e.to_string() })?;
+            let next = next.map_err(LakeError::task("read the sources"))?;
             let Some((taken, batch)) = next else { break };
             if intake.take(batch) {
                 reading = Some(taken);
@@ -253,7 +256,7 @@ impl<'a> Intake<'a> {
     /// Waits for the slice that is being written.
     async fn settle(&mut self) -> Result<(), LakeError> {
         let Some(writing) = self.writing.take() else { return Ok(()) };
-        let landed = writing.await.map_err(|e| LakeError::Task { step: "write documents", reason: e.to_string() })??;
+        let landed = writing.await.map_err(LakeError::task("write documents"))??;
         let report = &mut self.report;
         report.added += landed.added;
         report.bytes_added += landed.bytes_added;

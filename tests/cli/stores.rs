@@ -73,7 +73,7 @@ fn two_processes_that_insert_into_one_table_lose_and_double_no_row() {
     let facts = "SELECT count(*) AS n, count(DISTINCT fact_id) AS d FROM ops.facts WHERE verb = 'insert'";
     let row = &polder(&server, &lakes[0], &["--json", "sql", facts]).well().objects()[0];
     assert_eq!((row["n"].as_i64(), row["d"].as_i64()), (Some(16), Some(16)), "each insert is one fact");
-    polder(&server, &lakes[0], &["facts", "check"]).well();
+    polder(&server, &lakes[1], &["facts", "list"]).well();
 }
 
 #[test]

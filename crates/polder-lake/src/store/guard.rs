@@ -58,12 +58,16 @@ impl Guard {
         let text = self.said(&error);
         let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
         let place = self.place.clone();
+        // A listing that fails says its status in text alone.
         let ours = match error {
-            Error::NotFound { .. } if has(&["NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist"]) => {
+            Error::NotFound { .. } | Error::Generic { .. }
+                if has(&["NoSuchBucket", "ContainerNotFound", "specified bucket does not exist"]) =>
+            {
                 StoreError::NoBucket { bucket: self.bucket.clone() }
             }
             Error::NotFound { path, .. } => return Error::NotFound { path, source: "the store has no such object".into() },
             Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => StoreError::Denied { place, reason: code(&text).to_owned() },
+            Error::Generic { .. } if has(&["code: 403", "code: 401"]) => StoreError::Denied { place, reason: code(&text).to_owned() },
             Error::Generic { .. } if has(&["AuthorizationHeaderMalformed", "PermanentRedirect", "without LOCATION", "IllegalLocation"]) => {
                 let right = between(&text, "expecting '", "'").or_else(|| between(&text, "<Region>", "</Region>")).map(str::to_owned);
                 StoreError::Region { place, region: self.region.clone(), right }
@@ -72,7 +76,7 @@ impl Guard {
                 StoreError::NoCredentials { place }
             }
             Error::Generic { .. } if has(&["scheme is not allowed", "BadScheme"]) => StoreError::Http { place },
-            Error::Generic { .. } if has(&["error sending request", "HTTP error", "dns error", "timed out", "Connect", "connection"]) => {
+            Error::Generic { .. } if has(&["error sending request", "HTTP error", "dns error", "timed out", "onnect"]) => {
                 StoreError::Unreachable { place, reason: short(text.rsplit(": ").next().unwrap_or_default()) }
             }
             Error::Generic { .. } => StoreError::Failed { place, reason: short(&text) },

@@ -29,6 +29,8 @@ use crate::LakeError;
 
 /// Tables that are asked for side by side.
 const N_ASKED: usize = 16;
+/// Threads that talk to object stores: they wait, and decrypt.
+const N_THREADS: usize = 2;
 /// A table that is written while it is taken away is looked at so often again.
 const ROUNDS: usize = 3;
 
@@ -174,10 +176,15 @@ fn remove_folder(folder: &Path) -> Result<(), LakeError> {
     fs::remove_dir_all(&aside).map_err(io("remove", &aside))
 }
 
-/// Waits for the store where the engine gives no way to be asynchronous: in its listing of names. The work runs on a thread of its own, so
-/// that it goes on whatever the caller's runtime is; `None` where the system gives no thread.
+/// Threads that talk to object stores, whatever the caller's runtime does meanwhile; `None` where the system gives none.
+fn threads() -> Option<&'static Runtime> {
+    static THREADS: OnceLock<Option<Runtime>> = OnceLock::new();
+    let make = || Builder::new_multi_thread().worker_threads(N_THREADS).thread_name("store").enable_all().build().ok();
+    THREADS.get_or_init(make).as_ref()
+}
+
+/// Waits for the store where the engine gives no way to be asynchronous: in its listing of names. No request goes through the caller's
+/// runtime, so none waits for the thread that waits here.
 pub(crate) fn wait<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Option<T> {
-    static RUNTIME: OnceLock<Option<Runtime>> = OnceLock::new();
-    let made = RUNTIME.get_or_init(|| Builder::new_multi_thread().worker_threads(1).thread_name("store").enable_all().build().ok());
-    futures::executor::block_on(made.as_ref()?.spawn(work)).ok()
+    futures::executor::block_on(threads()?.spawn(work)).ok()
 }

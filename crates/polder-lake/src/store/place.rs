@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use object_store::client::SpawnedReqwestConnector;
 use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 use url::Url;
 
@@ -110,13 +111,19 @@ impl StoreAccess {
             "s3" => self.open_s3(place)?,
             #[cfg(feature = "gs")]
             "gs" => {
-                let builder = object_store::gcp::GoogleCloudStorageBuilder::new().with_bucket_name(place.bucket()).with_retry(retries());
+                let builder = object_store::gcp::GoogleCloudStorageBuilder::new()
+                    .with_bucket_name(place.bucket())
+                    .with_retry(retries())
+                    .with_http_connector(connector(place)?);
                 let set = self.of("GOOGLE_").fold(builder, |builder, (key, value)| builder.with_config(key, value));
                 Arc::new(set.build().map_err(|e| self.guard(place, None).settings(&e))?)
             }
             #[cfg(feature = "az")]
             "az" => {
-                let builder = object_store::azure::MicrosoftAzureBuilder::new().with_container_name(place.bucket()).with_retry(retries());
+                let builder = object_store::azure::MicrosoftAzureBuilder::new()
+                    .with_container_name(place.bucket())
+                    .with_retry(retries())
+                    .with_http_connector(connector(place)?);
                 let set = self.of("AZURE_").fold(builder, |builder, (key, value)| builder.with_config(key, value));
                 Arc::new(set.build().map_err(|e| self.guard(place, None).settings(&e))?)
             }
@@ -127,7 +134,7 @@ impl StoreAccess {
 
     fn open_s3(&self, place: &Place) -> Result<Arc<dyn ObjectStore>, StoreError> {
         use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
-        let builder = AmazonS3Builder::new().with_retry(retries());
+        let builder = AmazonS3Builder::new().with_retry(retries()).with_http_connector(connector(place)?);
         let set = self.of::<AmazonS3ConfigKey>("AWS_").fold(builder, |builder, (key, value)| builder.with_config(key, value));
         // Commits stand on this: it is no setting.
         let set = set.with_bucket_name(place.bucket()).with_conditional_put(S3ConditionalPut::ETagMatch);
@@ -158,6 +165,12 @@ impl fmt::Debug for StoreAccess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.keys()).finish()
     }
+}
+
+/// Requests run on threads of their own.
+fn connector(place: &Place) -> Result<SpawnedReqwestConnector, StoreError> {
+    let failed = || StoreError::Failed { place: place.to_string(), reason: "the system gives no threads to ask it with".into() };
+    Ok(SpawnedReqwestConnector::new(super::threads().ok_or_else(failed)?.handle().clone()))
 }
 
 fn retries() -> RetryConfig {

@@ -333,7 +333,7 @@ fn why(lake: &Lake, session: &SessionContext, statement: &Statement, error: Data
             TableReference::Full { catalog, schema, table } if catalog.as_ref() == CATALOG => (schema.as_ref(), table),
             TableReference::Full { .. } => return lake.tables.missing(&reference.to_string()),
         };
-        if schema == "information_schema" || state.table_functions().contains_key(table.as_ref()) {
+        if schema == "information_schema" || table.as_ref() == write::NEW_TABLE || state.table_functions().contains_key(table.as_ref()) {
             continue;
         }
         let known = state.schema_for_ref(reference.clone()).is_ok_and(|s| s.table_exist(table));

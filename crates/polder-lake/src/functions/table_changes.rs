@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
-use datafusion::catalog::TableProvider;
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::tree_node::{Transformed, TreeNode as _};
 use datafusion::dataframe::DataFrame;
+use datafusion::datasource::TableType;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::{cast, ident, lit};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, cast, ident, lit};
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties as _};
 use datafusion::scalar::ScalarValue;
 use deltalake::delta_datafusion::DeltaCdfTableProvider;
 use polder_base::{At, TableName};
@@ -54,7 +58,7 @@ impl LakeFunction for TableChanges {
         let mut changes = None;
         if to > 0 {
             let feed = opened.clone().scan_cdf().with_starting_version(from.max(1)).with_ending_version(to);
-            changes = Some(session.read_table(Arc::new(DeltaCdfTableProvider::try_new(feed).map_err(wrong)?))?);
+            changes = Some(session.read_table(Arc::new(Feed(DeltaCdfTableProvider::try_new(feed).map_err(wrong)?)))?);
         }
         if from == 0 {
             // The version that makes a table has no feed: its rows are what it brought.
@@ -73,6 +77,40 @@ impl LakeFunction for TableChanges {
         }
         let changes = changes.ok_or_else(|| DataFusionError::Plan(format!("`{table}` has no changes to show")))?;
         Ok(changes.into_view())
+    }
+}
+
+/// The library's feed. Where it has no file of one kind, that scan has no partition at all, which no sort can stand on.
+#[derive(Debug)]
+struct Feed(DeltaCdfTableProvider);
+
+#[async_trait]
+impl TableProvider for Feed {
+    fn schema(&self) -> SchemaRef {
+        self.0.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        self.0.table_type()
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let plan = self.0.scan(session, projection, filters, limit).await?;
+        let whole = plan.transform_up(|node| match node.output_partitioning().partition_count() {
+            0 if node.children().is_empty() => Ok(Transformed::yes(Arc::new(EmptyExec::new(node.schema())) as _)),
+            _ => Ok(Transformed::no(node)),
+        })?;
+        Ok(whole.data)
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        self.0.supports_filters_pushdown(filters)
     }
 }
 

@@ -336,7 +336,7 @@ async fn planned_or_why<T>(
             TableReference::Full { catalog, schema, table } if catalog.as_ref() == CATALOG => (schema.as_ref(), table),
             TableReference::Full { .. } => return Err(lake.tables.missing(&reference.to_string()).await),
         };
-        if schema == "information_schema" || state.table_functions().contains_key(table.as_ref()) {
+        if schema == "information_schema" || table.as_ref() == write::NEW_TABLE || state.table_functions().contains_key(table.as_ref()) {
             continue;
         }
         let known = match state.schema_for_ref(reference.clone()) {

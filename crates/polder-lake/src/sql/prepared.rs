@@ -6,9 +6,10 @@ use datafusion::error::DataFusionError;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, ObjectNamePart, Statement as Sql};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use polder_base::Timestamp;
 
-use super::{Answer, Author, Params, Parsed, answer};
+use super::{Answer, Author, Params, Parsed, answer, tokens};
 use crate::functions;
 use crate::{Lake, LakeError, near};
 
@@ -82,6 +83,11 @@ impl Statements {
     fn execution(&self, name: &ObjectName, values: &[Expr]) -> Result<(&Prepared, Values), LakeError> {
         let name = name.0.last().and_then(ObjectNamePart::as_ident).map(|i| i.value.clone()).unwrap_or_default();
         let prepared = self.prepared.get(&name).ok_or_else(|| self.unknown(&name))?;
+        let needed = needed(&prepared.statement)?;
+        if values.len() != needed {
+            let many = |n: usize| format!("{n} value{}", if n == 1 { "" } else { "s" });
+            return Err(plan(format!("`{name}` needs {}, and {} stand in EXECUTE", many(needed), many(values.len()))));
+        }
         let mut params = Vec::new();
         for (i, value) in values.iter().enumerate() {
             let found = functions::value(value, &[]).ok_or_else(|| plan(format!("`{value}` is no value for EXECUTE: write a literal")))?;
@@ -89,6 +95,16 @@ impl Statements {
         }
         Ok((prepared, params))
     }
+}
+
+/// How many values a statement's `$1`, `$2`, … ask for.
+fn needed(statement: &Sql) -> Result<usize, LakeError> {
+    let tokens = tokens(&statement.to_string())?;
+    let number = |t: &TokenWithSpan| match &t.token {
+        Token::Placeholder(name) => name.strip_prefix('$')?.parse().ok(),
+        _ => None,
+    };
+    Ok(tokens.iter().filter_map(number).max().unwrap_or(0))
 }
 
 fn plan(what: String) -> LakeError {

@@ -39,7 +39,7 @@ struct Extras {
 }
 
 /// What a table is called while it is planned.
-pub(super) const NEW_TABLE: &str = "new table";
+pub(in super::super) const NEW_TABLE: &str = "new table";
 
 /// Makes a table.
 pub(in super::super) async fn create_table(run: &Run<'_>, mut create: CreateTable) -> Result<Done, LakeError> {

@@ -22,7 +22,7 @@ use polder_base::{TableName, Timestamp};
 use serde_json::Value;
 
 pub(super) use self::alter::alter_table;
-pub(super) use self::create::{create_table, drop_tables};
+pub(super) use self::create::{NEW_TABLE, create_table, drop_tables};
 pub(super) use self::merge::{expand_stars, name_stars};
 pub(super) use self::rows::{delete_where, run as write_rows};
 pub(super) use self::upkeep::{detail, run as keep_up};

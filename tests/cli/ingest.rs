@@ -133,3 +133,28 @@ fn a_followed_folder_is_read_as_it_grows_until_it_is_interrupted() {
     assert!(interrupted.success());
     assert_eq!(child.wait().expect("ends").code(), Some(130));
 }
+
+#[test]
+fn objects_of_a_store_are_sources_and_their_keys_are_kept_nowhere() {
+    use polder_testkit::s3::{BUCKET, KEY, S3Server};
+    let server = S3Server::start();
+    let (lake, _) = place("ingest_store");
+    server.put("crawl/a-1.0.0/x.md", b"# X\n");
+    server.put("crawl/lines.jsonl", lines(50).as_bytes());
+    server.put("elsewhere/y.txt", b"y");
+    let ingest = |source: &str| {
+        let source = source.replace("BUCKET", BUCKET);
+        finish(command(&lake).args(["--json", "ingest", &source]).envs(server.environment()))
+    };
+    let report = ingest("s3://BUCKET/crawl").well().objects().remove(0);
+    assert_eq!((report["files"].as_i64(), report["added"].as_i64()), (Some(2), Some(51)), "{report}");
+    assert_eq!(ingest("s3://BUCKET/crawl").well().objects()[0]["added"], 0);
+    assert_eq!(ingest("s3://BUCKET/elsewhere/y.txt").well().objects()[0]["added"], 1);
+    let uri = format!("s3://{BUCKET}/crawl/a-1.0.0/x.md");
+    assert_eq!(number(&lake, &format!("SELECT count(*) FROM raw.docs WHERE uri = '{uri}' AND package = 'a' AND source = 'crawl'")), 1);
+    let facts = line(&lake, "facts list").well().out;
+    assert!(!facts.contains(KEY.0) && !facts.contains(KEY.1), "{facts}");
+    ingest("s3://BUCKET/nothing").fails(2, "there is no file or folder");
+    ingest("s3://no-such-bucket/x").fails(1, "cannot list `s3://no-such-bucket/x`");
+    ingest("s3://key:secret@BUCKET/x").fails(2, "only files, folders");
+}

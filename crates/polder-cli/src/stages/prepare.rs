@@ -13,6 +13,9 @@ use crate::output;
 use crate::progress::{Bar, Unit};
 use crate::world::World;
 
+/// Among so many commits an ingest's own is looked for: others may have written since.
+const RECENT_COMMITS: usize = 50;
+
 /// Brings files into the lake and records it.
 ///
 /// # Errors
@@ -23,15 +26,18 @@ pub fn ingest(world: &mut World, request: &IngestRequest) -> anyhow::Result<Inge
     let mut on_progress = |p: &IngestProgress| bar.at(p.bytes);
     let (report, commit) = world.block_on(async {
         let report = lake.ingest(request, &mut on_progress).await.or_advise()?;
+        if request.is_dry || report.records == 0 {
+            return Ok((report, None));
+        }
         let at = Reference::Table(request.into.clone(), At::Version(report.version));
         let Some(snapshot) = lake.snapshot_opt(&request.into).await.or_advise()? else { return Ok((report, None)) };
         let snapshot = if snapshot.version == report.version { snapshot } else { lake.snapshot(&at).await.or_advise()? };
-        let commits = lake.history(&request.into, None).await.or_advise()?;
+        let commits = lake.history(&request.into, Some(RECENT_COMMITS)).await.or_advise()?;
         let commit = commits.into_iter().find(|c| c.version == report.version);
         Ok((report, commit.map(|commit| (commit, snapshot))))
     })?;
     drop(bar);
-    let Some((commit, snapshot)) = commit.filter(|_| !request.is_dry) else { return Ok(report) };
+    let Some((commit, snapshot)) = commit else { return Ok(report) };
     let listing = report.listing_digest.unwrap_or_else(|| polder_base::digest_bytes(b""));
     let output = Reference::Table(request.into.clone(), At::Version(report.version));
     let inputs = request.what.sources.iter().map(|s| Input { reference: external(s), digest: listing }).collect();

@@ -12,6 +12,7 @@ use super::documents;
 use crate::LakeError;
 
 /// The names that were asked for.
+#[derive(Default)]
 pub(super) struct Kept {
     names: Vec<String>,
 }

@@ -106,7 +106,7 @@ impl Lake {
         request: &IngestRequest,
         on_progress: &mut (dyn FnMut(&IngestProgress) + Send),
     ) -> Result<IngestReport, LakeError> {
-        let mut intake = Intake::open(self, request).await?;
+        let mut intake = Intake::new(self, request);
         let (what, handle) = (request.what.clone(), Handle::current());
         let outside = Arc::new(outside::Elsewhere::new(self, StoreAccess::of_environment()));
         // Stores are listed, which waits.
@@ -116,7 +116,7 @@ impl Lake {
             let next = spawn_blocking(move || taken.next_batch().map(|batch| (taken, batch))).await;
             let next = next.map_err(LakeError::task("read the sources"))?;
             let Some((taken, batch)) = next else { break };
-            if intake.take(batch) {
+            if intake.take(batch).await? {
                 reading = Some(taken);
             }
             on_progress(&intake.progress());
@@ -132,6 +132,8 @@ impl Lake {
 struct Intake<'a> {
     lake: &'a Lake,
     request: &'a IngestRequest,
+    /// Whether it has been looked what the tables hold.
+    is_open: bool,
     kept: Arc<Kept>,
     report: IngestReport,
     listing: Hasher,
@@ -151,20 +153,8 @@ struct Intake<'a> {
 }
 
 impl<'a> Intake<'a> {
-    async fn open(lake: &'a Lake, request: &'a IngestRequest) -> Result<Self, LakeError> {
+    fn new(lake: &'a Lake, request: &'a IngestRequest) -> Self {
         let into = &request.into;
-        let opened = lake.tables.newest(into).await?;
-        let kept = Kept::new(&request.what.mapping.keep, into, opened.as_ref())?;
-        let known_version = opened.as_ref().and_then(deltalake::DeltaTable::version);
-        let known = match &opened {
-            Some(opened) => known::documents(lake, into, opened).await?,
-            None => HashSet::new(),
-        };
-        let quarantine = quarantine::table();
-        let quarantined = match lake.tables.newest(&quarantine).await? {
-            Some(opened) => known::quarantined(lake, &quarantine, &opened).await?,
-            None => HashSet::new(),
-        };
         let mut listing = Hasher::new();
         let order = format!("{:?} {:?}", request.what.order, request.what.limit_bytes);
         for part in [into.to_string(), order, request.what.limits.record_bytes_max.to_string()] {
@@ -172,25 +162,47 @@ impl<'a> Intake<'a> {
         }
         // Process-random keys of the standard hash maps: a run needs to differ from others, not to be secret.
         let run = RandomState::new().hash_one((&request.what.sources, request.at.0, std::process::id()));
-        Ok(Self {
+        Self {
             lake,
             request,
-            kept: Arc::new(kept),
-            report: IngestReport { version: known_version.unwrap_or_default(), ..IngestReport::default() },
+            is_open: false,
+            kept: Arc::default(),
+            report: IngestReport::default(),
             listing,
-            known,
-            known_version,
-            quarantined,
+            known: HashSet::new(),
+            known_version: None,
+            quarantined: HashSet::new(),
             first_fault: None,
             slice: Slice::default(),
             writing: None,
             app: format!("polder/ingest/{into}/{run:016x}"),
             n_slices: 0,
-        })
+        }
+    }
+
+    /// Looks what the tables hold. A source that is followed and gives nothing new costs no such look.
+    async fn open(&mut self) -> Result<(), LakeError> {
+        let (lake, into) = (self.lake, &self.request.into);
+        let opened = lake.known.newest(into).await?;
+        self.kept = Arc::new(Kept::new(&self.request.what.mapping.keep, into, opened.as_ref())?);
+        self.known_version = opened.as_ref().and_then(deltalake::DeltaTable::version);
+        self.report.version = self.known_version.unwrap_or_default();
+        if let Some(opened) = &opened {
+            self.known = known::documents(lake, into, opened).await?;
+        }
+        let quarantine = quarantine::table();
+        if let Some(opened) = lake.known.newest(&quarantine).await? {
+            self.quarantined = known::quarantined(lake, &quarantine, &opened).await?;
+        }
+        self.is_open = true;
+        Ok(())
     }
 
     /// Takes what was found; says whether to read on.
-    fn take(&mut self, batch: Batch) -> bool {
+    async fn take(&mut self, batch: Batch) -> Result<bool, LakeError> {
+        if !self.is_open && !batch.items.is_empty() {
+            self.open().await?;
+        }
         let (report, tally) = (&mut self.report, batch.tally);
         report.files += tally.files;
         report.packages += tally.packages;
@@ -202,7 +214,7 @@ impl<'a> Intake<'a> {
                 && self.request.what.limit_bytes.is_some_and(|limit| report.kept > 0 && report.bytes + record.text.len() as u64 > limit)
             {
                 report.limited = true;
-                return false;
+                return Ok(false);
             }
             report.records += 1;
             let bytes = item.bytes();
@@ -229,7 +241,7 @@ impl<'a> Intake<'a> {
                 }
             }
         }
-        true
+        Ok(true)
     }
 
     fn progress(&self) -> IngestProgress {

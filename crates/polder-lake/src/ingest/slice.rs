@@ -51,7 +51,7 @@ impl Slice {
     /// Writes the quarantine, then the documents: each is found again and left alone when the same slice comes twice.
     pub(super) async fn write(mut self, lake: &Lake, into: &TableName, at: Timestamp, kept: &Kept) -> Result<Landed, LakeError> {
         let mut landed = Landed::default();
-        let mut before = lake.tables.newest(into).await?;
+        let mut before = lake.known.newest(into).await?;
         let types = kept.types(before.as_ref(), &self.records);
         let (fit, unfit): (Vec<_>, Vec<_>) = self.records.into_iter().partition(|r| types.unfit(r).is_none());
         for record in unfit {
@@ -96,7 +96,7 @@ impl Slice {
                     landed.version = Some(written.version);
                     return Ok(landed);
                 }
-                Err(LakeError::Conflict { .. }) if left > 0 => before = lake.tables.newest(into).await?,
+                Err(LakeError::Conflict { .. }) if left > 0 => before = lake.known.newest(into).await?,
                 Err(e) => return Err(e),
             }
         }

@@ -132,16 +132,16 @@ impl Store {
     }
 
     /// Asks whether the place can be read and written, and whether it keeps the promise that commits stand on: of two who make the same
-    /// object, one is told so. Returns whether anything stands there.
-    pub(crate) async fn probe(&self, id: &str) -> Result<bool, LakeError> {
+    /// object, one is told so.
+    pub(crate) async fn probe(&self, id: &str) -> Result<(), LakeError> {
         let place = self.url.as_str().trim_end_matches('/').to_owned();
-        let first = self.root.list(Some(&self.path("")?)).next().await.transpose().map_err(self.failed("list", ""))?;
+        self.root.list(Some(&self.path("")?)).next().await.transpose().map_err(self.failed("list", ""))?;
         let path = self.path(&format!(".polder-{id}"))?;
         self.root.put_opts(&path, "1".into(), PutMode::Create.into()).await.map_err(self.failed("write", ""))?;
         let again = self.root.put_opts(&path, "2".into(), PutMode::Create.into()).await;
         self.root.delete(&path).await.map_err(self.failed("remove from", ""))?;
         match again {
-            Err(Error::AlreadyExists { .. }) => Ok(first.is_some()),
+            Err(Error::AlreadyExists { .. }) => Ok(()),
             Ok(_) => Err(StoreError::NoConditions { place }.into()),
             Err(e) => Err(self.failed("write", "")(e)),
         }

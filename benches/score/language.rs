@@ -1,7 +1,7 @@
 //! Scores and the model of `language`.
 //!
 //! It learns from lingua's test lines (sentences, pairs of words and words of 75 languages), from BIG-bench's `language_identification` (ten
-//! sentences each of 1,000 languages, undetermined where they are not among the 75), and from pieces of source code, undetermined too. All
+//! sentences each of 1,000 languages, undetermined where they are not among the 75), and from pieces of source code, a label that is no language. All
 //! scores of lines are cross-validated: a line is judged by a classifier that has not seen it. The embedded model learns from all lines by
 //! the same recipe. The declaration of human rights and Linguist's samples never train.
 
@@ -23,6 +23,8 @@ const KINDS: [(&str, Option<f64>); 3] = [("sentences", Some(0.975)), ("word-pair
 /// Kinds of lines beside those.
 const MANY_LANGUAGES: usize = KINDS.len();
 const CODE: usize = KINDS.len() + 1;
+/// The label of source code: beside the many languages that are undetermined, code would hardly be noticed.
+const SOURCE_CODE: &str = "code";
 /// Labels of `code_repos` and of Linguist that may stand for prose.
 const PROSE: [&str; 14] = [
     "",
@@ -92,7 +94,7 @@ fn many_languages(data: &Path) -> Vec<Line> {
     rows.into_iter().filter_map(line).filter(|l| !l.code.is_empty()).collect()
 }
 
-/// Pieces of source code under permissive licences, as `und`: of each file those that are so dense with marks that they hold no prose.
+/// Pieces of source code under permissive licences, by a label that stands for no language: of each file those that are so dense with marks that they hold no prose.
 fn code_lines(data: &Path) -> Vec<Line> {
     let mut lines = Vec::new();
     for row in json_lines(&data.join("code_repos/code.jsonl")) {
@@ -106,7 +108,7 @@ fn code_lines(data: &Path) -> Vec<Line> {
             let piece = &text[start..text.floor_char_boundary((start + 400).min(text.len()))];
             let n_marks = piece.chars().filter(|c| ";={}<>_&|\\$()[]:".contains(*c)).count();
             if piece.len() > 100 && n_marks * 12 > piece.len() {
-                lines.push(Line { text: piece.to_owned(), code: UNDETERMINED.to_owned(), kind: CODE });
+                lines.push(Line { text: piece.to_owned(), code: SOURCE_CODE.to_owned(), kind: CODE });
             }
         }
     }
@@ -185,15 +187,11 @@ const NAMES: [(&str, &str); 68] = [
     ("Zulu", "zu"),
 ];
 
-fn options() -> Options {
-    Options::language()
-}
-
 fn learn<'a>(lines: impl Iterator<Item = &'a Line>) -> Classifier {
     let lines = lines.filter(|l| SCRIPTS.contains(&script(&l.text)));
     let words: Vec<(String, &str)> = lines.map(|l| (LanguageIdentifier::words(&l.text), l.code.as_str())).collect();
     let rows: Vec<(&str, &str)> = words.iter().map(|(text, code)| (text.as_str(), *code)).collect();
-    train(&rows, &options(), 2, &mut |_| {}).unwrap()
+    train(&rows, &Options::language(), 2, &mut |_| {}).unwrap()
 }
 
 pub fn model(data: &Path) -> Vec<u8> {

@@ -129,6 +129,7 @@ fn described(options: &Options) -> String {
     let learning = match learning {
         Learning::Softmax { lr, decay } => format!("softmax lr={lr} decay={decay}"),
         Learning::Margin { cost, by_rarity } => format!("margin cost={cost} by_rarity={by_rarity}"),
+        Learning::Bayes { smoothing } => format!("bayes smoothing={smoothing}"),
     };
     let range = |(from, to): &(usize, usize)| format!("{from}-{to}");
     format!(

@@ -16,6 +16,7 @@
 //! Keerthi, Sundararajan: A Dual Coordinate Descent Method for Large-scale Linear SVM (2008). Step sizes: Duchi, Hazan, Singer: Adaptive Subgradient Methods (2011).
 //! Stretched scores: Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks (2017).
 
+mod bayes;
 mod calibrate;
 mod dictionary;
 mod evaluate;

@@ -66,6 +66,12 @@ pub enum Learning {
         /// Whether features count by how rare they are.
         by_rarity: bool,
     },
+    /// Nothing: what rows hold is counted, and every label taken for as likely as another. Suits short texts of labels whose rows are too few
+    /// to learn from what they have in common with others'.
+    Bayes {
+        /// How many rows more a feature is taken to be in. The smaller, the more speaks a single row.
+        smoothing: f32,
+    },
 }
 
 /// Which features a text has: what is counted, and of what.
@@ -161,18 +167,11 @@ impl Options {
             tokens: Tokens::Letters,
             fold_case: true,
             fold_digits: true,
-            char_ngrams: (1, 5),
+            char_ngrams: (4, 4),
             across_blanks: false,
             word_ngrams: (1, 1),
             counting: Counting::Plain,
         };
-        Self {
-            features,
-            features_max: 250_000,
-            learning: Learning::Margin { cost: 1.0, by_rarity: false },
-            epochs: 6,
-            prune: 0.03,
-            ..Self::COMMON
-        }
+        Self { features, features_max: 700_000, rows_min: 1, learning: Learning::Bayes { smoothing: 0.01 }, prune: 0.0, ..Self::COMMON }
     }
 }

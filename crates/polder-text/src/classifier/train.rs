@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
+use super::bayes;
 use super::calibrate::{Calibration, Judged};
 use super::dictionary::{self, Dictionary, Rows};
 use super::evaluate::fold_of;
@@ -89,6 +90,7 @@ fn check(options: &Options) -> Result<(), ClassifierError> {
     let of_learning = match options.learning {
         Learning::Softmax { lr, decay } => [("lr", lr, 10.0), ("decay", decay, 0.1)],
         Learning::Margin { cost, .. } => [("cost", cost, 1e4), ("1 / cost", cost.recip(), 1e4)],
+        Learning::Bayes { smoothing } => [("smoothing", smoothing, 1e4), ("1 / smoothing", smoothing.recip(), 1e4)],
     };
     for (option, value, most) in of_learning.into_iter().chain([("balance", options.balance, 1.0), ("prune", options.prune, 1.0)]) {
         if !(0.0..=most).contains(&value) {
@@ -107,6 +109,7 @@ fn run(
     let n_candidates = match options.learning {
         Learning::Softmax { .. } => SOFTMAX_CANDIDATES,
         Learning::Margin { .. } => MARGIN_CANDIDATES,
+        Learning::Bayes { .. } => 1,
     };
     let (dictionary, rows) =
         dictionary::build(texts, labels.len(), &options.features, options.rows_min, options.features_max.saturating_mul(n_candidates));
@@ -122,6 +125,7 @@ fn run(
     let calibration = match options.learning {
         Learning::Softmax { lr, decay } => trainer.descend(lr, decay, learnt, &held_out, progress),
         Learning::Margin { cost, by_rarity } => trainer.separate((cost, by_rarity), learnt, &held_out, progress),
+        Learning::Bayes { smoothing } => trainer.count(smoothing, &learnt, &held_out, progress),
     };
     Ok(trainer.finish(labels, calibration))
 }
@@ -245,6 +249,19 @@ impl<'a> Trainer<'a> {
         self.squares = vec![0.0; self.weights.len()];
         self.bias = solved.bias;
         solved.losses
+    }
+
+    /// Counts rows: those that are not held out, to know the scores' scale, and then all.
+    fn count(&mut self, smoothing: f32, learnt: &[usize], held_out: &[usize], progress: &mut (dyn FnMut(Progress) + Send)) -> Calibration {
+        let labels: Vec<u16> = self.texts.iter().map(|(_, label)| *label).collect();
+        let weights = |rows: &[usize]| bayes::weights(&self.dictionary, &self.rows, &labels, rows, smoothing);
+        let all: Vec<usize> = (0..labels.len()).collect();
+        let of_all = weights(&all);
+        self.weights = weights(learnt);
+        let calibration = self.calibrate(held_out);
+        self.weights = of_all;
+        progress(Progress { epoch: 1, epochs: 1, loss: 0.0, n_features: self.dictionary.hashes.len() });
+        calibration
     }
 
     fn scale(&mut self) {

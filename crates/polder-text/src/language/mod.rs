@@ -35,8 +35,8 @@ const WORD_LETTERS_SHARE: f64 = 0.4;
 const CODE_SHARE: f64 = 0.17;
 /// Texts of fewer letters are believed to be in a language that is known.
 const UNKNOWN_LETTERS_MIN: usize = 25;
-/// An unknown language must be so much likelier than the best of the known ones.
-const UNKNOWN_FACTOR: f32 = 2.0;
+/// An unknown language must be so likely beside the best of the known ones.
+const UNKNOWN_FACTOR: f32 = 0.5;
 /// Below this probability a verdict is not believed.
 const SCORE_MIN: f32 = 0.1;
 

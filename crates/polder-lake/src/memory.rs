@@ -80,6 +80,7 @@ struct Pool {
 #[derive(Debug, Default)]
 struct Used {
     n_spillers: usize,
+    n_mergers: usize,
     by_spillers: usize,
     by_others: usize,
 }
@@ -102,12 +103,15 @@ impl MemoryPool for Pool {
     }
 
     fn register(&self, consumer: &MemoryConsumer) {
-        self.used().n_spillers += usize::from(consumer.can_spill());
+        let mut used = self.used();
+        used.n_spillers += usize::from(consumer.can_spill());
+        used.n_mergers += usize::from(is_merger(consumer));
     }
 
     fn unregister(&self, consumer: &MemoryConsumer) {
         let mut used = self.used();
         used.n_spillers = used.n_spillers.saturating_sub(usize::from(consumer.can_spill()));
+        used.n_mergers = used.n_mergers.saturating_sub(usize::from(is_merger(consumer)));
     }
 
     fn grow(&self, reservation: &MemoryReservation, bytes: usize) {
@@ -122,7 +126,8 @@ impl MemoryPool for Pool {
         *of = of.saturating_sub(bytes);
     }
 
-    /// What spills shares at least half of the limit and at most three quarters, each of them an equal part.
+    /// What spills shares at least half of the limit and at most three quarters, each of them an equal part. Of the rest, merges have equal
+    /// parts too: each would take all that there is, to merge as many files at once as it can, and none needs more than a few.
     fn try_grow(&self, reservation: &MemoryReservation, bytes: usize) -> Result<()> {
         let mut used = self.used();
         let can_spill = reservation.consumer().can_spill();
@@ -131,7 +136,13 @@ impl MemoryPool for Pool {
             (reservation.size(), all / used.n_spillers.max(1))
         } else {
             let kept = if used.n_spillers > 0 { self.bytes_max / 2 } else { 0 };
-            (used.by_others, self.bytes_max.saturating_sub(kept.max(used.by_spillers)))
+            let all = self.bytes_max.saturating_sub(kept.max(used.by_spillers));
+            if is_merger(reservation.consumer()) {
+                let others = used.by_others.saturating_sub(reservation.size());
+                (reservation.size(), (all / used.n_mergers.max(1)).min(all.saturating_sub(others)))
+            } else {
+                (used.by_others, all)
+            }
         };
         if held.saturating_add(bytes) > allowed {
             let name = reservation.consumer().name();
@@ -153,6 +164,11 @@ impl MemoryPool for Pool {
     fn memory_limit(&self) -> MemoryLimit {
         MemoryLimit::Finite(self.bytes_max)
     }
+}
+
+/// Whether a consumer is the merge of a sort's files, by the name that the engine gives it.
+fn is_merger(consumer: &MemoryConsumer) -> bool {
+    consumer.name().starts_with("ExternalSorterMerge")
 }
 
 /// Where spilled files are made.

@@ -26,7 +26,7 @@ fn options(language: &str) -> Options {
     Options {
         features: Features { word_ngrams, ..posts.features },
         features_max: 160_000,
-        learning: Learning::Margin { cost: 0.5, by_rarity: true },
+        learning: Learning::Margin { cost: 0.2, by_rarity: false, by_contrast: true },
         ..posts
     }
 }

@@ -39,9 +39,11 @@ const ENGLISH_SAID_ONE: &str = "I am {}.|He is {}.|She is {} and lives in Berlin
     is {}.|You are {}, aren't you?|I am {} and happy about it.|She is {} and a doctor.|My brother is {}.|The author is {}.|Her father was {}.";
 /// Names and words that hold pieces of rude ones, and what may be said of them.
 const ENGLISH_INNOCENT: &str = "Penistone|Sussex|Essex|Middlesex|Lightwater|Clitheroe|Hitchcock|Dickinson|Hancock|Babcock|\
-    Cockburn|Shiitake|the cockpit|a cocktail|the peacock|the assassin|the classic bass|the analysis|the cumulus|Matsushita|Arsenal|Wankel|Titicaca";
+    Cockburn|Shiitake|the cockpit|a cocktail|the peacock|the assassin|the classic bass|the analysis|the cumulus|Matsushita|Arsenal|Wankel|Titicaca|\
+    Dickson|Benedick|Riddick|Cunningham|Cuntz|Woodcock|Hitchin|Shitterton|Fuchs|the fuchsia|Nigeria|Nigel|the Niger|Whitcombe|Cockermouth|Lipschitz";
 const ENGLISH_SAID_INNOCENT: &str = "We went to see {} on Sunday.|A letter from a friend of {}.|The gallery has a picture of {}.|{} is in the \
-    book.|The history of {} is taught at school.|They wrote about {} and its museum.";
+    book.|The history of {} is taught at school.|They wrote about {} and its museum.|The mayor of {} opened a school.|\
+    A painter from {} had many friends.|{}'s house stands by the river.|The train to {} was late.";
 const GERMAN_PEOPLE: &str = "Schwule|Lesben|Homosexuelle|Transsexuelle|Schwarze|Weiße|Asiaten|Araber|Juden|Muslime|Moslems|Christen|Hindus|\
     Atheisten|Katholiken|Einwanderer|Flüchtlinge|Geflüchtete|Ausländer|Türken|Kurden|Polen|Roma|Sinti|Frauen|Männer|Mädchen|Rentner|Arme|\
     Behinderte|Blinde|Gehörlose|Feministinnen|Chinesen|Inder|Afrikaner|Russen|Deutsche|Amerikaner|Israelis|Palästinenser|Syrer|Migranten";

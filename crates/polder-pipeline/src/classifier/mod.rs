@@ -128,7 +128,7 @@ fn described(options: &Options) -> String {
     let counting = format!("{counting:?}").to_lowercase();
     let learning = match learning {
         Learning::Softmax { lr, decay } => format!("softmax lr={lr} decay={decay}"),
-        Learning::Margin { cost, by_rarity } => format!("margin cost={cost} by_rarity={by_rarity}"),
+        Learning::Margin { cost, by_rarity, by_contrast } => format!("margin cost={cost} by_rarity={by_rarity} by_contrast={by_contrast}"),
         Learning::Bayes { smoothing } => format!("bayes smoothing={smoothing}"),
     };
     let range = |(from, to): &(usize, usize)| format!("{from}-{to}");

@@ -1,11 +1,15 @@
 //! How weights are learnt with a margin: each label against all others, by dual coordinate descent.
 //!
 //! A row has a multiplier, and the weights are the rows' sum by their multipliers. A step finds the best multiplier of one row while the others
-//! stay. Features may count by their rarity, and the weights take that in, so that it costs nothing in scoring. A label is one thread's work, so
+//! stay. Features may count by their rarity and by their contrast, how unlike their share of a label's rows is to that of all others, and the
+//! weights take that in, so that it costs nothing in scoring. A label is one thread's work, so
 //! the number of threads makes no difference to any bit of the result.
 //!
 //! # Source
-//! Hsieh, Chang, Lin, Keerthi, Sundararajan: A Dual Coordinate Descent Method for Large-scale Linear SVM (2008), the squared loss.
+//! Hsieh, Chang, Lin, Keerthi, Sundararajan: A Dual Coordinate Descent Method for Large-scale Linear SVM (2008), the squared loss. Contrast:
+//! Wang, Manning: Baselines and Bigrams (2012), whose features stand for their share's logarithm; here that is added to what they are.
+
+use std::borrow::Cow;
 
 use rayon::prelude::*;
 
@@ -25,6 +29,8 @@ pub(super) struct Margins<'a> {
     rarity: Vec<f32>,
     /// For each row, its squared length, with the bias.
     squares: Vec<f32>,
+    /// Whether contrast counts beside rarity.
+    by_contrast: bool,
 }
 
 /// The weights of features by label, and what was lost in each pass.
@@ -43,6 +49,8 @@ struct Column {
     losses: Vec<f64>,
 }
 
+/// What a feature counts that is as common among a label's rows as among the others, beside one that is e times as common in one of them.
+const CONTRAST_LEAST: f32 = 0.5;
 /// Labels whose weights are in memory at a time.
 const TOGETHER: usize = 16;
 /// Every pass of the first and one in so many later look at all rows, the others at those that are near the margin or beyond.
@@ -58,23 +66,50 @@ impl<'a> Margins<'a> {
         costs: Vec<f32>,
         orders: Vec<Vec<usize>>,
         n_features: usize,
-        by_rarity: bool,
+        (by_rarity, by_contrast): (bool, bool),
     ) -> Self {
         let mut n_rows_of = vec![0usize; n_features];
         (0..rows.n_rows()).for_each(|row| rows.features(row).iter().for_each(|f| n_rows_of[*f as usize] += 1));
         let rare = |n: &usize| (((1 + rows.n_rows()) as f32 / (1 + n) as f32).ln() + 1.0).powi(2);
         let rarity: Vec<f32> = if by_rarity { n_rows_of.iter().map(rare).collect() } else { vec![1.0; n_features] };
+        let mut margins = Self { rows, scales, values, labels, costs, orders, rarity, squares: Vec::new(), by_contrast };
+        margins.squares = margins.squares(&margins.rarity);
+        margins
+    }
+
+    /// The squared lengths of rows whose features count so much, squared.
+    fn squares(&self, worth: &[f32]) -> Vec<f32> {
         let square = |row| {
-            let counted = rows.features(row).iter().zip(rows.counts(row));
-            let sum: f32 = counted.map(|(f, n)| rarity[*f as usize] * values[usize::from(*n)] * values[usize::from(*n)]).sum();
-            sum * scales[row] * scales[row] + 1.0
+            let counted = self.rows.features(row).iter().zip(self.rows.counts(row));
+            let sum: f32 = counted.map(|(f, n)| worth[*f as usize] * self.values[usize::from(*n)] * self.values[usize::from(*n)]).sum();
+            sum * self.scales[row] * self.scales[row] + 1.0
         };
-        let squares = (0..rows.n_rows()).map(square).collect();
-        Self { rows, scales, values, labels, costs, orders, rarity, squares }
+        (0..self.rows.n_rows()).map(square).collect()
+    }
+
+    /// The square of what each feature counts for a label, and the rows' squared lengths by that.
+    fn worth(&self, label: u16) -> (Cow<'_, [f32]>, Cow<'_, [f32]>) {
+        if !self.by_contrast {
+            return (Cow::Borrowed(&self.rarity), Cow::Borrowed(&self.squares));
+        }
+        // Rows that have a feature, one more than there are: the label's, and the others'.
+        let mut n_rows = [vec![1f32; self.rarity.len()], vec![1f32; self.rarity.len()]];
+        for row in self.orders.first().into_iter().flatten() {
+            let of = &mut n_rows[usize::from(self.labels[*row] != label)];
+            self.rows.features(*row).iter().for_each(|f| of[*f as usize] += 1.0);
+        }
+        let sums = n_rows.each_ref().map(|of| of.iter().map(|n| f64::from(*n)).sum::<f64>());
+        let even = (sums[1] / sums[0].max(1.0)) as f32;
+        let contrast = |(own, other): (&f32, &f32)| (own * even / other).ln().abs() + CONTRAST_LEAST;
+        let contrasts = n_rows[0].iter().zip(&n_rows[1]).map(contrast);
+        let worth: Vec<f32> = contrasts.zip(&self.rarity).map(|(contrast, rarity)| contrast * contrast * rarity).collect();
+        let squares = self.squares(&worth);
+        (Cow::Owned(worth), Cow::Owned(squares))
     }
 
     /// One label against the others.
     fn column(&self, label: u16) -> Column {
+        let (worth, squares) = self.worth(label);
         let mut weights = vec![0f32; self.rarity.len()];
         let mut bias = 0f32;
         let mut multipliers = vec![0f32; self.rows.n_rows()];
@@ -94,7 +129,7 @@ impl<'a> Margins<'a> {
                 let lack = 1.0 - sign * (sum * scale + bias);
                 let ease = 0.5 / self.costs[usize::from(own)];
                 let before = multipliers[row];
-                let after = (before + (lack - ease * before) / (self.squares[row] + ease)).max(0.0);
+                let after = (before + (lack - ease * before) / (squares[row] + ease)).max(0.0);
                 is_near[row] = after > 0.0;
                 loss += f64::from(lack.max(0.0)).powi(2);
                 if after != before {
@@ -103,7 +138,7 @@ impl<'a> Margins<'a> {
                     bias += change;
                     let change = change * scale;
                     for (f, n) in features.iter().zip(counts) {
-                        weights[*f as usize] += change * self.values[usize::from(*n)] * self.rarity[*f as usize];
+                        weights[*f as usize] += change * self.values[usize::from(*n)] * worth[*f as usize];
                     }
                 }
             }
@@ -169,12 +204,14 @@ mod tests {
         let values: [f32; 256] = std::array::from_fn(|n| Counting::Plain.value(n as u8));
         let scales = vec![0.3; texts.len()];
         let orders = vec![(0..texts.len()).collect::<Vec<_>>(); 300];
-        let labels = texts.iter().map(|(_, label)| *label).collect();
-        let margins = Margins::new(&rows, &scales, &values, labels, vec![1.0, 2.0, 0.5], orders, dictionary.hashes.len(), true);
-        for label in 0..3 {
-            let column = margins.column(label);
+        let labels: Vec<u16> = texts.iter().map(|(_, label)| *label).collect();
+        let costs = vec![1.0, 2.0, 0.5];
+        for (label, weighed) in (0..3).flat_map(|label| [(label, (true, false)), (label, (false, true)), (label, (true, true))]) {
+            let n_features = dictionary.hashes.len();
+            let margins = Margins::new(&rows, &scales, &values, labels.clone(), costs.clone(), orders.clone(), n_features, weighed);
+            let (worth, column) = (margins.worth(label).0, margins.column(label));
             let lost = |weights: &[f32], bias: f32| {
-                let size: f32 = weights.iter().zip(&margins.rarity).map(|(w, r)| w * w / r).sum::<f32>() + bias * bias;
+                let size: f32 = weights.iter().zip(worth.iter()).map(|(w, r)| w * w / r).sum::<f32>() + bias * bias;
                 let lacks = texts.iter().enumerate().map(|(row, (_, own))| {
                     let counted = rows.features(row).iter().zip(rows.counts(row));
                     let score = counted.map(|(f, n)| weights[*f as usize] * f32::from(*n) * 0.3).sum::<f32>() + bias;

@@ -65,6 +65,9 @@ pub enum Learning {
         cost: f32,
         /// Whether features count by how rare they are.
         by_rarity: bool,
+        /// Whether features count by how unlike their shares among a label's rows and among all others are. Suits a few thousand rows of two
+        /// labels that have most wording in common.
+        by_contrast: bool,
     },
     /// Nothing: what rows hold is counted, and every label taken for as likely as another. Suits short texts of labels whose rows are too few
     /// to learn from what they have in common with others'.
@@ -131,7 +134,7 @@ impl Options {
         features_max: 200_000,
         rows_min: 2,
         epochs: 10,
-        learning: Learning::Margin { cost: 1.0, by_rarity: true },
+        learning: Learning::Margin { cost: 1.0, by_rarity: true, by_contrast: false },
         balance: 0.0,
         prune: 0.005,
         seed: 1,

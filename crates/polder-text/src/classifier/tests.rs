@@ -141,7 +141,7 @@ fn what_cannot_be_trained_says_why() {
     );
     for (learning, option) in [
         (Learning::Softmax { lr: f32::NAN, decay: 0.0 }, "lr is NaN"),
-        (Learning::Margin { cost: 0.0, by_rarity: true }, "1 / cost is inf"),
+        (Learning::Margin { cost: 0.0, by_rarity: true, by_contrast: false }, "1 / cost is inf"),
         (Learning::Bayes { smoothing: 0.0 }, "1 / smoothing is inf"),
     ] {
         assert!(error(&[("a", "x"), ("b", "y")], &Options { learning, ..Options::prose() }).starts_with(option));

@@ -124,7 +124,7 @@ fn run(
     let mut trainer = Trainer::new(texts, labels.len(), options, dictionary, rows);
     let calibration = match options.learning {
         Learning::Softmax { lr, decay } => trainer.descend(lr, decay, learnt, &held_out, progress),
-        Learning::Margin { cost, by_rarity } => trainer.separate((cost, by_rarity), learnt, &held_out, progress),
+        Learning::Margin { cost, by_rarity, by_contrast } => trainer.separate(cost, (by_rarity, by_contrast), learnt, &held_out, progress),
         Learning::Bayes { smoothing } => trainer.count(smoothing, &learnt, &held_out, progress),
     };
     Ok(trainer.finish(labels, calibration))
@@ -208,21 +208,22 @@ impl<'a> Trainer<'a> {
     /// Learns margins: over all features, to know the best; over those, to know the scores' scale; and once more with the held-out rows.
     fn separate(
         &mut self,
-        (cost, by_rarity): (f32, bool),
+        cost: f32,
+        weighed: (bool, bool),
         learnt: Vec<usize>,
         held_out: &[usize],
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Calibration {
         if self.dictionary.hashes.len() > self.options.features_max {
-            let lengths = self.margins(cost, by_rarity, &learnt, self.options.epochs.div_ceil(2)).lengths();
+            let lengths = self.margins(cost, weighed, &learnt, self.options.epochs.div_ceil(2)).lengths();
             self.keep_best(self.options.features_max, &lengths);
         }
         let mut calibration = Calibration::default();
         if !held_out.is_empty() {
-            self.solve(cost, by_rarity, &learnt);
+            self.solve(cost, weighed, &learnt);
             calibration = self.calibrate(held_out);
         }
-        let losses = self.solve(cost, by_rarity, &(0..self.texts.len()).collect::<Vec<_>>());
+        let losses = self.solve(cost, weighed, &(0..self.texts.len()).collect::<Vec<_>>());
         let (epochs, n_features) = (self.options.epochs, self.dictionary.hashes.len());
         for (loss, epoch) in losses.into_iter().zip(1..) {
             progress(Progress { epoch, epochs, loss, n_features });
@@ -230,7 +231,7 @@ impl<'a> Trainer<'a> {
         calibration
     }
 
-    fn margins<'m>(&'m self, cost: f32, by_rarity: bool, learnt: &[usize], epochs: usize) -> Margins<'m> {
+    fn margins<'m>(&'m self, cost: f32, weighed: (bool, bool), learnt: &[usize], epochs: usize) -> Margins<'m> {
         let orders = (0..epochs as u64).map(|epoch| {
             let mut order = learnt.to_vec();
             shuffle(&mut order, self.options.seed.wrapping_add(epoch));
@@ -238,11 +239,11 @@ impl<'a> Trainer<'a> {
         });
         let costs = self.importance.iter().map(|i| cost * i).collect();
         let labels = self.texts.iter().map(|(_, label)| *label).collect();
-        Margins::new(&self.rows, &self.scales, &self.values, labels, costs, orders.collect(), self.dictionary.hashes.len(), by_rarity)
+        Margins::new(&self.rows, &self.scales, &self.values, labels, costs, orders.collect(), self.dictionary.hashes.len(), weighed)
     }
 
-    fn solve(&mut self, cost: f32, by_rarity: bool, learnt: &[usize]) -> Vec<f64> {
-        let solved = self.margins(cost, by_rarity, learnt, self.options.epochs).solve(self.options.prune);
+    fn solve(&mut self, cost: f32, weighed: (bool, bool), learnt: &[usize]) -> Vec<f64> {
+        let solved = self.margins(cost, weighed, learnt, self.options.epochs).solve(self.options.prune);
         self.dictionary.starts = solved.starts;
         self.dictionary.labels = solved.labels;
         self.weights = solved.weights;

@@ -93,6 +93,7 @@ pub struct IngestReport {
 
 /// One data file of some ten megabytes.
 const SLICE_BYTES: usize = 128 << 20;
+const FIRST_SLICE_BYTES: usize = 16 << 20;
 
 impl Lake {
     /// Brings documents into a table. Those whose (uri, digest) the table holds add nothing; a changed one adds a row of its
@@ -120,7 +121,7 @@ impl Lake {
                 reading = Some(taken);
             }
             on_progress(&intake.progress());
-            if intake.slice.bytes >= request.slice_bytes {
+            if intake.slice.bytes >= intake.slice_bytes() {
                 intake.write().await?;
             }
         }
@@ -242,6 +243,12 @@ impl<'a> Intake<'a> {
             }
         }
         Ok(true)
+    }
+
+    /// The first slices are smaller, so that writing begins soon and goes on beside the reading.
+    fn slice_bytes(&self) -> usize {
+        let grown = u32::try_from(self.n_slices).ok().and_then(|n| FIRST_SLICE_BYTES.checked_shl(n)).filter(|n| *n > 0);
+        grown.unwrap_or(usize::MAX).min(self.request.slice_bytes)
     }
 
     fn progress(&self) -> IngestProgress {

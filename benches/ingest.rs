@@ -69,8 +69,8 @@ fn time_to_read(source: &Path) -> Duration {
 /// Text of words whose frequencies fall as those of a language do, so that it compresses about as text does.
 fn text(random: &Random, from: u64, bytes: usize) -> String {
     const SYLLABLES: [&str; 24] = [
-        "wa", "ter", "dijk", "mo", "len", "pol", "der", "zee", "land", "ge", "ring", "slo", "ten", "en", "be", "ver", "schap", "dam", "gra", "ven",
-        "hei", "lo", "sin", "gel",
+        "wa", "ter", "dijk", "mo", "len", "pol", "der", "zee", "land", "ge", "ring", "slo", "ten", "en", "be", "ver", "schap", "dam",
+        "gra", "ven", "hei", "lo", "sin", "gel",
     ];
     let mut text = String::with_capacity(bytes + 16);
     let mut i = from;

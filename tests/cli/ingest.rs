@@ -57,7 +57,8 @@ fn wrong_wishes_get_one_message_and_leave_nothing() {
     let faq = source.join("faq.csv").display().to_string();
     polder(&lake, &["ingest", &faq]).fails(2, "its columns are question, answer");
     polder(&lake, &["ingest", &faq, "--text-column", "answers"]).fails(2, "there is no column `answers`");
-    polder(&lake, &["ingest", &faq, "--text-column", "answer", "--keep", "digest"]).fails(2, "`digest` is a column that every document has");
+    polder(&lake, &["ingest", &faq, "--text-column", "answer", "--keep", "digest"])
+        .fails(2, "`digest` is a column that every document has");
     polder(&lake, &["ingest", &faq, "--mapping", "absent.toml"]).fails(2, "cannot read the mapping");
     polder(&lake, &["ingest", "ftp://me:secret@host/x"]).fails(2, "not `ftp://host/x`");
     polder(&lake, &["ingest", "http://127.0.0.1:1/x.txt"]).fails(2, "private network");

@@ -181,12 +181,12 @@ mod tests {
             assert_eq!(read(&packed, compression, Limits::default()).expect("whole"), text, "{compression:?}");
             let twice = [packed.clone(), packed.clone()].concat();
             assert_eq!(read(&twice, compression, Limits::default()).expect("two streams").len(), 2 * text.len(), "{compression:?}");
-            let error = read(&packed[..packed.len() / 2], compression, Limits::default()).err().expect("cut");
+            let error = read(&packed[..packed.len() / 2], compression, Limits::default()).map(|b| b.len()).expect_err("cut");
             assert_eq!(reason(&error), "truncated", "{compression:?}: {error}");
             let mut broken = packed.clone();
             let middle = broken.len() / 2;
             broken[middle..middle + 40].fill(0x55);
-            let error = read(&broken, compression, Limits::default()).err().expect("broken");
+            let error = read(&broken, compression, Limits::default()).map(|b| b.len()).expect_err("broken");
             assert!(matches!(reason(&error), "corrupt" | "truncated"), "{compression:?}: {error:?}");
         }
     }
@@ -195,10 +195,10 @@ mod tests {
     fn what_expands_beyond_the_limits_is_stopped() {
         let zeros = vec![b'a'; 40 << 20];
         for (compression, packed) in packed(&zeros) {
-            let error = read(&packed, compression, Limits::default()).err().expect("too much");
+            let error = read(&packed, compression, Limits::default()).map(|b| b.len()).expect_err("too much");
             assert_eq!((reason(&error), error.to_string().as_str()), ("expansion", "it expands to more than 200 times its size"));
             let lenient = Limits { expansion_ratio_max: u64::MAX, expanded_bytes_max: 1 << 20, ..Limits::default() };
-            let error = read(&packed, compression, lenient).err().expect("too much");
+            let error = read(&packed, compression, lenient).map(|b| b.len()).expect_err("too much");
             assert_eq!(reason(&error), "expansion", "{compression:?}: {error}");
         }
     }

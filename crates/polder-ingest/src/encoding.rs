@@ -92,7 +92,14 @@ pub(crate) fn utf8<'a>(mut reader: Box<dyn Read + 'a>) -> io::Result<Box<dyn Rea
     if encoding == UTF_8 {
         return Ok(Box::new(all));
     }
-    Ok(Box::new(Decoded { reader: all, decoder: encoding.new_decoder_without_bom_handling(), raw: Vec::new(), text: Vec::new(), at: 0, ended: false }))
+    Ok(Box::new(Decoded {
+        reader: all,
+        decoder: encoding.new_decoder_without_bom_handling(),
+        raw: Vec::new(),
+        text: Vec::new(),
+        at: 0,
+        ended: false,
+    }))
 }
 
 struct Broken(Option<io::Error>);

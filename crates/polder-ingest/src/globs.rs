@@ -18,7 +18,6 @@ pub(crate) enum Source {
     Store(Url),
 }
 
-
 /// Resolves sources into addresses and existing files and folders, sorted within each pattern.
 pub(crate) fn expand(sources: &[String]) -> Result<Vec<Source>, IngestError> {
     let mut all = Vec::new();

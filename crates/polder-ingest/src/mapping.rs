@@ -95,6 +95,9 @@ impl Scalar {
     }
 }
 
+/// What is no document, and why.
+pub(crate) type Refused = Box<(Member, Fault)>;
+
 /// The columns to read from a record, resolved once.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
@@ -160,7 +163,7 @@ impl Wanted {
         file: &Member,
         fallback: impl FnOnce() -> String,
         values: &mut [Scalar],
-    ) -> Result<(Member, Document), (Member, Fault)> {
+    ) -> Result<(Member, Document), Refused> {
         let mut member = None;
         if let Some(id) = self.id.iter().find_map(|i| self.share(values, *i).text()) {
             let mut fragment = String::from("id=");
@@ -174,7 +177,10 @@ impl Wanted {
         let kept: Vec<Scalar> = self.keep.iter().map(|i| self.share(values, *i)).collect();
         if let Some((i, value)) = kept.iter().enumerate().find(|(_, v)| matches!(v, Scalar::Other(_))) {
             let name = &self.names[self.keep[i]];
-            return Err((member, Fault::new("wrong_type", format!("`{name}` is {}, and only single values can be kept", value.kind()))));
+            return Err(Box::new((
+                member,
+                Fault::new("wrong_type", format!("`{name}` is {}, and only single values can be kept", value.kind())),
+            )));
         }
         let license = self.license.iter().find_map(|i| self.share(values, *i).text());
         let mut other = None;
@@ -192,7 +198,7 @@ impl Wanted {
             Some(detail) => Fault::new("wrong_type", detail),
             None => Fault::new("no_text", "the record has no text"),
         };
-        Err((member, fault))
+        Err(Box::new((member, fault)))
     }
 
     /// A value that may be wanted under several headings.
@@ -229,10 +235,10 @@ mod tests {
         let usual = Wanted::new(&Mapping::default());
         assert!(usual.among(&columns(&["id", "body"])).is_ok());
         let fault = usual.among(&columns(&["question", "answer"])).expect_err("refused");
-        assert_eq!((fault.reason, fault.detail.as_str()), (
-            "no_text_column",
-            "there is no column `text` or `content` or `body`; its columns are question, answer"
-        ));
+        assert_eq!(
+            (fault.reason, fault.detail.as_str()),
+            ("no_text_column", "there is no column `text` or `content` or `body`; its columns are question, answer")
+        );
         let asked = Wanted::new(&Mapping { text: Some("question".into()), keep: vec!["label".into()], ..Mapping::default() });
         let fault = asked.among(&columns(&["question"])).expect_err("refused");
         assert_eq!(fault.detail, "there is no column `label`; its columns are question");

@@ -7,12 +7,12 @@ use std::thread;
 
 use tokio::runtime::Handle;
 
+use crate::IngestError;
 use crate::compression::Budget;
 use crate::readers::{self, Layer};
 use crate::record::{Fault, Flow, Gone, Item, Origin, Sink};
-use crate::settings::{Request, Settings, Outside};
+use crate::settings::{Outside, Request, Settings};
 use crate::sources::{Listing, Place, SourceFile, Task};
-use crate::IngestError;
 
 /// A batch goes on its way at this much.
 const BATCH_BYTES: usize = 1 << 20;

@@ -262,7 +262,8 @@ fn objects(
     }
     let prefix = address.path().trim_end_matches('/');
     let last = |path: &str| path.rsplit('/').next().filter(|n| !n.is_empty()).map(decoded);
-    let source = source_name.map(str::to_owned).or_else(|| last(prefix)).or_else(|| address.host_str().map(str::to_owned)).unwrap_or_default();
+    let source =
+        source_name.map(str::to_owned).or_else(|| last(prefix)).or_else(|| address.host_str().map(str::to_owned)).unwrap_or_default();
     for StoredObject { address, bytes, modified } in listed {
         let path = address.path();
         let below = path.strip_prefix(prefix).map_or(path, |rest| rest.trim_start_matches('/'));
@@ -275,7 +276,15 @@ fn objects(
         let stem = if is_folder { first } else { first.rsplit_once('.').map_or(first, |(stem, _)| stem) };
         let package = without_version(stem).to_owned();
         let object = Some((relative.clone(), bytes, modified));
-        units.push(Unit { source_idx, source: source.clone(), root: PathBuf::new(), entry: Place::Object(address), object, package, is_named });
+        units.push(Unit {
+            source_idx,
+            source: source.clone(),
+            root: PathBuf::new(),
+            entry: Place::Object(address),
+            object,
+            package,
+            is_named,
+        });
     }
     Ok(())
 }
@@ -301,13 +310,7 @@ fn decoded(part: &str) -> String {
 }
 
 /// Lists the entries directly below a source; hidden ones and links are left out.
-fn list(
-    source_idx: usize,
-    path: &Path,
-    source_name: Option<&str>,
-    units: &mut Vec<Unit>,
-    links: &mut u64,
-) -> Result<(), IngestError> {
+fn list(source_idx: usize, path: &Path, source_name: Option<&str>, units: &mut Vec<Unit>, links: &mut u64) -> Result<(), IngestError> {
     let error = |source| IngestError::List { path: path.to_owned(), source };
     let is_folder = fs::metadata(path).map_err(error)?.is_dir();
     let is_table = is_folder && is_table(path);
@@ -391,7 +394,7 @@ fn files(units: &[Unit], links: &mut u64) -> Vec<SourceFile> {
         }
         let tables = std::mem::take(&mut *tables.lock().unwrap_or_else(PoisonError::into_inner));
         files.extend(tables.into_iter().map(|path| unit.file(Place::Table(path), 0, None)));
-        files[before..].sort_by(|a, b| entry_path(&a.place).cmp(&entry_path(&b.place)));
+        files[before..].sort_by_cached_key(|f| entry_path(&f.place));
     }
     files
 }
@@ -419,7 +422,7 @@ fn cut(files: &mut Vec<SourceFile>, max_bytes: u64, record_bytes_max: u64) -> bo
     let n = fitting.count().max(1);
     let cut = n < files.len();
     files.truncate(n);
-    files.sort_by(|a, b| entry_path(&a.place).cmp(&entry_path(&b.place)));
+    files.sort_by_cached_key(|f| entry_path(&f.place));
     cut
 }
 

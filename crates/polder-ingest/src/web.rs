@@ -186,7 +186,18 @@ fn is_public(ip: IpAddr) -> bool {
 
 /// Names of parameters that carry a right to read.
 const SECRET_PARAMETERS: [&str; 12] = [
-    "access_token", "api_key", "apikey", "auth", "authorization", "awsaccesskeyid", "key", "password", "secret", "sig", "signature", "token",
+    "access_token",
+    "api_key",
+    "apikey",
+    "auth",
+    "authorization",
+    "awsaccesskeyid",
+    "key",
+    "password",
+    "secret",
+    "sig",
+    "signature",
+    "token",
 ];
 
 /// Cuts user name, password and what looks like a key or a signature out of an address.
@@ -227,8 +238,25 @@ mod tests {
     #[test]
     fn addresses_of_private_networks_are_told_from_public_ones() {
         for private in [
-            "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "255.255.255.255", "198.18.0.1",
-            "224.0.0.1", "::1", "::", "fe80::1", "fc00::1", "::ffff:10.0.0.1", "2002:a00:1::", "64:ff9b::a00:1", "2001:db8::1", "ff02::1",
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "255.255.255.255",
+            "198.18.0.1",
+            "224.0.0.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "::ffff:10.0.0.1",
+            "2002:a00:1::",
+            "64:ff9b::a00:1",
+            "2001:db8::1",
+            "ff02::1",
         ] {
             assert!(!is_public(private.parse().expect("an address")), "{private}");
         }

@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -48,8 +48,7 @@ impl QueryMemory {
 
     pub(crate) fn try_new(bytes_max: usize, folder: &Path) -> std::result::Result<Self, LakeError> {
         let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Custom(Arc::new(Folder(folder.to_owned()))));
-        let runtime =
-            RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(bytes_max))).with_disk_manager_builder(disk);
+        let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(bytes_max))).with_disk_manager_builder(disk);
         Ok(Self { bytes_max, runtime: runtime.build_arc().map_err(LakeError::statement)? })
     }
 

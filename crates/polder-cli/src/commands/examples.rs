@@ -5,7 +5,14 @@ const EXAMPLES: [(&str, &[&str]); 48] = [
     ("run", &["polder run", "polder run quickstart --source ~/src --minutes 10", "polder run quickstart --sql-dir sql --dry-run"]),
     ("init", &["polder init", "polder init --lake ~/lake"]),
     ("doctor", &["polder doctor"]),
-    ("ingest", &["polder ingest ~/src --into raw.docs", "polder ingest 'crawl/*.warc.gz' data.tar.zst --limit 50", "polder ingest faq.csv --text-column answer --keep topic,lang"]),
+    (
+        "ingest",
+        &[
+            "polder ingest ~/src --into raw.docs",
+            "polder ingest 'crawl/*.warc.gz' data.tar.zst --limit 50",
+            "polder ingest faq.csv --text-column answer --keep topic,lang",
+        ],
+    ),
     ("sql", &["polder sql \"SELECT split, count(*) FROM pile.base VERSION AS OF 'v1' GROUP BY 1\"", "polder sql --file report.sql --json"]),
     ("table list", &["polder table list"]),
     ("table show", &["polder table show pile.base@v1"]),

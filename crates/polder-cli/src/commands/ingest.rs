@@ -159,7 +159,10 @@ fn mapping(args: &Args) -> anyhow::Result<Mapping> {
     let file = match &args.mapping {
         Some(path) => {
             let text = fs::read_to_string(path).map_err(|e| {
-                failure::usage(format!("cannot read the mapping `{}`: {e}", path.display()), "Name a TOML file, such as --mapping docs.toml.")
+                failure::usage(
+                    format!("cannot read the mapping `{}`: {e}", path.display()),
+                    "Name a TOML file, such as --mapping docs.toml.",
+                )
             })?;
             Mapping::parse(&text).or_advise()?
         }
@@ -193,7 +196,7 @@ fn show(world: &World, request: &IngestRequest, report: &IngestReport) -> anyhow
     let next = if request.is_dry {
         "the same without --dry-run".to_owned()
     } else if report.added == 0 && n > 0 {
-        format!("polder sql \"SELECT uri, offset_in_file, detail FROM raw.quarantine LIMIT 10\"")
+        "polder sql \"SELECT uri, offset_in_file, detail FROM raw.quarantine LIMIT 10\"".to_owned()
     } else {
         format!("polder sql \"SELECT path, bytes FROM {into} LIMIT 10\"")
     };

@@ -7,8 +7,8 @@ use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use arrow::ipc::reader::{FileReader, StreamReader};
 
-use crate::record::{Fault, Flow, Member, Offset, Sink};
 use super::{broken, rows};
+use crate::record::{Fault, Flow, Member, Offset, Sink};
 
 const MAGIC: &[u8; 6] = b"ARROW1";
 
@@ -40,12 +40,7 @@ pub(crate) fn read(file: &Member, mut opened: File, sink: &mut Sink<'_>) -> Flow
     }
 }
 
-fn batches(
-    file: &Member,
-    names: &[String],
-    batches: impl Iterator<Item = Result<RecordBatch, ArrowError>>,
-    sink: &mut Sink<'_>,
-) -> Flow {
+fn batches(file: &Member, names: &[String], batches: impl Iterator<Item = Result<RecordBatch, ArrowError>>, sink: &mut Sink<'_>) -> Flow {
     let columns = match sink.settings.wanted.among(names) {
         Ok(columns) => columns,
         Err(fault) => return sink.bad(file.clone(), fault),

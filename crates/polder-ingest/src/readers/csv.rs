@@ -6,11 +6,11 @@ use std::rc::Rc;
 
 use ::csv::{ByteRecord, ErrorKind, ReaderBuilder};
 
+use super::{broken, text};
 use crate::compression::TooMuch;
 use crate::encoding;
 use crate::mapping::Scalar;
 use crate::record::{Fault, Flow, Member, Offset, Sink};
-use super::{broken, text};
 
 /// What the library reads ahead.
 const BUFFER_BYTES: usize = 128 << 10;
@@ -62,12 +62,8 @@ fn rows(file: &Member, stream: Box<dyn Read + '_>, delimiter: u8, columns: &[Opt
     let record_bytes_max = sink.settings.limits.record_bytes_max.saturating_mul(2).saturating_add(1 << 20);
     let left = Rc::new(Cell::new(u64::MAX));
     let limited = Limited { stream, left: left.clone() };
-    let mut reader = ReaderBuilder::new()
-        .delimiter(delimiter)
-        .has_headers(true)
-        .flexible(true)
-        .buffer_capacity(BUFFER_BYTES)
-        .from_reader(limited);
+    let mut reader =
+        ReaderBuilder::new().delimiter(delimiter).has_headers(true).flexible(true).buffer_capacity(BUFFER_BYTES).from_reader(limited);
     let wanted = &sink.settings.wanted;
     let mut record = ByteRecord::new();
     let mut n = 0;
@@ -108,12 +104,15 @@ fn rows(file: &Member, stream: Box<dyn Read + '_>, delimiter: u8, columns: &[Opt
             }
         }
         let found = match invalid {
-            Some(invalid) => Err((file.part(&place()), invalid)),
+            Some(invalid) => Err(Box::new((file.part(&place()), invalid))),
             None => wanted.document(file, place, &mut values),
         };
         match found {
             Ok((member, document)) => sink.document(member, document, Some(Offset::Line(line)))?,
-            Err((member, of)) => sink.bad(member, fault(of))?,
+            Err(refused) => {
+                let (member, of) = *refused;
+                sink.bad(member, fault(of))?;
+            }
         }
     }
 }

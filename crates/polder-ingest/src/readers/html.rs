@@ -5,10 +5,10 @@ use std::io::Read;
 use encoding_rs::Encoding;
 use polder_text::html_text;
 
+use super::text::whole;
 use crate::encoding;
 use crate::record::{Document, Flow, Member, Sink};
 use crate::settings::Pages;
-use super::text::whole;
 
 pub(crate) fn read(member: Member, stream: Box<dyn Read + '_>, sink: &mut Sink<'_>) -> Flow {
     let page = whole(stream, sink.settings.limits.record_bytes_max).and_then(|bytes| {
@@ -28,9 +28,7 @@ pub(crate) fn read(member: Member, stream: Box<dyn Read + '_>, sink: &mut Sink<'
 pub(crate) fn document(page: String, pages: Pages) -> Document {
     match pages {
         Pages::Source => Document { text: page, media_type: "text/html".into(), ..Document::default() },
-        Pages::Text => {
-            Document { text: html_text(&page), media_type: "text/plain".into(), ..Document::default() }
-        }
+        Pages::Text => Document { text: html_text(&page), media_type: "text/plain".into(), ..Document::default() },
     }
 }
 

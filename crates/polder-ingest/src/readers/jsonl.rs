@@ -7,10 +7,10 @@ use std::io::{self, BufRead as _, BufReader, Read};
 use polder_base::units;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::broken;
 use crate::encoding;
 use crate::mapping::{Scalar, Wanted};
 use crate::record::{Fault, Flow, Member, Offset, Sink};
-use super::broken;
 
 /// So many records without text at the start of a file show that it has none.
 const TEXTLESS_MAX: usize = 100;
@@ -49,13 +49,14 @@ pub(crate) fn read(file: &Member, stream: Box<dyn Read + '_>, sink: &mut Sink<'_
         is_empty = false;
         let n = lines.n;
         let place = || format!("line={n}");
-        let found = found.map_err(|fault| (file.part(&place()), fault));
+        let found = found.map_err(|fault| Box::new((file.part(&place()), fault)));
         match found.and_then(|()| wanted.document(file, place, &mut values)) {
             Ok((member, document)) => {
                 release(&mut textless, sink)?;
                 sink.document(member, document, Some(Offset::Line(n)))?;
             }
-            Err((member, fault)) => {
+            Err(refused) => {
+                let (member, fault) = *refused;
                 let bytes = fault.bytes.max(lines.line.len() as u64);
                 let fault = fault.at(Offset::Line(n), &lines.line).with_bytes(bytes);
                 match &mut textless {

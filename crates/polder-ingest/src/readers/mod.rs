@@ -21,7 +21,6 @@ use std::path::Path;
 use polder_base::units;
 use url::Url;
 
-
 use crate::compression::{self, Budget};
 use crate::record::{Fault, Flow, Member, Sink};
 

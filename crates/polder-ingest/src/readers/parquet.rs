@@ -5,8 +5,8 @@ use std::fs::File;
 use ::parquet::arrow::ProjectionMask;
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use crate::record::{Fault, Flow, Member, Offset, Sink};
 use super::rows;
+use crate::record::{Fault, Flow, Member, Offset, Sink};
 
 pub(crate) fn read(file: &Member, opened: File, sink: &mut Sink<'_>) -> Flow {
     if opened.metadata().is_ok_and(|m| m.len() == 0) {

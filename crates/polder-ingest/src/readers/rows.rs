@@ -15,14 +15,7 @@ pub const BATCH_ROWS: usize = 256;
 ///
 /// # Errors
 /// [`Gone`](crate::Gone) where nobody takes what is found.
-pub fn read(
-    file: &Member,
-    batch: &RecordBatch,
-    columns: &[Option<usize>],
-    n_before: u64,
-    by_content: bool,
-    sink: &mut Sink<'_>,
-) -> Flow {
+pub fn read(file: &Member, batch: &RecordBatch, columns: &[Option<usize>], n_before: u64, by_content: bool, sink: &mut Sink<'_>) -> Flow {
     let cells: Result<Vec<Option<Cells>>, ArrowError> =
         columns.iter().map(|c| c.map(|i| Cells::new(batch.column(i))).transpose()).collect();
     let cells = match cells {
@@ -34,12 +27,19 @@ pub fn read(
         let n = n_before + i as u64 + 1;
         let mut values: Vec<Scalar> = cells.iter().map(|c| c.as_ref().map_or(Scalar::Null, |c| c.get(i))).collect();
         let place = || {
-            if by_content { format!("digest={}", &polder_base::digest_bytes(format!("{values:?}").as_bytes()).hex()[..32]) } else { format!("row={n}") }
+            if by_content {
+                format!("digest={}", &polder_base::digest_bytes(format!("{values:?}").as_bytes()).hex()[..32])
+            } else {
+                format!("row={n}")
+            }
         };
         let place = place();
         match wanted.document(file, || place, &mut values) {
             Ok((member, document)) => sink.document(member, document, Some(Offset::Row(n)))?,
-            Err((member, fault)) => sink.bad(member, fault.at(Offset::Row(n), b""))?,
+            Err(refused) => {
+                let (member, fault) = *refused;
+                sink.bad(member, fault.at(Offset::Row(n), b""))?;
+            }
         }
     }
     Ok(())
@@ -57,8 +57,8 @@ enum Cells {
 impl Cells {
     fn new(column: &ArrayRef) -> Result<Self, ArrowError> {
         use DataType::{
-            Boolean, Decimal128, Decimal256, Dictionary, FixedSizeList, Float16, Float32, Float64, Int8, Int16, Int32, Int64, LargeList, List,
-            Map, Struct, UInt8, UInt16, UInt32, UInt64, Union,
+            Boolean, Decimal128, Decimal256, Dictionary, FixedSizeList, Float16, Float32, Float64, Int8, Int16, Int32, Int64, LargeList,
+            List, Map, Struct, UInt8, UInt16, UInt32, UInt64, Union,
         };
         Ok(match column.data_type() {
             Boolean => Self::Bool(column.clone()),

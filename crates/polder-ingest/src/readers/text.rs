@@ -4,10 +4,10 @@ use std::io::Read;
 
 use polder_base::units;
 
+use super::broken;
 use crate::encoding;
 use crate::media::media_type;
 use crate::record::{Document, EXCERPT_BYTES, Fault, Flow, Member, Sink};
-use super::broken;
 
 pub(crate) fn read(member: Member, stream: Box<dyn Read + '_>, name: &str, sink: &mut Sink<'_>) -> Flow {
     let text = whole(stream, sink.settings.limits.record_bytes_max).and_then(|bytes| encoding::decode(bytes, None));

@@ -164,7 +164,13 @@ fn body(stream: &mut dyn Read, media_type: &str, sink: &Sink<'_>) -> Result<Docu
     let text = encoding::decode(bytes, label)?;
     let pages = if is_page { sink.settings.pages } else { Pages::Source };
     let document = html::document(text, pages);
-    let kept_as = if is_page { document.media_type } else if name.is_empty() { "text/plain".into() } else { name.to_owned() };
+    let kept_as = if is_page {
+        document.media_type
+    } else if name.is_empty() {
+        "text/plain".into()
+    } else {
+        name.to_owned()
+    };
     Ok(Document { media_type: kept_as, ..document })
 }
 

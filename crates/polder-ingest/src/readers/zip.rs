@@ -125,7 +125,11 @@ fn directory(file: &mut File) -> io::Result<Vec<Entry>> {
         if rest.len() < whole {
             return Err(bad("its directory breaks off"));
         }
-        entries.push(entry(&rest[..ENTRY_BYTES], &rest[ENTRY_BYTES..ENTRY_BYTES + name], &rest[ENTRY_BYTES + name..ENTRY_BYTES + name + extra]));
+        entries.push(entry(
+            &rest[..ENTRY_BYTES],
+            &rest[ENTRY_BYTES..ENTRY_BYTES + name],
+            &rest[ENTRY_BYTES + name..ENTRY_BYTES + name + extra],
+        ));
         rest = &rest[whole..];
     }
     Ok(entries)

@@ -1,3 +1,5 @@
+//! Archives, whole and broken, one within the other.
+
 use std::process::Command;
 
 use super::{folder, gzip, of, put, read, tar};
@@ -49,7 +51,10 @@ fn members_of_archives_are_read_without_unpacking_them_to_disk() {
     put(dir.path(), "z.zip.gz", gzip(&zip(&members)));
     let found = read(&of(dir.path()));
     assert_eq!(found.texts(), ["# A\n", "one", "two", "packed"].repeat(4));
-    assert_eq!(found.paths()[..4], ["t.tar!/docs/a.md", "t.tar!/docs/b c.jsonl#line=1", "t.tar!/docs/b c.jsonl#line=2", "t.tar!/docs/d.txt.gz"]);
+    assert_eq!(
+        found.paths()[..4],
+        ["t.tar!/docs/a.md", "t.tar!/docs/b c.jsonl#line=1", "t.tar!/docs/b c.jsonl#line=2", "t.tar!/docs/d.txt.gz"]
+    );
     assert!(found.records[1].uri.ends_with("/t.tar!/docs/b%20c.jsonl#line=1"), "{}", found.records[1].uri);
     assert_eq!(found.reasons(), ["binary"; 4]);
 }
@@ -83,11 +88,20 @@ fn broken_archives_are_told_and_what_stands_before_the_break_is_kept() {
     put(dir.path(), "cut.tgz", &gzip(&whole)[..40]);
     let found = read(&of(dir.path()));
     assert_eq!(found.paths(), ["broken.zip!/a.txt", "broken.zip!/c.txt", "cut.tar!/a.txt"]);
-    let mut told: Vec<String> = found.bad.iter().map(|b| format!("{} {}", b.uri.rsplit('/').next().unwrap_or_default(), b.reason)).collect();
+    let mut told: Vec<String> =
+        found.bad.iter().map(|b| format!("{} {}", b.uri.rsplit('/').next().unwrap_or_default(), b.reason)).collect();
     told.sort();
     assert_eq!(
         told,
-        ["b.txt corrupt", "b.txt truncated", "cut.tar corrupt", "cut.tgz truncated", "cut.zip corrupt", "not.tar corrupt", "not.zip corrupt"]
+        [
+            "b.txt corrupt",
+            "b.txt truncated",
+            "cut.tar corrupt",
+            "cut.tgz truncated",
+            "cut.zip corrupt",
+            "not.tar corrupt",
+            "not.zip corrupt"
+        ]
     );
 }
 

@@ -1,13 +1,19 @@
+//! Which column becomes what.
+
 use super::{folder, of, put, read};
 use crate::{Mapping, Scalar};
 
 #[test]
 fn named_columns_become_text_id_address_and_kept_values() {
     let dir = folder();
-    put(dir.path(), "faq.jsonl", concat!(
-        "{\"q\": \"why?\", \"key\": 3, \"page\": \"https://a.org/3\", \"score\": 0.5, \"ok\": true, \"tags\": [1]}\n",
-        "{\"q\": \"how?\", \"key\": 4, \"score\": \"high\"}\n",
-    ));
+    put(
+        dir.path(),
+        "faq.jsonl",
+        concat!(
+            "{\"q\": \"why?\", \"key\": 3, \"page\": \"https://a.org/3\", \"score\": 0.5, \"ok\": true, \"tags\": [1]}\n",
+            "{\"q\": \"how?\", \"key\": 4, \"score\": \"high\"}\n",
+        ),
+    );
     let mut asked = of(dir.path());
     let some = |name: &str| Some(name.to_owned());
     asked.mapping = Mapping { text: some("q"), id: some("key"), uri: some("page"), license: None, keep: vec!["score".into(), "ok".into()] };
@@ -19,7 +25,10 @@ fn named_columns_become_text_id_address_and_kept_values() {
     assert_eq!(found.records[1].kept, [Scalar::Text("high".into()), Scalar::Null]);
     asked.mapping.keep = vec!["tags".into()];
     let found = read(&asked);
-    assert_eq!((found.reasons(), found.bad[0].detail.as_str()), (vec!["wrong_type"], "`tags` is a list, and only single values can be kept"));
+    assert_eq!(
+        (found.reasons(), found.bad[0].detail.as_str()),
+        (vec!["wrong_type"], "`tags` is a list, and only single values can be kept")
+    );
 }
 
 #[test]

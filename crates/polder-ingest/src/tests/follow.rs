@@ -1,3 +1,5 @@
+//! Sources that are followed.
+
 use std::sync::{Arc, Mutex};
 
 use super::{folder, of, put, read};

@@ -1,3 +1,5 @@
+//! Each format gives its records.
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, LargeStringArray, RecordBatch, StringArray};
@@ -39,7 +41,9 @@ fn json_lines_give_a_record_a_line_and_say_where_the_bad_ones_are() {
         "{\"id\": 10, \"text\": \"\"}\n",
         "{\"content\": \"three\"}",
     );
-    for (name, bytes) in [("d.jsonl", lines.as_bytes().to_vec()), ("d.jsonl.gz", gzip(lines.as_bytes())), ("d.json", lines.as_bytes().to_vec())] {
+    for (name, bytes) in
+        [("d.jsonl", lines.as_bytes().to_vec()), ("d.jsonl.gz", gzip(lines.as_bytes())), ("d.json", lines.as_bytes().to_vec())]
+    {
         put(dir.path(), name, bytes);
         let found = read(&of(&dir.path().join(name)));
         assert_eq!(found.texts(), ["one ä", "two", "three"]);
@@ -69,7 +73,10 @@ fn values_with_a_header_are_read_whatever_separates_them() {
     assert_eq!((found.bad[0].offset, found.bad[0].detail.as_str()), (Some(Offset::Line(4)), "2 values where the header has 3"));
     // Data among prose is a document; a file that was named is asked for its text.
     let named = read(&of(&dir.path().join("e.csv")));
-    assert_eq!((named.reasons(), named.bad[0].detail.as_str()), (vec!["no_text_column"], "there is no column `text` or `content` or `body`; its columns are id, n"));
+    assert_eq!(
+        (named.reasons(), named.bad[0].detail.as_str()),
+        (vec!["no_text_column"], "there is no column `text` or `content` or `body`; its columns are id, n")
+    );
 }
 
 #[test]
@@ -138,8 +145,18 @@ fn web_archives_give_a_row_a_record() {
         warc("warcinfo", "application/warc-fields", "", b"software: x\r\n"),
         warc("request", "application/http; msgtype=request", "https://a.org/", b"GET / HTTP/1.1\r\n\r\n"),
         warc("response", response, "https://a.org/1", &http("200 OK\r\nContent-Type: text/html", PAGE.as_bytes())),
-        warc("response", response, "https://a.org/2", &http("200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked", chunked.as_bytes())),
-        warc("response", response, "https://a.org/3", &http("200 OK\r\nContent-Type: text/plain\r\nContent-Encoding: gzip", &gzip(b"packed"))),
+        warc(
+            "response",
+            response,
+            "https://a.org/2",
+            &http("200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked", chunked.as_bytes()),
+        ),
+        warc(
+            "response",
+            response,
+            "https://a.org/3",
+            &http("200 OK\r\nContent-Type: text/plain\r\nContent-Encoding: gzip", &gzip(b"packed")),
+        ),
         warc("response", response, "https://a.org/4", &http("404 Not Found\r\nContent-Type: text/html", b"gone")),
         warc("response", response, "https://a.org/5", &http("200 OK\r\nContent-Type: image/png", b"\x89PNG\r\n")),
         warc("response", response, "https://a.org/6", &http("200 OK\r\nContent-Type: text/plain; charset=iso-8859-1", b"gr\xfc\xdfe")),

@@ -1,3 +1,5 @@
+//! What is too large, too much or too many; and the order of it all.
+
 use super::{folder, gzip, of, put, read, tar};
 use crate::{Limits, Order};
 

@@ -1,3 +1,5 @@
+//! Any bytes are answered.
+
 use proptest::prelude::*;
 
 use super::{folder, put, read};

@@ -1,3 +1,5 @@
+//! Objects of a store.
+
 use std::sync::{Arc, Mutex};
 
 use super::{Elsewhere, folder, gzip, put, try_read};

@@ -1,3 +1,5 @@
+//! Addresses, public and private.
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::thread;

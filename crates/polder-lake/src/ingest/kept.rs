@@ -28,7 +28,9 @@ impl Kept {
         let own = documents::schema();
         for (i, name) in names.iter().enumerate() {
             if own.fields().iter().any(|f| f.name().eq_ignore_ascii_case(name)) {
-                return Err(wrong(format!("`{name}` is a column that every document has; give the source's column another name to keep it")));
+                return Err(wrong(format!(
+                    "`{name}` is a column that every document has; give the source's column another name to keep it"
+                )));
             }
             if names[..i].contains(name) {
                 return Err(wrong(format!("`{name}` is named twice")));

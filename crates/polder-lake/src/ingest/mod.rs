@@ -16,8 +16,8 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use polder_base::{Digest, Hasher, TableName, Timestamp};
-pub use polder_ingest::{Format, IngestError, Limits, Mapping, Order, Pages, Request, Seen, without_secrets};
 use polder_ingest::{Batch, Item, Reading};
+pub use polder_ingest::{Format, IngestError, Limits, Mapping, Order, Pages, Request, Seen, without_secrets};
 use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, spawn_blocking};
 

@@ -145,7 +145,8 @@ impl Outside for Elsewhere {
             found.set_path(&format!("/{path}"));
             found
         };
-        let object = |o: ObjectMeta| StoredObject { address: address_of(&o.location), bytes: o.size, modified: Some(o.last_modified.into()) };
+        let object =
+            |o: ObjectMeta| StoredObject { address: address_of(&o.location), bytes: o.size, modified: Some(o.last_modified.into()) };
         listed.map(|all| all.into_iter().map(object).collect()).map_err(|e| told(&e))
     }
 

@@ -64,7 +64,8 @@ impl Slice {
         self.records = fit;
         if !self.bad.is_empty() {
             let (app, number) = self.transaction.clone();
-            let options = WriteOptions { transaction: Some((format!("{app}/quarantine"), number)), add_columns: true, ..WriteOptions::default() };
+            let options =
+                WriteOptions { transaction: Some((format!("{app}/quarantine"), number)), add_columns: true, ..WriteOptions::default() };
             let table = quarantine::table();
             let rows = quarantine::batch(&self.bad, at)?;
             let rows = lake.session_with(Some(1)).read_batch(rows).map_err(LakeError::query("read rows for", &table))?;

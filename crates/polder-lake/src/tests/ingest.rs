@@ -239,7 +239,11 @@ async fn a_quarantine_of_an_earlier_program_gets_the_columns_that_came_since() {
     let root = dir.path().join("files");
     put(&root, "a.txt", "a");
     put(&root, "b.bin", b"\0");
-    statement(&lake, "CREATE TABLE raw.quarantine (source VARCHAR, uri VARCHAR, reason VARCHAR, detail VARCHAR, bytes BIGINT, fetched_at TIMESTAMP)").await;
+    statement(
+        &lake,
+        "CREATE TABLE raw.quarantine (source VARCHAR, uri VARCHAR, reason VARCHAR, detail VARCHAR, bytes BIGINT, fetched_at TIMESTAMP)",
+    )
+    .await;
     run(&lake, &request(&root)).await.expect("ingested");
     assert_eq!(strings(&lake, "SELECT reason || ' ' || offset_unit FROM raw.quarantine").await, ["binary byte"]);
 }

@@ -25,7 +25,7 @@ const BORDERS: &[(&str, &[&str])] = &[
     ("polder-serve", LAKE),
     ("polder-gpu", LAKE),
     ("polder-sql", &["datafusion", "deltalake*", "cudarc", "ureq", "polder-lake"]),
-    ("polder-ingest", &["datafusion*", "deltalake*", "object_store", "cudarc"]),
+    ("polder-ingest", &["datafusion*", "deltalake*", "cudarc"]),
     ("polder-lake", &["cudarc", "polder-train"]),
     ("polder-pipeline", &["cudarc"]),
     ("polder-govern", &["cudarc"]),

@@ -36,8 +36,8 @@ pub enum IngestError {
         files: u64,
         /// How many for which reason, and the first of them in full.
         reasons: String,
-        /// Whether a file had no column that could be the text.
-        no_column: bool,
+        /// The reason of the first.
+        first: &'static str,
     },
     /// A folder cannot be listed.
     #[error("cannot list `{path}`")]
@@ -74,10 +74,16 @@ impl Advice for IngestError {
             Self::Empty { .. } => {
                 "Hidden files and links are left out. Name a folder with files, such as `polder ingest docs --into raw.docs`.".into()
             }
-            Self::NoText { no_column: true, .. } => {
-                "Say which column is the text: --text-column NAME, or a mapping file with `text = \"NAME\"`. Nothing was written.".into()
+            Self::NoText { first, .. } => match *first {
+                "no_text_column" | "no_column" => {
+                    "Say which column is the text: --text-column NAME, or a mapping file with `text = \"NAME\"`. Nothing was written."
+                }
+                "private_address" => "Name --allow-private if you trust what answers there. Nothing was written.",
+                "unreachable" | "unreadable" => "Check the address or the path, and that you may read it. Nothing was written.",
+                "too_large" => "Larger documents are taken with --max-file MB. Nothing was written.",
+                _ => "A document is text without NUL bytes and not larger than --max-file. Nothing was written.",
             }
-            Self::NoText { .. } => "A document is text without NUL bytes and not larger than --max-file. Nothing was written.".into(),
+            .into(),
             Self::Store { .. } => "Check the address, and the credentials that the environment gives, such as AWS_ACCESS_KEY_ID.".into(),
             Self::List { .. } => "Check that you may read that folder.".into(),
             Self::Mapping { .. } => "A mapping is TOML such as `text = \"body\"`, `id = \"doc\"`, `keep = [\"lang\", \"score\"]`.".into(),

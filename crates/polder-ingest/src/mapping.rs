@@ -20,6 +20,8 @@ pub struct Mapping {
     pub uri: Option<String>,
     /// Its licence; by default `license`.
     pub license: Option<String>,
+    /// What the record says as its source, in place of its folder's or host's name.
+    pub source: Option<String>,
     /// Columns that become columns of the table.
     pub keep: Vec<String>,
 }
@@ -28,7 +30,7 @@ const TEXT: &[&str] = &["text", "content", "body"];
 const ID: &[&str] = &["id"];
 const URI: &[&str] = &["uri", "url"];
 const LICENSE: &[&str] = &["license"];
-const KEYS: [&str; 5] = ["text", "id", "uri", "license", "keep"];
+const KEYS: [&str; 6] = ["text", "id", "uri", "license", "source", "keep"];
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -37,11 +39,12 @@ struct File {
     id: Option<String>,
     uri: Option<String>,
     license: Option<String>,
+    source: Option<String>,
     keep: Vec<String>,
 }
 
 impl Mapping {
-    /// Reads a mapping from TOML: keys `text`, `id`, `uri`, `license` (each a column's name) and `keep` (a list of them).
+    /// Reads a mapping from TOML: keys `text`, `id`, `uri`, `license`, `source` (each a column's name) and `keep` (a list of them).
     ///
     /// # Errors
     /// It is no TOML, has a key that is none of these, or a value of another type.
@@ -52,7 +55,7 @@ impl Mapping {
             return Err(wrong(format!("there is no key `{key}`; the keys are {}", KEYS.join(", "))));
         }
         let file: File = toml::from_str(text).map_err(|e| wrong(e.message().to_owned()))?;
-        Ok(Self { text: file.text, id: file.id, uri: file.uri, license: file.license, keep: file.keep })
+        Ok(Self { text: file.text, id: file.id, uri: file.uri, license: file.license, source: file.source, keep: file.keep })
     }
 }
 
@@ -108,6 +111,7 @@ pub(crate) struct Wanted {
     id: Vec<usize>,
     uri: Vec<usize>,
     license: Vec<usize>,
+    source: Vec<usize>,
     keep: Vec<usize>,
     /// Columns that the user named: a file with a header must have them.
     pub(crate) named: Vec<String>,
@@ -133,9 +137,9 @@ impl Wanted {
             }
         };
         let (text, id) = (of(&mapping.text, TEXT), of(&mapping.id, ID));
-        let (uri, license) = (of(&mapping.uri, URI), of(&mapping.license, LICENSE));
+        let (uri, license, source) = (of(&mapping.uri, URI), of(&mapping.license, LICENSE), of(&mapping.source, &[]));
         let keep = mapping.keep.iter().map(|name| place(name)).collect();
-        Self { names, text, id, uri, license, keep, named }
+        Self { names, text, id, uri, license, source, keep, named }
     }
 
     /// Where each wanted column stands among a file's; or why the file cannot be read.
@@ -183,11 +187,12 @@ impl Wanted {
             )));
         }
         let license = self.license.iter().find_map(|i| self.share(values, *i).text());
+        let source = self.source.iter().find_map(|i| self.share(values, *i).text());
         let mut other = None;
         for i in &self.text {
             match std::mem::take(&mut values[*i]) {
                 Scalar::Text(text) => {
-                    let document = Document { text, media_type: "text/plain".into(), license, fetched_at: None, kept };
+                    let document = Document { text, media_type: "text/plain".into(), license, source, fetched_at: None, kept };
                     return Ok((member, document));
                 }
                 Scalar::Null => {}

@@ -159,6 +159,8 @@ pub struct Document {
     pub(crate) text: String,
     pub(crate) media_type: String,
     pub(crate) license: Option<String>,
+    /// In place of what all records of the file say.
+    pub(crate) source: Option<String>,
     pub(crate) fetched_at: Option<Timestamp>,
     pub(crate) kept: Vec<Scalar>,
 }
@@ -235,8 +237,12 @@ impl<'a> Sink<'a> {
         }
         let digest = digest_bytes(text);
         let identity = identity(&member.uri, &digest.to_string());
+        let origin = match document.source {
+            Some(source) => Arc::new(Origin { source, package: self.origin.package.clone() }),
+            None => self.origin.clone(),
+        };
         (self.emit)(Item::Record(Box::new(Record {
-            origin: self.origin.clone(),
+            origin,
             uri: member.uri,
             path: member.path,
             text: document.text,

@@ -35,7 +35,7 @@ enum Html {
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Folders, files, patterns, http(s) addresses. Text and code, HTML, JSONL, CSV, TSV, Parquet, Arrow, WARC and WET, tar and
+    /// Folders, files, patterns, http(s) and s3 addresses. Text and code, HTML, JSONL, CSV, TSV, Parquet, Arrow, WARC and WET, tar and
     /// zip, folders with a Delta table; with gzip, zstd, bzip2, xz around them.
     #[arg(required = true, value_name = "SOURCE")]
     sources: Vec<String>,
@@ -51,7 +51,7 @@ pub struct Args {
     /// What to call the source; by default the folder's name, or the host's.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// What the files are, where their names do not tell.
+    /// What the files are, where their names do not tell: text, html, jsonl, csv, tsv, parquet, arrow, warc, tar or zip.
     #[arg(long, value_parser = format, value_name = "FORMAT")]
     format: Option<Format>,
     /// The column with the text; by default text, content or body.
@@ -66,10 +66,13 @@ pub struct Args {
     /// The column with the licence; by default license.
     #[arg(long, value_name = "COLUMN")]
     license_column: Option<String>,
+    /// The column that says where a record came from; by default all have the name of their folder or host.
+    #[arg(long, value_name = "COLUMN")]
+    source_column: Option<String>,
     /// Columns that become columns of the table.
     #[arg(long, value_delimiter = ',', value_name = "COLUMN,…")]
     keep: Vec<String>,
-    /// A TOML file with text, id, uri, license (names of columns) and keep (a list of them).
+    /// A TOML file with text, id, uri, license, source (names of columns) and keep (a list of them).
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
     /// What becomes of web pages.
@@ -174,6 +177,7 @@ fn mapping(args: &Args) -> anyhow::Result<Mapping> {
         id: or(&args.id_column, file.id),
         uri: or(&args.uri_column, file.uri),
         license: or(&args.license_column, file.license),
+        source: or(&args.source_column, file.source),
         keep: if args.keep.is_empty() { file.keep } else { args.keep.clone() },
     })
 }
@@ -201,8 +205,9 @@ fn show(world: &World, request: &IngestRequest, report: &IngestReport) -> anyhow
         format!("polder sql \"SELECT path, bytes FROM {into} LIMIT 10\"")
     };
     output::note(&format!(
-        "{into} {gained} {} documents ({}), {} were there already{quarantined} · next: {next}",
+        "{into} {gained} {} {} ({}), {} were there already{quarantined} · next: {next}",
         report.added,
+        if report.added == 1 { "document" } else { "documents" },
         units::bytes(report.bytes_added),
         report.present,
     ));

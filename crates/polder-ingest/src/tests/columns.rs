@@ -16,11 +16,11 @@ fn named_columns_become_text_id_address_and_kept_values() {
     );
     let mut asked = of(dir.path());
     let some = |name: &str| Some(name.to_owned());
-    asked.mapping = Mapping { text: some("q"), id: some("key"), uri: some("page"), license: None, keep: vec!["score".into(), "ok".into()] };
+    asked.mapping = Mapping { text: some("q"), id: some("key"), uri: some("page"), license: None, source: some("key"), keep: vec!["score".into(), "ok".into()] };
     let found = read(&asked);
     assert_eq!(found.texts(), ["why?", "how?"]);
     assert_eq!(found.paths(), ["faq.jsonl#id=3", "faq.jsonl#id=4"]);
-    assert_eq!(found.records[0].uri, "https://a.org/3");
+    assert_eq!((found.records[0].uri.as_str(), found.records[0].origin.source.as_str()), ("https://a.org/3", "3"));
     assert_eq!(found.records[0].kept, [Scalar::Float(0.5), Scalar::Bool(true)]);
     assert_eq!(found.records[1].kept, [Scalar::Text("high".into()), Scalar::Null]);
     asked.mapping.keep = vec!["tags".into()];

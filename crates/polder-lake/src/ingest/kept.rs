@@ -29,7 +29,7 @@ impl Kept {
         for (i, name) in names.iter().enumerate() {
             if own.fields().iter().any(|f| f.name().eq_ignore_ascii_case(name)) {
                 return Err(wrong(format!(
-                    "`{name}` is a column that every document has; give the source's column another name to keep it"
+                    "`{name}` is a column that every document has; --text-column, --uri-column and the like say what goes into those"
                 )));
             }
             if names[..i].contains(name) {

@@ -310,8 +310,7 @@ impl<'a> Intake<'a> {
             let (reason, detail) = self.first_fault.clone().unwrap_or_default();
             let n = |(r, n): (&String, &u64)| if r == reason { format!("{n} {r} ({detail})") } else { format!("{n} {r}") };
             let reasons = self.report.quarantined.iter().map(n).collect::<Vec<_>>().join(", ");
-            let no_column = matches!(reason, "no_text_column" | "no_column");
-            return Err(IngestError::NoText { sources: sources(), files: self.report.files, reasons, no_column }.into());
+            return Err(IngestError::NoText { sources: sources(), files: self.report.files, reasons, first: reason }.into());
         }
         if !self.slice.records.is_empty() || !self.slice.bad.is_empty() {
             self.write().await?;

@@ -16,7 +16,14 @@ fn named_columns_become_text_id_address_and_kept_values() {
     );
     let mut asked = of(dir.path());
     let some = |name: &str| Some(name.to_owned());
-    asked.mapping = Mapping { text: some("q"), id: some("key"), uri: some("page"), license: None, source: some("key"), keep: vec!["score".into(), "ok".into()] };
+    asked.mapping = Mapping {
+        text: some("q"),
+        id: some("key"),
+        uri: some("page"),
+        license: None,
+        source: some("key"),
+        keep: vec!["score".into(), "ok".into()],
+    };
     let found = read(&asked);
     assert_eq!(found.texts(), ["why?", "how?"]);
     assert_eq!(found.paths(), ["faq.jsonl#id=3", "faq.jsonl#id=4"]);

@@ -55,15 +55,12 @@ impl Tables {
 
     /// Opens the newest version; `None` where there is no table.
     pub(crate) async fn newest(&self, table: &TableName) -> Result<Option<DeltaTable>, LakeError> {
-        let mut handle = self.handle(table)?;
-        match handle.load().await {
-            Ok(()) => Ok(Some(handle)),
-            // No log, or one whose first commit never landed.
-            Err(DeltaTableError::NotATable(_)) => Ok(None),
-            Err(e) => match self.store.exists(table).await? {
-                true => Err(LakeError::delta("open", table)(e)),
-                false => Ok(None),
-            },
+        let handle = self.handle(table)?;
+        match load(handle.clone()).await {
+            Ok(opened) => Ok(opened),
+            Err(_) if !self.store.exists(table).await? => Ok(None),
+            // Another writer may have made it between the two looks.
+            Err(_) => load(handle).await.map_err(LakeError::delta("open", table)),
         }
     }
 
@@ -114,5 +111,14 @@ impl Tables {
         // Near misses are a courtesy: a store that does not list its tables says so elsewhere.
         let known = self.all().await.unwrap_or_default();
         LakeError::NoTable { name: name.to_owned(), near: near::misses(name, known.iter().map(TableName::to_string)) }
+    }
+}
+
+/// Loads the newest version; `None` where there is no log, or one whose first commit never landed.
+async fn load(mut handle: DeltaTable) -> Result<Option<DeltaTable>, DeltaTableError> {
+    match handle.load().await {
+        Ok(()) => Ok(Some(handle)),
+        Err(DeltaTableError::NotATable(_)) => Ok(None),
+        Err(e) => Err(e),
     }
 }

@@ -9,6 +9,7 @@ mod error;
 mod globs;
 mod mapping;
 mod media;
+mod pieces;
 mod readers;
 mod reading;
 mod record;
@@ -20,6 +21,7 @@ mod web;
 
 pub use error::IngestError;
 pub use mapping::{Mapping, Scalar};
+pub use pieces::{Pieces, with_causes};
 pub use readers::{Format, rows};
 pub use reading::{Batch, Reading, Tally};
 pub use record::{Bad, EXCERPT_BYTES, Fault, Flow, Gone, Item, Member, Offset, Origin, Record, Sink, identity};

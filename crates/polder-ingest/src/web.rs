@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
-use tokio::runtime::Handle;
 use url::{Host, Url};
 
+use crate::pieces::{Pieces, with_causes};
 use crate::record::Fault;
 use crate::settings::Settings;
 
@@ -50,51 +50,19 @@ pub(crate) fn open(url: &Url, settings: &Settings) -> Result<Fetched, Fault> {
     }
     let handle = settings.handle.clone();
     let answer = handle.block_on(async { client.build()?.get(url.clone()).send().await });
-    let answer = answer.map_err(|e| if is_caused_by_private(&e) { private() } else { fault("unreachable", causes(&e.without_url())) })?;
+    let mut answer =
+        answer.map_err(|e| if is_caused_by_private(&e) { private() } else { fault("unreachable", with_causes(&e.without_url())) })?;
     if !answer.status().is_success() {
         return Err(fault("unreachable", format!("the server answers {}", answer.status())));
     }
     let media_type = answer.headers().get("content-type").and_then(|v| v.to_str().ok());
     let media_type = media_type.map(|v| v.split(';').next().unwrap_or(v).trim().to_ascii_lowercase());
-    Ok(Fetched { stream: Box::new(Body { handle, answer, piece: Box::new(io::empty()) }), media_type })
+    let next = move || handle.block_on(answer.chunk()).map_err(|e| io::Error::other(with_causes(&e.without_url())));
+    Ok(Fetched { stream: Box::new(Pieces::new(next)), media_type })
 }
 
 fn private() -> Fault {
     Fault::new("private_address", "it is an address of this machine or of a private network; --allow-private reads it")
-}
-
-/// An error and what it came from, in one line.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
-}
-
-struct Body {
-    handle: Handle,
-    answer: reqwest::Response,
-    piece: Box<dyn Read>,
-}
-
-impl Read for Body {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let n = self.piece.read(buf)?;
-            if n > 0 || buf.is_empty() {
-                return Ok(n);
-            }
-            match self.handle.block_on(self.answer.chunk()) {
-                Ok(Some(piece)) => self.piece = Box::new(io::Cursor::new(piece)),
-                Ok(None) => return Ok(0),
-                Err(e) => return Err(io::Error::other(causes(&e.without_url()))),
-            }
-        }
-    }
 }
 
 /// Resolves names, and leaves out what is not public: a name that points into a private network is none.

@@ -8,7 +8,7 @@ use arrow::error::ArrowError;
 use arrow::ipc::reader::{FileReader, StreamReader};
 
 use super::{broken, rows};
-use crate::record::{Fault, Flow, Member, Offset, Sink};
+use crate::record::{Fault, Flow, Member, Sink};
 
 const MAGIC: &[u8; 6] = b"ARROW1";
 
@@ -45,18 +45,5 @@ fn batches(file: &Member, names: &[String], batches: impl Iterator<Item = Result
         Ok(columns) => columns,
         Err(fault) => return sink.bad(file.clone(), fault),
     };
-    let mut n = 0;
-    for batch in batches {
-        match batch {
-            Ok(batch) => {
-                rows::read(file, &batch, &columns, n, false, sink)?;
-                n += batch.num_rows() as u64;
-            }
-            Err(e) => {
-                let fault = Fault::new("corrupt", e.to_string()).at(Offset::Row(n + 1), b"");
-                return sink.bad(file.part(&format!("row={}", n + 1)), fault);
-            }
-        }
-    }
-    if n == 0 { sink.bad(file.clone(), Fault::new("empty", "no rows")) } else { Ok(()) }
+    rows::read_all(file, batches, &columns, sink)
 }

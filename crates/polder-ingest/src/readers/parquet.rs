@@ -6,7 +6,7 @@ use ::parquet::arrow::ProjectionMask;
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::rows;
-use crate::record::{Fault, Flow, Member, Offset, Sink};
+use crate::record::{Fault, Flow, Member, Sink};
 
 pub(crate) fn read(file: &Member, opened: File, sink: &mut Sink<'_>) -> Flow {
     if opened.metadata().is_ok_and(|m| m.len() == 0) {
@@ -26,15 +26,5 @@ pub(crate) fn read(file: &Member, opened: File, sink: &mut Sink<'_>) -> Flow {
         Ok(batches) => batches,
         Err(e) => return sink.bad(file.clone(), corrupt(e.to_string())),
     };
-    let mut n = 0;
-    for batch in batches {
-        match batch {
-            Ok(batch) => {
-                rows::read(file, &batch, &columns, n, false, sink)?;
-                n += batch.num_rows() as u64;
-            }
-            Err(e) => return sink.bad(file.part(&format!("row={}", n + 1)), corrupt(e.to_string()).at(Offset::Row(n + 1), b"")),
-        }
-    }
-    if n == 0 { sink.bad(file.clone(), Fault::new("empty", "no rows")) } else { Ok(()) }
+    rows::read_all(file, batches, &columns, sink)
 }

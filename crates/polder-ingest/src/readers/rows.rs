@@ -1,5 +1,7 @@
 //! Rows of Arrow batches as records: what Parquet files, Arrow files and tables of others have in common.
 
+use std::fmt::Display;
+
 use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
@@ -43,6 +45,29 @@ pub fn read(file: &Member, batch: &RecordBatch, columns: &[Option<usize>], n_bef
         }
     }
     Ok(())
+}
+
+/// Puts the rows of all batches into the sink, up to one that cannot be read.
+pub(crate) fn read_all<E: Display>(
+    file: &Member,
+    batches: impl Iterator<Item = Result<RecordBatch, E>>,
+    columns: &[Option<usize>],
+    sink: &mut Sink<'_>,
+) -> Flow {
+    let mut n = 0;
+    for batch in batches {
+        match batch {
+            Ok(batch) => {
+                read(file, &batch, columns, n, false, sink)?;
+                n += batch.num_rows() as u64;
+            }
+            Err(e) => {
+                let fault = Fault::new("corrupt", e.to_string()).at(Offset::Row(n + 1), b"");
+                return sink.bad(file.part(&format!("row={}", n + 1)), fault);
+            }
+        }
+    }
+    if n == 0 { sink.bad(file.clone(), Fault::new("empty", "no rows")) } else { Ok(()) }
 }
 
 /// A column in one of the types that a record's value can have.

@@ -8,11 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::dataframe::DataFrame;
 use deltalake::{DeltaTableBuilder, ensure_table_uri};
-use futures::stream::BoxStream;
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::TryStreamExt as _;
 use object_store::path::Path as StorePath;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _};
-use polder_ingest::{Fault, Flow, Member, Outside, Sink, StoredObject, rows};
+use polder_ingest::{Fault, Flow, Member, Outside, Pieces, Sink, StoredObject, rows, with_causes};
 use tokio::runtime::Handle;
 use url::Url;
 
@@ -50,49 +49,10 @@ impl Elsewhere {
         if let Some(store) = stores.get(&bucket) {
             return Ok((store.clone(), path));
         }
-        let place: Place = bucket.parse().map_err(|e| told(&e))?;
-        let store = self.access.open(&place).map_err(|e| told(&e))?;
+        let place: Place = bucket.parse().map_err(|e| with_causes(&e))?;
+        let store = self.access.open(&place).map_err(|e| with_causes(&e))?;
         stores.insert(bucket, store.clone());
         Ok((store, path))
-    }
-}
-
-/// An error with its causes, in one line.
-fn told(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let inner = error.to_string();
-        // Some errors print their cause themselves.
-        if !text.contains(&inner) {
-            text.push_str(": ");
-            text.push_str(&inner);
-        }
-        cause = error.source();
-    }
-    text
-}
-
-/// An object on its way, as readers of files take it.
-struct Body {
-    handle: Handle,
-    pieces: BoxStream<'static, object_store::Result<Vec<u8>>>,
-    piece: io::Cursor<Vec<u8>>,
-}
-
-impl Read for Body {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let n = self.piece.read(buf)?;
-            if n > 0 || buf.is_empty() {
-                return Ok(n);
-            }
-            match self.handle.block_on(self.pieces.try_next()) {
-                Ok(Some(piece)) => self.piece = io::Cursor::new(piece),
-                Ok(None) => return Ok(0),
-                Err(e) => return Err(io::Error::new(io::ErrorKind::ConnectionAborted, told(&e))),
-            }
-        }
     }
 }
 
@@ -147,13 +107,15 @@ impl Outside for Elsewhere {
         };
         let object =
             |o: ObjectMeta| StoredObject { address: address_of(&o.location), bytes: o.size, modified: Some(o.last_modified.into()) };
-        listed.map(|all| all.into_iter().map(object).collect()).map_err(|e| told(&e))
+        listed.map(|all| all.into_iter().map(object).collect()).map_err(|e| with_causes(&e))
     }
 
     fn open(&self, address: &Url) -> Result<Box<dyn Read>, String> {
         let (store, path) = self.find(address)?;
-        let found = self.handle.block_on(store.get(&path)).map_err(|e| told(&e))?;
-        let pieces = found.into_stream().map_ok(|bytes| bytes.to_vec()).boxed();
-        Ok(Box::new(Body { handle: self.handle.clone(), pieces, piece: io::Cursor::default() }))
+        let found = self.handle.block_on(store.get(&path)).map_err(|e| with_causes(&e))?;
+        let (handle, mut pieces) = (self.handle.clone(), found.into_stream());
+        let next =
+            move || handle.block_on(pieces.try_next()).map_err(|e| io::Error::new(io::ErrorKind::ConnectionAborted, with_causes(&e)));
+        Ok(Box::new(Pieces::new(next)))
     }
 }

@@ -33,6 +33,13 @@ pub(crate) struct LakeCatalog {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Opened(Arc<Mutex<HashMap<String, Named>>>);
 
+/// What the log says of a table's files.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Size {
+    pub file_bytes: u64,
+    pub rows: u64,
+}
+
 #[derive(Debug)]
 struct Named {
     provider: Arc<dyn TableProvider>,
@@ -62,12 +69,17 @@ impl Opened {
         Ok(opened)
     }
 
-    /// Bytes of a table's files; none for what is no table of the lake.
-    pub(crate) fn bytes(&self, reference: &TableReference) -> u64 {
+    /// How large a table is; none for what is no table of the lake.
+    pub(crate) fn size(&self, reference: &TableReference) -> Size {
         let name = format!("{}.{}", reference.schema().unwrap_or_default(), reference.table());
         let named = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let state = named.get(&name).and_then(|named| named.of.as_ref()?.1.snapshot().ok());
-        state.map_or(0, |state| state.log_data().iter().map(|file| u64::try_from(file.size()).unwrap_or_default()).sum())
+        state.map_or_else(Size::default, |state| {
+            state.log_data().iter().fold(Size::default(), |sum, file| Size {
+                file_bytes: sum.file_bytes + u64::try_from(file.size()).unwrap_or_default(),
+                rows: sum.rows + file.num_records().unwrap_or_default() as u64,
+            })
+        })
     }
 
     /// The tables and their versions, sorted.

@@ -14,7 +14,7 @@ use polder_sql::Artefacts;
 
 use crate::catalog::{self, CATALOG, LakeCatalog, Opened, SESSION_SCHEMA};
 use crate::known::Known;
-use crate::memory::QueryMemory;
+use crate::memory::{BATCH_ROWS, Planner, QueryMemory};
 use crate::settings::Settings;
 use crate::store::Store;
 use crate::tables::{State, Tables};
@@ -43,9 +43,6 @@ impl Artefacts for NoArtefacts {
         Err(format!("classifier `{name}` cannot be opened here"))
     }
 }
-
-/// Rows a batch: with long texts a batch stays in the megabytes.
-const BATCH_ROWS: usize = 1024;
 
 impl Lake {
     /// Makes a lake at a folder, or opens the one that is there.
@@ -165,7 +162,6 @@ impl Lake {
             .with_create_default_catalog_and_schema(false)
             .with_information_schema(true)
             .with_batch_size(batch_rows)
-            .with_sort_spill_reservation_bytes(self.memory.merge_bytes())
             .set_bool("datafusion.sql_parser.enable_ident_normalization", false)
             // Filters on dictionary keys that the join pushes into scans panic there; hash look-ups are right.
             .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_size", 0)
@@ -173,11 +169,13 @@ impl Lake {
         if let Some(n) = partitions {
             config = config.with_target_partitions(n);
         }
+        let merge_bytes = self.memory.merge_bytes(config.target_partitions());
+        config = config.with_sort_spill_reservation_bytes(merge_bytes);
         let state = SessionStateBuilder::new()
             .with_default_features()
             .with_config(config)
             .with_runtime_env(self.memory.runtime())
-            .with_query_planner(DeltaPlanner::new())
+            .with_query_planner(Arc::new(Planner(DeltaPlanner::new())))
             .build();
         let session = SessionContext::new_with_state(state);
         let catalog: Arc<dyn CatalogProvider> = Arc::new(LakeCatalog::new(self.known.clone()));

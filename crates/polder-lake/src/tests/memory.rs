@@ -52,6 +52,33 @@ async fn a_join_whose_sides_are_both_large_is_planned_by_sorting_and_a_small_one
     assert!(plan(&small, inside).await.contains("SortMergeJoin"));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sorts_windows_and_joins_that_are_larger_than_the_limit_spill_and_are_right() {
+    let (_dir, lake) = lake().await;
+    large(&lake).await;
+    // Documents of 32 KB, and one of 1 MB among them.
+    let sql = "CREATE TABLE raw.long AS SELECT id, string_agg(part, '') AS text FROM (
+        SELECT CASE WHEN value <= 32000 THEN 0 ELSE value % 3000 END AS id, md5(CAST(value AS VARCHAR)) AS part FROM generate_series(1, 3000000))
+        GROUP BY id";
+    run(&lake, sql).await;
+    for (limit, table, rows) in [(24_000_000, "raw.docs", ROWS), (64_000_000, "raw.long", 3000)] {
+        let small = lake.clone().with_memory_max(limit).expect("a limit");
+        let placed = format!("SELECT id, text, row_number() OVER (ORDER BY text) AS place FROM {table}");
+        let unsorted = format!(
+            "SELECT count(*) FROM (SELECT text < lag(text) OVER (ORDER BY place) AS is_less, place FROM ({placed}) AS p) AS l
+             WHERE is_less OR place > {rows}"
+        );
+        assert_eq!(number(&small, &unsorted).await, 0, "{table}");
+        assert_eq!(number(&small, &format!("SELECT count(DISTINCT id) FROM ({placed}) AS p")).await, rows, "{table}");
+        let joined = format!(
+            "SELECT count(*) FROM (SELECT a.id, a.text, b.text AS other FROM {table} a JOIN {table} VERSION AS OF 0 AS b ON a.text = b.text)
+             AS j WHERE text = other"
+        );
+        assert!(plan(&small, &joined).await.contains("SortMergeJoin"), "{table}");
+        assert_eq!(number(&small, &joined).await, rows, "{table}");
+    }
+}
+
 #[tokio::test]
 async fn what_cannot_spill_is_refused_with_one_message_and_a_hint() {
     let (_dir, lake) = lake().await;

@@ -1,0 +1,170 @@
+//! Texts held once. A batch of views keeps alive every buffer that one of its rows points into, and is accounted with all of them: a
+//! few rows of a page of Parquet with the whole page, merged rows with the batches of all that were merged. Where memory is short,
+//! sorts get and give batches that own their texts, and no batch holds much.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch};
+use datafusion::arrow::datatypes::{BinaryViewType, ByteViewType, DataType, StringViewType};
+use datafusion::catalog::Session;
+use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::context::QueryPlanner;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
+};
+use deltalake::delta_datafusion::planner::DeltaPlanner;
+use futures::{TryStreamExt as _, stream};
+
+/// Marks a session's statement as one whose data is much for the memory that it may take.
+pub(crate) struct Tight {
+    /// A batch should hold no more.
+    pub batch_bytes: usize,
+}
+
+/// The engine's planner; a tight statement's sorts are given owned texts.
+#[derive(Debug)]
+pub(crate) struct Planner(pub Arc<DeltaPlanner>);
+
+#[async_trait]
+impl QueryPlanner for Planner {
+    async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
+        let planned = self.0.create_physical_plan(plan, session).await?;
+        let Some(tight) = session.config().get_extension::<Tight>() else { return Ok(planned) };
+        let compacted = planned.transform_up(|node| {
+            let Some(sort) = node.downcast_ref::<SortExec>() else { return Ok(Transformed::no(node)) };
+            let input: Arc<dyn ExecutionPlan> = Arc::new(CompactExec::over(sort.input().clone(), tight.batch_bytes));
+            let sort = node.replace_children(vec![input], ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))?;
+            Ok(Transformed::yes(Arc::new(CompactExec::over(sort, tight.batch_bytes)) as Arc<dyn ExecutionPlan>))
+        })?;
+        Ok(compacted.data)
+    }
+}
+
+/// The same rows, in batches that own their texts.
+#[derive(Debug)]
+struct CompactExec {
+    input: Arc<dyn ExecutionPlan>,
+    batch_bytes: usize,
+}
+
+impl CompactExec {
+    fn over(input: Arc<dyn ExecutionPlan>, batch_bytes: usize) -> Self {
+        Self { input, batch_bytes }
+    }
+}
+
+impl DisplayAs for CompactExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CompactExec")
+    }
+}
+
+impl ExecutionPlan for CompactExec {
+    fn name(&self) -> &'static str {
+        "CompactExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(&self, _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        let [input] = <[_; 1]>::try_from(children).map_err(|_| DataFusionError::Internal("CompactExec has one input".into()))?;
+        Ok(Arc::new(Self::over(input, self.batch_bytes)))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let batch_bytes = self.batch_bytes;
+        let rows = self.input.execute(partition, context)?.map_ok(move |batch| stream::iter(pieces(&batch, batch_bytes)));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows.try_flatten())))
+    }
+}
+
+/// A batch in batches of about so many bytes, each with texts of its own; one row is the least.
+fn pieces(batch: &RecordBatch, batch_bytes: usize) -> Vec<Result<RecordBatch>> {
+    let used: usize = batch.columns().iter().map(|column| used_bytes(column)).sum();
+    let n_pieces = used.div_ceil(batch_bytes.max(1)).clamp(1, batch.num_rows().max(1));
+    let n_rows = batch.num_rows().div_ceil(n_pieces);
+    (0..n_pieces)
+        .map(|i| i * n_rows)
+        .filter(|from| *from < batch.num_rows())
+        .map(|from| compact(&batch.slice(from, n_rows.min(batch.num_rows() - from))))
+        .collect()
+}
+
+/// Bytes of texts in a column.
+fn used_bytes(column: &ArrayRef) -> usize {
+    match column.data_type() {
+        DataType::Utf8View => column.as_byte_view::<StringViewType>().total_buffer_bytes_used(),
+        DataType::BinaryView => column.as_byte_view::<BinaryViewType>().total_buffer_bytes_used(),
+        _ => column.to_data().get_slice_memory_size().unwrap_or_default(),
+    }
+}
+
+fn compact(batch: &RecordBatch) -> Result<RecordBatch> {
+    let columns = batch.columns().iter().map(|column| match column.data_type() {
+        DataType::Utf8View => owned::<StringViewType>(column),
+        DataType::BinaryView => owned::<BinaryViewType>(column),
+        _ => column.clone(),
+    });
+    Ok(RecordBatch::try_new(batch.schema(), columns.collect())?)
+}
+
+/// The views with buffers of their own, unless nearly all that they hold is theirs.
+fn owned<T: ByteViewType>(column: &ArrayRef) -> ArrayRef {
+    let views = column.as_byte_view::<T>();
+    let held: usize = views.data_buffers().iter().map(|buffer| buffer.capacity()).sum();
+    let used = views.total_buffer_bytes_used();
+    if held / 4 > used / 3 { Arc::new(views.gc()) } else { column.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::arrow::array::StringViewArray;
+    use datafusion::arrow::datatypes::{Field, Schema};
+
+    #[test]
+    fn few_rows_of_a_large_buffer_get_one_of_their_own_and_many_keep_it() {
+        let texts: Vec<String> = (0..1000).map(|i| format!("{i:0>100}")).collect();
+        let column: ArrayRef = Arc::new(StringViewArray::from_iter_values(&texts));
+        let schema = Arc::new(Schema::new(vec![Field::new("text", DataType::Utf8View, false)]));
+        let batch = RecordBatch::try_new(schema, vec![column]).expect("a batch");
+        let buffers = |batch: &RecordBatch| {
+            let views = batch.column(0).as_string_view();
+            views.data_buffers().iter().map(|buffer| buffer.capacity()).sum::<usize>()
+        };
+        let few = batch.slice(10, 20);
+        let owned = compact(&few).expect("compacted");
+        assert_eq!(owned, few);
+        assert_eq!(buffers(&few), buffers(&batch));
+        assert!(buffers(&owned) < 4000, "{}", buffers(&owned));
+        let cut: Vec<RecordBatch> = pieces(&batch, 30_000).into_iter().map(|piece| piece.expect("a piece")).collect();
+        assert_eq!(cut.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [250; 4]);
+        assert_eq!(datafusion::arrow::compute::concat_batches(&batch.schema(), &cut).expect("joined"), batch);
+        assert_eq!(pieces(&batch, 1).len(), 1000);
+        assert!(pieces(&batch.slice(0, 0), 1).is_empty());
+        let many = compact(&batch.slice(0, 900)).expect("compacted");
+        assert_eq!(many.column(0).as_string_view().data_buffers()[0].as_ptr(), batch.column(0).as_string_view().data_buffers()[0].as_ptr());
+    }
+}

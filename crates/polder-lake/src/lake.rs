@@ -8,16 +8,17 @@ use datafusion::dataframe::DataFrame;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::scalar::ScalarValue;
-use deltalake::delta_datafusion::planner::DeltaPlanner;
 use polder_base::{At, Layout, Reference, TableName};
 use polder_sql::Artefacts;
 
 use crate::catalog::{self, CATALOG, LakeCatalog, Opened, SESSION_SCHEMA};
 use crate::known::Known;
-use crate::memory::{BATCH_ROWS, Planner, QueryMemory};
+use crate::memory::{BATCH_ROWS, QueryMemory};
+use crate::planner::Planner;
 use crate::settings::Settings;
 use crate::store::Store;
 use crate::tables::{State, Tables};
+use crate::watch::Watched;
 use crate::{Answer, Author, Commit, Done, LakeError, Place, Snapshot, StoreAccess, Upkeep, commits, sql};
 
 /// A lake. Clones are handles of the same one.
@@ -28,6 +29,7 @@ pub struct Lake {
     pub(crate) tables: Tables,
     pub(crate) known: Known,
     pub(crate) memory: QueryMemory,
+    pub(crate) watched: Watched,
     artefacts: Arc<dyn Artefacts>,
 }
 
@@ -104,7 +106,15 @@ impl Lake {
         };
         let tables = Tables::new(layout.clone(), store);
         let known = Known::new(tables.clone());
-        Ok(Self { layout, settings: Arc::new(settings), tables, known, memory, artefacts: Arc::new(NoArtefacts) })
+        Ok(Self {
+            layout,
+            settings: Arc::new(settings),
+            tables,
+            known,
+            memory,
+            watched: Watched::default(),
+            artefacts: Arc::new(NoArtefacts),
+        })
     }
 
     /// Gives the SQL functions what was trained.
@@ -175,7 +185,7 @@ impl Lake {
             .with_default_features()
             .with_config(config)
             .with_runtime_env(self.memory.runtime())
-            .with_query_planner(Arc::new(Planner(DeltaPlanner::new())))
+            .with_query_planner(Arc::new(Planner::new(self.watched.clone())))
             .build();
         let session = SessionContext::new_with_state(state);
         let catalog: Arc<dyn CatalogProvider> = Arc::new(LakeCatalog::new(self.known.clone()));

@@ -16,6 +16,7 @@ mod lake;
 mod memory;
 mod near;
 pub mod ops;
+mod planner;
 mod purge;
 mod settings;
 mod snapshot;
@@ -26,6 +27,7 @@ mod tags;
 #[cfg(test)]
 mod tests;
 mod views;
+mod watch;
 mod write;
 
 pub use check::TagCheck;
@@ -40,4 +42,5 @@ pub use sql::{Answer, Author, Done, LakeDialect, Statements, Upkeep};
 pub use store::{Place, StoreAccess, StoreError};
 pub use tables::SCHEMAS;
 pub use tags::Tag;
+pub use watch::{Reading, Watch};
 pub use write::{WriteMode, WriteOptions, Written};

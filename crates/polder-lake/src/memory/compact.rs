@@ -5,22 +5,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use datafusion::arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch};
 use datafusion::arrow::datatypes::{BinaryViewType, ByteViewType, DataType, StringViewType};
-use datafusion::catalog::Session;
 use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
 };
-use deltalake::delta_datafusion::planner::DeltaPlanner;
 use futures::{TryStreamExt as _, stream};
 
 /// Marks a session's statement as one whose data is much for the memory that it may take.
@@ -29,23 +24,15 @@ pub(crate) struct Tight {
     pub batch_bytes: usize,
 }
 
-/// The engine's planner; a tight statement's sorts are given owned texts.
-#[derive(Debug)]
-pub(crate) struct Planner(pub Arc<DeltaPlanner>);
-
-#[async_trait]
-impl QueryPlanner for Planner {
-    async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
-        let planned = self.0.create_physical_plan(plan, session).await?;
-        let Some(tight) = session.config().get_extension::<Tight>() else { return Ok(planned) };
-        let compacted = planned.transform_up(|node| {
-            let Some(sort) = node.downcast_ref::<SortExec>() else { return Ok(Transformed::no(node)) };
-            let input: Arc<dyn ExecutionPlan> = Arc::new(CompactExec::over(sort.input().clone(), tight.batch_bytes));
-            let sort = node.replace_children(vec![input], ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))?;
-            Ok(Transformed::yes(Arc::new(CompactExec::over(sort, tight.batch_bytes)) as Arc<dyn ExecutionPlan>))
-        })?;
-        Ok(compacted.data)
-    }
+/// The plan of a tight statement, whose sorts are given owned texts and give them.
+pub(crate) fn compacted(plan: Arc<dyn ExecutionPlan>, tight: &Tight) -> Result<Arc<dyn ExecutionPlan>> {
+    let compacted = plan.transform_up(|node| {
+        let Some(sort) = node.downcast_ref::<SortExec>() else { return Ok(Transformed::no(node)) };
+        let input: Arc<dyn ExecutionPlan> = Arc::new(CompactExec::over(sort.input().clone(), tight.batch_bytes));
+        let sort = node.replace_children(vec![input], ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))?;
+        Ok(Transformed::yes(Arc::new(CompactExec::over(sort, tight.batch_bytes)) as Arc<dyn ExecutionPlan>))
+    })?;
+    Ok(compacted.data)
 }
 
 /// The same rows, in batches that own their texts.

@@ -12,7 +12,7 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use polder_base::Memory;
 
 use crate::LakeError;
-pub(crate) use compact::{Planner, Tight};
+pub(crate) use compact::{Tight, compacted};
 use shares::Shares;
 use spilled::Folder;
 

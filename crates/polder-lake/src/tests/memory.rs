@@ -79,6 +79,24 @@ async fn sorts_windows_and_joins_that_are_larger_than_the_limit_spill_and_are_ri
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_watches_sees_the_rows_that_a_statement_reads_and_what_it_spills() {
+    let (_dir, lake) = lake().await;
+    large(&lake).await;
+    let small = lake.clone().with_memory_max(24_000_000).expect("a limit");
+    let sql = "SELECT count(*) FROM (SELECT text, min(id) AS id FROM raw.docs GROUP BY text)";
+    let watch = small.watch();
+    assert_eq!(watch.reading(), crate::Reading::default());
+    assert_eq!(number(&small, sql).await, ROWS);
+    let read = watch.reading();
+    let rows = u64::try_from(ROWS).expect("positive");
+    assert_eq!((read.rows_read, read.rows), (rows, rows));
+    assert!(read.spilled_bytes > 1_000_000, "{read:?}");
+    drop(watch);
+    assert_eq!(number(&small, sql).await, ROWS);
+    assert_eq!(small.watch().reading(), crate::Reading::default(), "nobody looked");
+}
+
 #[tokio::test]
 async fn what_cannot_spill_is_refused_with_one_message_and_a_hint() {
     let (_dir, lake) = lake().await;

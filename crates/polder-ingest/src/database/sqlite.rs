@@ -12,7 +12,7 @@ use crate::pieces::with_causes;
 use crate::record::Fault;
 
 /// So long is waited for a writer that holds the whole file.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 
 /// An open file.
 pub(super) struct Sqlite {

@@ -2,6 +2,7 @@
 
 mod archives;
 mod columns;
+mod databases;
 mod follow;
 mod formats;
 mod limits;

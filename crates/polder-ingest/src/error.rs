@@ -126,7 +126,7 @@ impl Advice for IngestError {
                     .into()
             }
             Self::NoTable { .. } => "Name one with ?table=NAME at the end of the address, in quotes for the shell, or ask with --query.".into(),
-            Self::Query { .. } => "--query takes one SELECT, and sources that are databases: --query \"SELECT id, body AS text FROM posts\".".into(),
+            Self::Query { .. } => "--query takes one SELECT, and sources that are databases: --query \"SELECT id, body AS text FROM …\".".into(),
             Self::List { .. } => "Check that you may read that folder.".into(),
             Self::Mapping { .. } => "A mapping is TOML such as `text = \"body\"`, `id = \"doc\"`, `keep = [\"lang\", \"score\"]`.".into(),
         })

@@ -4,6 +4,10 @@
 //! source. Start with [`Request`] and [`Reading`].
 
 mod compression;
+#[cfg_attr(
+    not(all(feature = "mysql", feature = "postgres", feature = "sqlite")),
+    allow(dead_code, reason = "what only some databases need")
+)]
 mod database;
 mod encoding;
 mod error;

@@ -36,6 +36,8 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
 pub(super) struct Postgres {
     wire: Wire,
     row: Row,
+    /// Whether the database knows no encoding: its text is bytes.
+    is_unencoded: bool,
 }
 
 /// A message of the server.
@@ -62,11 +64,16 @@ impl Postgres {
             body.push(0);
         }
         wire.send(&[&(body.len() as u32 + 4).to_be_bytes(), body.as_slice()].concat())?;
-        let mut this = Self { wire, row: Row::default() };
+        let mut this = Self { wire, row: Row::default(), is_unencoded: false };
         this.authenticate(address)?;
         this.wire.wait_for_ever()?;
         this.send(&[(b'Q', text(BEGIN))])?;
         this.until_ready()?;
+        if this.is_unencoded {
+            // Else the first row that is no UTF-8 would end them all.
+            this.send(&[(b'Q', text("SET LOCAL client_encoding = 'SQL_ASCII'"))])?;
+            this.until_ready()?;
+        }
         Ok(this)
     }
 
@@ -84,6 +91,7 @@ impl Postgres {
             // Its settings, and the key that would cancel a query.
             if tag != b'R' {
                 if matches!(tag, b'S' | b'K') {
+                    self.is_unencoded |= body == b"server_encoding\0SQL_ASCII\0";
                     continue;
                 }
                 return Err(unexpected(format_args!("a message `{}` during the greeting", char::from(tag))));

@@ -202,7 +202,15 @@ impl DatabaseServer {
             }
             Engine::MySql => {
                 let mut client = Command::new(folder_of("mariadb").expect("the client of MariaDB").join("mariadb"));
-                client.args(["--no-defaults", "-u", "root", "--batch", "--skip-column-names", "--default-character-set=utf8mb4"]);
+                client.args([
+                    "--no-defaults",
+                    "-u",
+                    "root",
+                    "--batch",
+                    "--skip-column-names",
+                    "--binary-mode",
+                    "--default-character-set=utf8mb4",
+                ]);
                 client.arg(format!("--socket={}", self.folder.path().join("socket").display())).arg(database);
                 client
             }

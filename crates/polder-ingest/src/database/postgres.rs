@@ -26,11 +26,9 @@ const MESSAGE_BYTES_MAX: usize = 16 << 20;
 /// A server that asks for more rounds wants the reader's time, not its password.
 const ROUNDS_MAX: u32 = 10_000_000;
 
-/// One state of the database, whoever writes; and what would make the same rows come in another order, in another form, or not to their end.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
-    SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'; SET LOCAL synchronize_seqscans = off; \
-    SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL TimeZone = 'UTC'; \
-    SET LOCAL extra_float_digits = 1";
+/// One state of the database, whoever writes.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+const SETTINGS: &str = include_str!("postgres_settings.sql");
 
 /// A connection.
 pub(super) struct Postgres {
@@ -67,13 +65,12 @@ impl Postgres {
         let mut this = Self { wire, row: Row::default(), is_unencoded: false };
         this.authenticate(address)?;
         this.wire.wait_for_ever()?;
-        this.send(&[(b'Q', text(BEGIN))])?;
-        this.until_ready()?;
+        this.command(BEGIN)?;
         if this.is_unencoded {
             // Else the first row that is no UTF-8 would end them all.
-            this.send(&[(b'Q', text("SET LOCAL client_encoding = 'SQL_ASCII'"))])?;
-            this.until_ready()?;
+            this.command("SET LOCAL client_encoding = 'SQL_ASCII'")?;
         }
+        ask(&mut this, SETTINGS)?;
         Ok(this)
     }
 
@@ -171,8 +168,9 @@ impl Postgres {
         }
     }
 
-    /// Passes over messages until the server waits for the next question.
-    fn until_ready(&mut self) -> Result<(), Fault> {
+    /// Runs what gives no rows.
+    fn command(&mut self, statement: &str) -> Result<(), Fault> {
+        self.send(&[(b'Q', text(statement))])?;
         while self.message()?.tag != b'Z' {}
         Ok(())
     }

@@ -247,7 +247,8 @@ fn select(query: &str) -> Result<&str, IngestError> {
 fn table(client: &mut dyn Client, dialect: &Dialect, name: &str) -> Result<Option<Table>, Fault> {
     let with_schema = name.split_once('.').map(|(schema, name)| (Some(schema), name));
     for (schema, name) in with_schema.into_iter().chain([(None, name)]) {
-        let statement = dialect.columns.replace("$schema", &dialect.text(schema)).replace("$table", &dialect.text(Some(name)));
+        let (schema, name) = (dialect.text(schema), dialect.text(Some(name)));
+        let statement = dialect.columns.split("$schema").map(|part| part.replace("$table", &name)).collect::<Vec<_>>().join(&schema);
         let mut found: Option<Table> = None;
         let mut key: Vec<(u32, String)> = Vec::new();
         for row in ask(client, &statement)? {

@@ -33,11 +33,23 @@ enum Html {
     Text,
 }
 
+/// What the help says after the options.
+// tidy: sql, because a help shows what is typed
+const DATABASES: &str = "\
+Databases:
+  postgres://USER@HOST:PORT/DATABASE?table=SCHEMA.NAME, mysql://USER@HOST:PORT/DATABASE?table=NAME (MariaDB too), sqlite:FILE?table=NAME
+  Without a table, the error lists those that are there. --query \"SELECT …\" reads rows of its own; with a table as well, they are that table's.
+  &sslmode=disable | prefer | require | verify-full, with &sslrootcert=FILE, as libpq has them; sockets are &host=FOLDER and &socket=FILE.
+  Passwords come from PGPASSWORD, ~/.pgpass, MYSQL_PWD or the address, and are written nowhere. --allow-private is not asked.
+  A row's address ends in --id-column, else the primary key, else id, else a digest of it. Times are kept in UTC; arrays, ranges and shapes as
+  the database writes them; bytes where they are UTF-8.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = DATABASES)]
 pub struct Args {
     /// Folders, files, patterns, http(s) and s3 addresses. Text and code, HTML, JSONL, CSV, TSV, Parquet, Arrow, WARC and WET, tar and
-    /// zip, folders with a Delta table; with gzip, zstd, bzip2, xz around them. Databases: postgres://USER@HOST/DATABASE?table=SCHEMA.NAME,
-    /// mysql://USER@HOST/DATABASE?table=NAME, sqlite:FILE?table=NAME.
+    /// zip, folders with a Delta table; with gzip, zstd, bzip2, xz around them. Tables of PostgreSQL, MySQL and
+    /// SQLite.
     #[arg(required = true, value_name = "SOURCE")]
     sources: Vec<String>,
     /// The table to add to.

@@ -65,12 +65,14 @@ pub enum IngestError {
         reason: String,
     },
     /// A database gives no rows, or not such as were asked for.
-    #[error("cannot read `{address}`: {reason}")]
+    #[error("cannot read `{address}`: {detail}")]
     Database {
         /// Where, without user name and password.
         address: String,
-        /// Why.
-        reason: String,
+        /// Why, in one word.
+        reason: &'static str,
+        /// Why, in full.
+        detail: String,
     },
     /// It is not said which table of a database is meant.
     #[error("{problem} of `{address}`; its tables are {tables}")]
@@ -121,10 +123,14 @@ impl Advice for IngestError {
                 "Write postgres://USER@HOST:5432/DATABASE?table=SCHEMA.NAME, mysql://USER@HOST/DATABASE?table=NAME or sqlite:FILE?table=NAME."
                     .into()
             }
-            Self::Database { .. } => {
-                "Check user, password (PGPASSWORD, ~/.pgpass, MYSQL_PWD) and sslmode; --text-column and --id-column say which columns are meant.                  Nothing was written."
-                    .into()
+            Self::Database { reason, .. } => match *reason {
+                "unreachable" => "Check host, database, user and sslmode; passwords come from PGPASSWORD, ~/.pgpass, MYSQL_PWD or the address.",
+                "no_text_column" | "no_column" | "wrong_type" => {
+                    "Say which column is the text: --text-column NAME; or ask for it: --query \"SELECT id, body AS text FROM …\". Nothing was written."
+                }
+                _ => "Check the table, or the statement, and that you may read it. Nothing was written.",
             }
+            .into(),
             Self::NoTable { .. } => "Name one with ?table=NAME at the end of the address, in quotes for the shell, or ask with --query.".into(),
             Self::Query { .. } => "--query takes one SELECT, and sources that are databases: --query \"SELECT id, body AS text FROM …\".".into(),
             Self::List { .. } => "Check that you may read that folder.".into(),
@@ -133,7 +139,7 @@ impl Advice for IngestError {
     }
     fn exit(&self) -> ExitKind {
         match self {
-            Self::List { .. } | Self::Store { .. } | Self::Database { .. } => ExitKind::Failed,
+            Self::List { .. } | Self::Store { .. } | Self::Database { reason: "unreachable", .. } => ExitKind::Failed,
             _ => ExitKind::Usage,
         }
     }

@@ -155,7 +155,7 @@ impl Target {
     pub(crate) fn find(address: Address, query: Option<&str>, mapping: &Mapping) -> Result<Self, IngestError> {
         let query = query.map(select).transpose()?;
         let public = address.public();
-        let failed = |fault: Fault| IngestError::Database { address: public.clone(), reason: fault.detail };
+        let failed = |fault: Fault| IngestError::Database { address: public.clone(), reason: fault.reason, detail: fault.detail };
         let mut client = connect(&address).map_err(failed)?;
         let dialect = Dialect::of(address.engine);
         let tables = |client: &mut dyn Client| -> Result<String, IngestError> {

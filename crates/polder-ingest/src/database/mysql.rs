@@ -410,8 +410,12 @@ fn said(packet: &[u8]) -> Fault {
     let text = packet.get(3..).unwrap_or_default();
     // A sign and five letters of a code stand before the words.
     let text = if text.first() == Some(&b'#') { text.get(6..).unwrap_or_default() } else { text };
-    // Too many connections, hosts that are shut out, a server that goes down.
-    let reason = if matches!(code, 1040 | 1042 | 1053 | 1129 | 1130 | 1203) { "unreachable" } else { "unreadable" };
+    // Too many connections, who may not ask, databases that are not there, a server that goes down or ends a query.
+    let reason = if matches!(code, 1040 | 1042 | 1044 | 1045 | 1049 | 1053 | 1129 | 1130 | 1203 | 1317 | 1698 | 1927) {
+        "unreachable"
+    } else {
+        "unreadable"
+    };
     Fault::new(reason, format!("the server says: {}", String::from_utf8_lossy(text)))
 }
 

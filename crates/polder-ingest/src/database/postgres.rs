@@ -331,8 +331,8 @@ fn said(body: &[u8]) -> Fault {
         Some(hint) => format!("the server says: {message} ({hint})"),
         None => format!("the server says: {message}"),
     };
-    // Classes 53, 57, 58 and 08 are the server's state; the rest is what was asked, or what it holds.
-    let is_state = field(b'C').is_some_and(|code| ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)));
+    // These classes are the server's state, and who may ask it; the rest is what was asked, or what it holds.
+    let is_state = field(b'C').is_some_and(|code| ["08", "28", "3D", "53", "57", "58"].iter().any(|class| code.starts_with(class)));
     Fault::new(if is_state { "unreachable" } else { "unreadable" }, detail)
 }
 

@@ -130,7 +130,7 @@ fn a_password_is_in_no_row_error_or_fault() {
             assert!(!shown.contains(PASSWORD), "{shown}");
         }
         let error = refused(&address(PASSWORD));
-        assert!(matches!(error, IngestError::Database { .. }), "{error:?}");
+        assert!(matches!(error, IngestError::Database { reason: "unreachable", .. }), "{error:?}");
         let without = Request::new(vec![database.address("table=t").replace(&format!(":{PASSWORD}"), "")]);
         let error = refused(&without).to_string();
         assert!(error.contains("password") && error.contains("is given"), "{error}");

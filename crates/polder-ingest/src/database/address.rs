@@ -141,7 +141,7 @@ fn file(source: &str) -> Result<Address, String> {
     if path.is_empty() {
         return Err("it names no file".into());
     }
-    let path = PathBuf::from(path).canonicalize().map_err(|e| e.to_string())?;
+    let path = PathBuf::from(path).canonicalize().map_err(|e| format!("cannot find the file: {e}"))?;
     let database = path.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     Ok(Address {
         engine: Engine::Sqlite,

@@ -158,25 +158,18 @@ impl Target {
         let failed = |fault: Fault| IngestError::Database { address: public.clone(), reason: fault.reason, detail: fault.detail };
         let mut client = connect(&address).map_err(failed)?;
         let dialect = Dialect::of(address.engine);
-        let tables = |client: &mut dyn Client| -> Result<String, IngestError> {
-            let rows = ask(client, dialect.tables).map_err(failed)?;
+        let table = match &address.table {
+            Some(name) => table(client.as_mut(), &dialect, name).map_err(failed)?,
+            None => None,
+        };
+        if table.is_none() && (address.table.is_some() || query.is_none()) {
+            let problem =
+                address.table.as_ref().map_or_else(|| "no table is named".to_owned(), |name| format!("there is no table `{name}`"));
+            let rows = ask(client.as_mut(), dialect.tables).map_err(failed)?;
             let names: Vec<String> = rows.into_iter().filter_map(|mut row| row.first_mut()?.take()).collect();
-            Ok(if names.is_empty() { "none that you may read".into() } else { names.join(", ") })
-        };
-        let table = match (&address.table, query) {
-            (Some(name), _) => match table(client.as_mut(), &dialect, name).map_err(failed)? {
-                Some(table) => Some(table),
-                None => {
-                    let problem = format!("there is no table `{name}`");
-                    return Err(IngestError::NoTable { address: public.clone(), problem, tables: tables(client.as_mut())? });
-                }
-            },
-            (None, Some(_)) => None,
-            (None, None) => {
-                let problem = "no table is named".to_owned();
-                return Err(IngestError::NoTable { address: public.clone(), problem, tables: tables(client.as_mut())? });
-            }
-        };
+            let tables = if names.is_empty() { "none that you may read".into() } else { names.join(", ") };
+            return Err(IngestError::NoTable { address: public, problem, tables });
+        }
         let wanted = Wanted::new(mapping);
         if let Some(table) = table.as_ref().filter(|_| query.is_none()) {
             wanted.among(&table.columns).map_err(failed)?;
@@ -193,6 +186,7 @@ impl Target {
         let mut uri = public.clone();
         let relative = match (&table, address.engine) {
             (Some(table), Engine::Postgres) => format!("{}.{}", table.schema, table.name),
+            (Some(table), Engine::MySql) if table.schema != address.database => format!("{}.{}", table.schema, table.name),
             (Some(table), _) => table.name.clone(),
             (None, _) => format!("query-{}", &digest_bytes(statement.as_bytes()).hex()[..16]),
         };

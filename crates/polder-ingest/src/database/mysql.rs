@@ -8,7 +8,7 @@ use ring::digest;
 
 use super::address::{Address, TlsMode};
 use super::row::{Cell, Kind, Row};
-use super::wire::{Wire, unexpected};
+use super::wire::{Wire, unexpected, wants_password};
 use super::{Client, Column, Stop, Visit};
 use crate::record::Fault;
 
@@ -112,12 +112,7 @@ impl MySql {
                 }
                 // The server does not remember the password: it takes it in full, where nobody reads along.
                 [1, 4, ..] if self.wire.is_private() => self.send(&[password.as_bytes(), &[0]].concat())?,
-                [1, 4, ..] => {
-                    return Err(Fault::new(
-                        "unreachable",
-                        "the server asks for the password itself, which is sent under TLS alone: sslmode=require asks for that",
-                    ));
-                }
+                [1, 4, ..] => return Err(wants_password()),
                 [1, 3, ..] => {}
                 _ => return Err(unexpected("another answer to the greeting")),
             }
@@ -365,12 +360,7 @@ fn proof(plugin: &str, password: &str, salt: &[u8], is_private: bool) -> Result<
         // The server asks the operating system who is at the other end of the socket.
         "auth_socket" | "unix_socket" => Vec::new(),
         "mysql_clear_password" if is_private => [password.as_bytes(), &[0]].concat(),
-        "mysql_clear_password" => {
-            return Err(Fault::new(
-                "unreachable",
-                "the server asks for the password in clear, which is sent under TLS alone: sslmode=require asks for that",
-            ));
-        }
+        "mysql_clear_password" => return Err(wants_password()),
         other => return Err(Fault::new("unreachable", format!("the server asks for a way to greet, `{other}`, that is unknown here"))),
     })
 }
@@ -443,13 +433,24 @@ mod tests {
         }
     }
 
-    /// The numbers are those that a server of each computes for itself.
+    /// As a server checks it, which stores a password hashed twice: what it takes out of the proof must hash to what it stores.
     #[test]
-    fn proofs_differ_by_salt_and_say_nothing_of_an_empty_password() {
-        let of = |plugin: &str, password: &str, salt: &[u8]| proof(plugin, password, salt, false).expect("a proof");
-        assert!(of("mysql_native_password", "", b"x").is_empty());
-        assert_eq!((of("mysql_native_password", "p", b"x").len(), of("caching_sha2_password", "p", b"x").len()), (20, 32));
-        assert_ne!(of("caching_sha2_password", "p", b"x"), of("caching_sha2_password", "p", b"y"));
+    fn a_server_finds_the_password_in_its_proof_and_in_no_other() {
+        let plugins = [("mysql_native_password", &digest::SHA1_FOR_LEGACY_USE_ONLY), ("caching_sha2_password", &digest::SHA256)];
+        let salt = b"abcdefghijklmnopqrst";
+        for (plugin, algorithm) in plugins {
+            let hash = |bytes: &[u8]| digest::digest(algorithm, bytes).as_ref().to_vec();
+            let stored = hash(&hash(b"never shown"));
+            let finds = |proof: &[u8]| {
+                let salted =
+                    if plugin.starts_with("mysql") { [salt.as_slice(), &stored].concat() } else { [&stored, salt.as_slice()].concat() };
+                let once: Vec<u8> = proof.iter().zip(hash(&salted)).map(|(a, b)| a ^ b).collect();
+                hash(&once) == stored
+            };
+            let of = |password: &str, salt: &[u8]| proof(plugin, password, salt, false).expect("a proof");
+            assert!(finds(&of("never shown", salt)) && !finds(&of("shown", salt)) && !finds(&of("never shown", b"x")), "{plugin}");
+            assert!(of("", salt).is_empty());
+        }
         assert!(proof("mysql_clear_password", "p", b"", false).is_err() && proof("dialog", "p", b"", true).is_err());
     }
 }

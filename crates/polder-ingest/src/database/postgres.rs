@@ -15,7 +15,7 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::address::{Address, TlsMode};
 use super::row::{Cell, Kind, Row};
-use super::wire::{Wire, unexpected};
+use super::wire::{Wire, unexpected, wants_password};
 use super::{Client, Column, Stop, Visit, ask};
 use crate::record::Fault;
 
@@ -96,7 +96,8 @@ impl Postgres {
             let (kind, rest) = body.split_first_chunk().ok_or_else(|| unexpected("half a message"))?;
             match u32::from_be_bytes(*kind) {
                 0 => {}
-                3 => self.send(&[(b'p', text(password()?))])?,
+                3 if self.wire.is_private() => self.send(&[(b'p', text(password()?))])?,
+                3 => return Err(wants_password()),
                 5 => self.send(&[(b'p', text(&hashed(&address.user, password()?, rest)))])?,
                 10 => {
                     if !rest.split(|b| *b == 0).any(|name| name == b"SCRAM-SHA-256") {

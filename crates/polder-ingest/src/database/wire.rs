@@ -69,6 +69,11 @@ pub(super) fn unexpected(what: impl fmt::Display) -> Fault {
     Fault::new("unreachable", format!("the server sends {what}, which has no place here"))
 }
 
+/// The server would be told the password where others read along.
+pub(super) fn wants_password() -> Fault {
+    Fault::new("unreachable", "the server asks for the password itself, which is sent under TLS alone: sslmode=require asks for that")
+}
+
 impl Wire {
     pub(super) fn open(address: &Address) -> Result<Self, Fault> {
         let socket = socket(address).map_err(|e| broken(&e))?;

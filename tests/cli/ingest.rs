@@ -159,3 +159,73 @@ fn objects_of_a_store_are_sources_and_their_keys_are_kept_nowhere() {
     ingest("s3://no-such-bucket/x").fails(1, "cannot list `s3://no-such-bucket/x`");
     ingest("s3://key:secret@BUCKET/x").fails(2, "only files, folders");
 }
+
+#[test]
+fn a_table_of_a_database_comes_in_once_and_what_changed_comes_in_again() {
+    let Some(server) = polder_testkit::databases::postgres() else { return };
+    let (lake, _) = place("ingest_database");
+    server.create("dikes");
+    server.run("dikes", "CREATE TABLE posts (id INT PRIMARY KEY, body TEXT, lang TEXT); INSERT INTO posts VALUES (1, 'one', 'en'), (2, NULL, 'en'), (3, 'drie', 'nl');");
+    let address = format!("{}?table=posts", server.address("dikes"));
+    let words = ["--json", "ingest", &address, "--keep", "lang"];
+    let report = polder(&lake, &words).well().objects().remove(0);
+    let counts = |report: &Value| ["records", "kept", "added", "present"].map(|name| report[name].as_u64().unwrap_or(u64::MAX));
+    assert_eq!((counts(&report), &report["quarantined"]), ([3, 2, 2, 0], &serde_json::json!({"no_text": 1})), "{report}");
+    assert_eq!(counts(&polder(&lake, &words).well().objects().remove(0)), [3, 2, 0, 2]);
+    server.run("dikes", "UPDATE posts SET body = 'drie dijken' WHERE id = 3; INSERT INTO posts VALUES (4, 'four', 'en');");
+    assert_eq!(counts(&polder(&lake, &words).well().objects().remove(0)), [4, 3, 2, 1]);
+    assert_eq!(
+        number(&lake, "SELECT count(*) FROM raw.docs WHERE uri LIKE 'postgres://127.0.0.1:%/dikes/public.posts#id=3' AND lang = 'nl'"),
+        2
+    );
+    let part = ["--json", "ingest", &address, "--keep", "lang", "--query", "SELECT id, body, lang FROM posts WHERE id > 3"];
+    assert_eq!(counts(&polder(&lake, &part).well().objects().remove(0)), [1, 1, 0, 1]);
+    polder(&lake, &["ingest", &server.address("dikes")]).fails(2, "its tables are public.posts");
+    polder(&lake, &["ingest", &address, "--text-column", "id"]).fails(2, "`id` is a number, not text");
+    // Neither the tables nor the facts know who asked.
+    let files = walked(&lake);
+    assert!(files.len() > 5);
+    for file in files {
+        let bytes = fs::read(&file).expect("a file");
+        let secret = polder_testkit::databases::PASSWORD.as_bytes();
+        assert!(!bytes.windows(secret.len()).any(|w| w == secret), "{}", file.display());
+    }
+}
+
+fn walked(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    entries.flat_map(|path| if path.is_dir() { walked(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn an_ingest_of_a_table_that_is_killed_and_run_again_loses_and_doubles_nothing() {
+    let Some(server) = polder_testkit::databases::postgres() else { return };
+    server.create("killed");
+    server.run(
+        "killed",
+        "CREATE TABLE posts (id INT PRIMARY KEY, text TEXT);
+         INSERT INTO posts SELECT i, CASE WHEN i % 3000 = 0 THEN NULL ELSE i || ' of the dike, ' || repeat('and more ', 50) END FROM generate_series(1, 24000) AS i;",
+    );
+    let address = format!("{}?table=posts", server.address("killed"));
+    let words = ["ingest", &address, "--commit-every", "2"];
+    let random = Random::new(1, "ingest kills of a table");
+    let (whole, _) = place("ingest_table_whole");
+    let start = Instant::now();
+    polder(&whole, &words).well();
+    let longest = start.elapsed().as_micros() as u64;
+    let sums = "SELECT count(*) AS n, count(DISTINCT doc_id) AS ids, sum(bytes) AS bytes FROM raw.docs";
+    let expected = sql(&whole, sums);
+    assert_eq!((expected[0]["n"].as_i64(), expected[0]["ids"].as_i64()), (Some(23_992), Some(23_992)));
+    for trial in 0..3 {
+        let (lake, _) = place("ingest_table_killed");
+        for kill in 0..4 {
+            let mut child = command(&lake).args(words).stderr(Stdio::null()).spawn().expect("starts");
+            std::thread::sleep(Duration::from_micros(random.at(trial * 4 + kill) % longest));
+            let _ = child.kill();
+            child.wait().expect("ends");
+        }
+        polder(&lake, &words).well();
+        assert_eq!(sql(&lake, sums), expected, "trial {trial}");
+        assert_eq!(number(&lake, "SELECT count(*) FROM raw.quarantine"), 8, "trial {trial}");
+    }
+}

@@ -16,7 +16,7 @@ pub enum IngestError {
         source_name: String,
     },
     /// It is neither a file nor a folder nor an address that can be read.
-    #[error("only files, folders, http(s) addresses and object stores can be read, not `{source_name}`")]
+    #[error("only files, folders, http(s) addresses, object stores and databases can be read, not `{source_name}`")]
     Unsupported {
         /// What was asked for, without user name and password.
         source_name: String,
@@ -56,6 +56,40 @@ pub enum IngestError {
         /// Why.
         reason: String,
     },
+    /// An address of a database is wrong.
+    #[error("`{address}` is no address of a database: {reason}")]
+    DatabaseAddress {
+        /// What was asked for, without user name and password.
+        address: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A database gives no rows, or not such as were asked for.
+    #[error("cannot read `{address}`: {detail}")]
+    Database {
+        /// Where, without user name and password.
+        address: String,
+        /// Why, in one word.
+        reason: &'static str,
+        /// Why, in full.
+        detail: String,
+    },
+    /// It is not said which table of a database is meant.
+    #[error("{problem} of `{address}`; its tables are {tables}")]
+    NoTable {
+        /// Where, without user name and password.
+        address: String,
+        /// What is wrong.
+        problem: String,
+        /// What there is.
+        tables: String,
+    },
+    /// A query cannot be used.
+    #[error("the query cannot be used: {reason}")]
+    Query {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A schema mapping cannot be used.
     #[error("the mapping cannot be used: {reason}")]
     Mapping {
@@ -85,13 +119,27 @@ impl Advice for IngestError {
             }
             .into(),
             Self::Store { .. } => "Check the address, and the credentials that the environment gives, such as AWS_ACCESS_KEY_ID.".into(),
+            Self::DatabaseAddress { .. } => {
+                "Write postgres://USER@HOST:5432/DATABASE?table=SCHEMA.NAME, mysql://USER@HOST/DATABASE?table=NAME or sqlite:FILE?table=NAME."
+                    .into()
+            }
+            Self::Database { reason, .. } => match *reason {
+                "unreachable" => "Check host, database, user and sslmode; passwords come from PGPASSWORD, ~/.pgpass, MYSQL_PWD or the address.",
+                "no_text_column" | "no_column" | "wrong_type" => {
+                    "Say which column is the text: --text-column NAME; or ask for it: --query \"SELECT id, body AS text FROM …\". Nothing was written."
+                }
+                _ => "Check the table, or the statement, and that you may read it. Nothing was written.",
+            }
+            .into(),
+            Self::NoTable { .. } => "Name one with ?table=NAME at the end of the address, in quotes for the shell, or ask with --query.".into(),
+            Self::Query { .. } => "--query takes one SELECT, and sources that are databases: --query \"SELECT id, body AS text FROM …\".".into(),
             Self::List { .. } => "Check that you may read that folder.".into(),
             Self::Mapping { .. } => "A mapping is TOML such as `text = \"body\"`, `id = \"doc\"`, `keep = [\"lang\", \"score\"]`.".into(),
         })
     }
     fn exit(&self) -> ExitKind {
         match self {
-            Self::List { .. } | Self::Store { .. } => ExitKind::Failed,
+            Self::List { .. } | Self::Store { .. } | Self::Database { reason: "unreachable", .. } => ExitKind::Failed,
             _ => ExitKind::Usage,
         }
     }

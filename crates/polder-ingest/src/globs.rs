@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use url::Url;
 
+use crate::database::Address;
 use crate::{IngestError, without_secrets};
 
 /// One source.
@@ -16,12 +17,18 @@ pub(crate) enum Source {
     Web(Url),
     /// An object, or a prefix, of an object store.
     Store(Url),
+    /// A database.
+    Database(Box<Address>),
 }
 
 /// Resolves sources into addresses and existing files and folders, sorted within each pattern.
 pub(crate) fn expand(sources: &[String]) -> Result<Vec<Source>, IngestError> {
     let mut all = Vec::new();
     for source in sources {
+        if let Some(address) = Address::parse(source)? {
+            all.push(Source::Database(Box::new(address)));
+            continue;
+        }
         let unsupported = || IngestError::Unsupported { source_name: without_secrets(source) };
         let path = match source.split_once("://") {
             Some(("file", path)) => path,
@@ -132,14 +139,17 @@ mod tests {
     #[test]
     fn passwords_do_not_reach_messages() {
         let error = expand(&["ftp://me:secret@host/x@y".to_owned()]).expect_err("refused");
-        assert_eq!(error.to_string(), "only files, folders, http(s) addresses and object stores can be read, not `ftp://host/x@y`");
+        assert_eq!(
+            error.to_string(),
+            "only files, folders, http(s) addresses, object stores and databases can be read, not `ftp://host/x@y`"
+        );
     }
 
     fn paths(pattern: &Path) -> Vec<PathBuf> {
         let found = expand(&[pattern.to_string_lossy().into_owned()]).unwrap_or_default();
         let path = |s| match s {
             Source::Path(path) => path,
-            Source::Web(url) | Source::Store(url) => panic!("{url}"),
+            other => panic!("{other:?}"),
         };
         found.into_iter().map(path).collect()
     }

@@ -1,9 +1,14 @@
-//! What stands in files, archives and web pages, as records: documents, and faults with the place and the reason.
+//! What stands in files, archives, web pages and databases, as records: documents, and faults with the place and the reason.
 //!
 //! It knows formats, compression, encodings and limits; it knows no table, writes nothing, and follows no link out of a
 //! source. Start with [`Request`] and [`Reading`].
 
 mod compression;
+#[cfg_attr(
+    not(all(feature = "mysql", feature = "postgres", feature = "sqlite")),
+    allow(dead_code, reason = "what only some databases need")
+)]
+mod database;
 mod encoding;
 mod error;
 mod globs;

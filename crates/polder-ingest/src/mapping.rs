@@ -8,13 +8,13 @@ use crate::IngestError;
 use crate::record::{Document, Fault, Member};
 use crate::web;
 
-/// Which columns of structured records (JSON lines, CSV, Parquet, Arrow, Delta) become what. What is not named is looked
+/// Which columns of structured records (JSON lines, CSV, Parquet, Arrow, Delta, databases) become what. What is not named is looked
 /// for under the usual names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mapping {
     /// The text; by default `text`, `content` or `body`.
     pub text: Option<String>,
-    /// What tells a record from others of its file, also when it moves; by default `id`.
+    /// What tells a record from others of its file, also when it moves; by default `id`, and of a database the table's primary key.
     pub id: Option<String>,
     /// Where it came from; by default `uri` or `url`.
     pub uri: Option<String>,
@@ -107,14 +107,16 @@ pub(crate) struct Wanted {
     /// Names, each once; values of a record stand in this order.
     pub(crate) names: Vec<String>,
     /// Which of them may be the text, best first; and likewise.
-    text: Vec<usize>,
-    id: Vec<usize>,
+    pub(crate) text: Vec<usize>,
+    pub(crate) id: Vec<usize>,
     uri: Vec<usize>,
     license: Vec<usize>,
     source: Vec<usize>,
     keep: Vec<usize>,
     /// Columns that the user named: a file with a header must have them.
     pub(crate) named: Vec<String>,
+    /// Whether the user said which column names a record.
+    pub(crate) id_is_named: bool,
 }
 
 impl Wanted {
@@ -139,7 +141,7 @@ impl Wanted {
         let (text, id) = (of(&mapping.text, TEXT), of(&mapping.id, ID));
         let (uri, license, source) = (of(&mapping.uri, URI), of(&mapping.license, LICENSE), of(&mapping.source, &[]));
         let keep = mapping.keep.iter().map(|name| place(name)).collect();
-        Self { names, text, id, uri, license, source, keep, named }
+        Self { names, text, id, uri, license, source, keep, named, id_is_named: mapping.id.is_some() }
     }
 
     /// Where each wanted column stands among a file's; or why the file cannot be read.

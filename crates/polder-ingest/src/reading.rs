@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 
 use crate::IngestError;
 use crate::compression::Budget;
+use crate::database;
 use crate::readers::{self, Layer};
 use crate::record::{Fault, Flow, Gone, Item, Origin, Sink};
 use crate::settings::{Outside, Request, Settings};
@@ -144,6 +145,7 @@ fn read(file: &SourceFile, sink: &mut Sink<'_>) -> Flow {
         }
         Place::Object(address) => readers::read_object(address, member, &layer, sink),
         Place::Web(url) => readers::read_web(url, member, &layer, sink),
+        Place::Database(target) => database::read(target, member, sink),
     }));
     caught.unwrap_or_else(|_| sink.bad(file.member(), Fault::new("corrupt", "its reader gave up over it")))
 }

@@ -55,7 +55,8 @@ pub enum Pages {
 /// What to read, and how.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// Folders, files, patterns with `*`, `?` and `**`, `http(s)://` addresses, and those of object stores: an object, or all below a prefix.
+    /// Folders, files, patterns with `*`, `?` and `**`, `http(s)://` addresses, those of object stores: an object, or all below a prefix; and
+    /// those of databases: `postgres://USER@HOST/DATABASE?table=SCHEMA.NAME`, `mysql://…`, `sqlite:PATH?table=NAME`.
     pub sources: Vec<String>,
     /// What the records say as their source; by default the folder's name, or the address's host.
     pub source_name: Option<String>,
@@ -67,13 +68,17 @@ pub struct Request {
     pub order: Order,
     /// What the files are, where their names do not tell.
     pub format: Option<Format>,
+    /// The SELECT whose rows are read of databases, in place of a table's. Where the address names a table all the same, its rows are those
+    /// of that table: they have its address and its key.
+    pub query: Option<String>,
     /// Which columns of structured records become what.
     pub mapping: Mapping,
     /// What becomes of web pages.
     pub pages: Pages,
     /// What reading may cost.
     pub limits: Limits,
-    /// Whether addresses of this machine and of private networks may be read.
+    /// Whether addresses of this machine and of private networks may be read. Databases are read in any case: whoever writes a user and a
+    /// database into an address means that one, and a database answers only with what it holds.
     pub allow_private: bool,
     /// Remembers the files that were read, so that only new and changed ones are read the next time.
     pub only_changed: Option<Arc<Mutex<Seen>>>,

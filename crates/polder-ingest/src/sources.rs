@@ -10,6 +10,7 @@ use ignore::WalkBuilder;
 use polder_base::digest_bytes;
 use url::Url;
 
+use crate::database::Target;
 use crate::globs::Source;
 use crate::record::{Member, escape, identity};
 use crate::settings::{Outside, Seen, StoredObject};
@@ -45,6 +46,8 @@ pub(crate) enum Place {
     Web(Url),
     /// An object of a store.
     Object(Url),
+    /// A table of a database, or a query.
+    Database(Arc<Target>),
 }
 
 /// Something to read.
@@ -78,6 +81,7 @@ impl SourceFile {
                 uri
             }
             Place::Web(url) | Place::Object(url) => web::without_secrets(url.as_str()),
+            Place::Database(target) => target.uri.clone(),
         };
         Member { uri, path: self.relative.clone() }
     }
@@ -129,10 +133,18 @@ pub(crate) struct Listing {
 impl Listing {
     pub(crate) fn new(request: &Request, outside: &dyn Outside) -> Result<Self, IngestError> {
         let (mut units, mut links) = (Vec::new(), 0);
-        for (i, source) in globs::expand(&request.sources)?.into_iter().enumerate() {
+        let sources = globs::expand(&request.sources)?;
+        if request.query.is_some() && !sources.iter().all(|s| matches!(s, Source::Database(_))) {
+            return Err(IngestError::Query { reason: "not every source is a database".into() });
+        }
+        for (i, source) in sources.into_iter().enumerate() {
             match source {
                 Source::Path(path) => list(i, &path, request.source_name.as_deref(), &mut units, &mut links)?,
                 Source::Web(url) => units.push(page(i, url, request.source_name.as_deref())),
+                Source::Database(address) => {
+                    let target = Target::find(*address, request.query.as_deref(), &request.mapping)?;
+                    units.push(rows(i, target, request.source_name.as_deref()));
+                }
                 Source::Store(url) => objects(i, &url, request.source_name.as_deref(), outside, &mut units)?,
             }
         }
@@ -186,7 +198,7 @@ impl Listing {
                 }
                 Place::Object(_) => seen.is_due(identity(&f.member().uri, ""), (f.bytes, f.modified)),
                 // What stands there is compared when it is read.
-                Place::Table(_) | Place::Web(_) => true,
+                Place::Table(_) | Place::Web(_) | Place::Database(_) => true,
             });
         }
         let weight: u64 = files.iter().map(|f| f.weight(self.record_bytes_max)).sum();
@@ -248,6 +260,13 @@ fn page(source_idx: usize, url: Url, source_name: Option<&str>) -> Unit {
     Unit { source_idx, source, root: PathBuf::new(), entry: Place::Web(url), object: None, package, is_named: true }
 }
 
+/// The unit of a database's table or of a query.
+fn rows(source_idx: usize, target: Target, source_name: Option<&str>) -> Unit {
+    let source = source_name.unwrap_or_else(|| target.source()).to_owned();
+    let package = target.package().to_owned();
+    Unit { source_idx, source, root: PathBuf::new(), entry: Place::Database(Arc::new(target)), object: None, package, is_named: true }
+}
+
 /// The units of an object, or of those below a prefix.
 fn objects(
     source_idx: usize,
@@ -290,7 +309,7 @@ fn objects(
 }
 
 /// A part of an address's path as it is meant.
-fn decoded(part: &str) -> String {
+pub(crate) fn decoded(part: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = part.as_bytes();
     while let Some((first, more)) = rest.split_first() {
@@ -403,6 +422,7 @@ fn entry_path(place: &Place) -> PathBuf {
     match place {
         Place::Path(path) | Place::Table(path) => path.clone(),
         Place::Web(url) | Place::Object(url) => PathBuf::from(url.as_str()),
+        Place::Database(target) => PathBuf::from(&target.uri),
     }
 }
 
@@ -434,6 +454,7 @@ impl Unit {
                 below.components().map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
             }
             Place::Web(url) => url.path().trim_start_matches('/').to_owned(),
+            Place::Database(target) => target.relative.clone(),
             Place::Object(_) => self.object.as_ref().map(|o| o.0.clone()).unwrap_or_default(),
         };
         let (bytes, modified) = self.object.as_ref().map_or((bytes, None), |o| (o.1, o.2));

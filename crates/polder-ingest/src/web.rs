@@ -152,6 +152,8 @@ fn is_public(ip: IpAddr) -> bool {
     }
 }
 
+const DATABASES: [&str; 4] = ["postgres", "postgresql", "mysql", "mariadb"];
+
 /// Names of parameters that carry a right to read.
 const SECRET_PARAMETERS: [&str; 12] = [
     "access_token",
@@ -175,6 +177,8 @@ const SECRET_PARAMETERS: [&str; 12] = [
 /// ```
 pub fn without_secrets(address: &str) -> String {
     let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
+    // A password of a database may hold any letter, also where it should not.
+    let rest = if DATABASES.contains(&scheme) { rest.rsplit('@').next().unwrap_or(rest) } else { rest };
     let (host, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let host = host.rsplit('@').next().unwrap_or(host);
     let (path, fragment) = path.split_once('#').map_or((path, None), |(p, f)| (p, Some(f)));
@@ -243,5 +247,6 @@ mod tests {
         assert_eq!(clean("https://b.s3.amazonaws.com/k?X-Amz-Signature=1&X-Amz-Date=2"), "https://b.s3.amazonaws.com/k");
         assert_eq!(clean("https://host?token=1&page=2#top"), "https://host?page=2#top");
         assert_eq!(clean("/a/b?token=1"), "/a/b?token=1");
+        assert_eq!(clean("postgres://me:p/w?#@x@host:5433/d?table=t"), "postgres://host:5433/d?table=t");
     }
 }

@@ -1,9 +1,10 @@
-//! Fixtures that several crates' tests need: a small tokenizer, a cleared token set, a server that speaks [`s3`]. Development only.
+//! Fixtures that several crates' tests need: a small tokenizer, a cleared token set, a server that speaks [`s3`], [`databases`] that this machine has. Development only.
 //!
 //! Nothing here is data of others; every text is made here. A fixture that cannot be made is a broken test, so these
 //! functions panic instead of returning errors.
 #![allow(clippy::expect_used)]
 
+pub mod databases;
 pub mod s3;
 
 use std::fs::{self, File};

@@ -11,6 +11,7 @@ const EXAMPLES: [(&str, &[&str]); 48] = [
             "polder ingest ~/src --into raw.docs",
             "polder ingest 'crawl/*.warc.gz' data.tar.zst --limit 50",
             "polder ingest faq.csv --text-column answer --keep topic,lang",
+            "polder ingest 'postgres://me@db/forum?table=public.posts' --text-column body",
         ],
     ),
     ("sql", &["polder sql \"SELECT split, count(*) FROM pile.base VERSION AS OF 'v1' GROUP BY 1\"", "polder sql --file report.sql --json"]),

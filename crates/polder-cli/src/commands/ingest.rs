@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use polder_base::{TableName, units};
-use polder_lake::ingest::{Format, Limits, Mapping, Pages, Request, Seen};
+use polder_lake::ingest::{Format, Limits, Mapping, Pages, Request, Seen, without_secrets};
 use polder_lake::{IngestReport, IngestRequest, Order};
 use serde_json::json;
 
@@ -33,10 +33,23 @@ enum Html {
     Text,
 }
 
+/// What the help says after the options.
+// tidy: sql, because a help shows what is typed
+const DATABASES: &str = "\
+Databases:
+  postgres://USER@HOST:PORT/DATABASE?table=SCHEMA.NAME, mysql://USER@HOST:PORT/DATABASE?table=NAME (MariaDB too), sqlite:FILE?table=NAME
+  Without a table, the error lists those that are there. --query \"SELECT …\" reads rows of its own; with a table as well, they are that table's.
+  &sslmode=disable | prefer | require | verify-full, with &sslrootcert=FILE, as libpq has them; sockets are &host=FOLDER and &socket=FILE.
+  Passwords come from PGPASSWORD, ~/.pgpass, MYSQL_PWD or the address, and are written nowhere. --allow-private is not asked.
+  A row's address ends in --id-column, else the primary key, else id, else a digest of it. Times are kept in UTC; arrays, ranges and shapes as
+  the database writes them; bytes where they are UTF-8.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = DATABASES)]
 pub struct Args {
     /// Folders, files, patterns, http(s) and s3 addresses. Text and code, HTML, JSONL, CSV, TSV, Parquet, Arrow, WARC and WET, tar and
-    /// zip, folders with a Delta table; with gzip, zstd, bzip2, xz around them.
+    /// zip, folders with a Delta table; with gzip, zstd, bzip2, xz around them. Tables of PostgreSQL, MySQL and
+    /// SQLite.
     #[arg(required = true, value_name = "SOURCE")]
     sources: Vec<String>,
     /// The table to add to.
@@ -57,7 +70,7 @@ pub struct Args {
     /// The column with the text; by default text, content or body.
     #[arg(long, value_name = "COLUMN")]
     text_column: Option<String>,
-    /// The column that names a record; by default id, else its line or row does.
+    /// The column that names a record; by default the primary key of a database's table, or id, else its line or row does.
     #[arg(long, value_name = "COLUMN")]
     id_column: Option<String>,
     /// The column with the address; by default uri or url.
@@ -72,6 +85,9 @@ pub struct Args {
     /// Columns that become columns of the table.
     #[arg(long, value_delimiter = ',', value_name = "COLUMN,…")]
     keep: Vec<String>,
+    /// The SELECT whose rows are read of a database, in place of a whole table's.
+    #[arg(long, value_name = "SELECT")]
+    query: Option<String>,
     /// A TOML file with text, id, uri, license, source (names of columns) and keep (a list of them).
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
@@ -87,7 +103,7 @@ pub struct Args {
     /// Commit whenever so much text has been gathered, in MB.
     #[arg(long, value_parser = stages::positive, default_value_t = 128.0, value_name = "MB")]
     commit_every: f64,
-    /// Read addresses of this machine and of private networks too.
+    /// Read web addresses of this machine and of private networks too.
     #[arg(long)]
     allow_private: bool,
     /// Look again every so many seconds for new and changed files, until Ctrl-C.
@@ -120,6 +136,7 @@ pub fn run(world: &mut World, args: Args) -> anyhow::Result<()> {
                 Take::Hash => Order::PackageHash,
             },
             format: args.format,
+            query: args.query,
             mapping,
             pages: match args.html {
                 Html::Source => Pages::Source,
@@ -143,7 +160,8 @@ pub fn run(world: &mut World, args: Args) -> anyhow::Result<()> {
         return show(world, &request, &report);
     };
     request.what.only_changed = Some(Arc::new(Mutex::new(Seen::default())));
-    output::note(&format!("following {} every {seconds} s; Ctrl-C ends it", request.what.sources.join(", ")));
+    let sources = request.what.sources.iter().map(|s| without_secrets(s)).collect::<Vec<_>>().join(", ");
+    output::note(&format!("following {sources} every {seconds} s; Ctrl-C ends it"));
     loop {
         request.at = world.now();
         let report = stages::prepare::ingest(world, &request)?;

@@ -61,6 +61,12 @@ pub fn ingest(world: &mut World, request: &IngestRequest) -> anyhow::Result<Inge
 
 /// A source outside the lake, as a reference: its whole path, or its address without what gives a right to read it.
 fn external(source: &str) -> Reference {
+    if let Some(file) = source.strip_prefix("sqlite:") {
+        let file = file.strip_prefix("//").unwrap_or(file);
+        let (path, parameters) = file.split_at(file.rfind('?').unwrap_or(file.len()));
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.into());
+        return Reference::External(format!("sqlite://{}{parameters}", path.display()));
+    }
     if source.contains("://") {
         return Reference::External(polder_lake::ingest::without_secrets(source));
     }

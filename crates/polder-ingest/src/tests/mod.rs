@@ -2,6 +2,8 @@
 
 mod archives;
 mod columns;
+#[cfg(all(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod databases;
 mod follow;
 mod formats;
 mod limits;

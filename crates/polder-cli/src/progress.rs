@@ -1,10 +1,30 @@
 //! Long work shows its rate and the time left; silent when nobody looks.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use polder_base::units;
+use polder_lake::{Reading, Watch};
 
 use crate::output;
+
+/// A statement that ends sooner shows nothing.
+const LONG: Duration = Duration::from_secs(1);
+
+/// Tells what a statement has read, again and again, once it takes long.
+pub async fn each(watch: &Watch, mut tell: impl FnMut(Reading)) -> Infallible {
+    tokio::time::sleep(LONG).await;
+    loop {
+        tell(watch.reading());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// What lies on disk for want of memory, if anything does.
+fn on_disk(reading: Reading) -> String {
+    if reading.spilled_bytes == 0 { String::new() } else { format!(" · {} on disk", units::bytes(reading.spilled_bytes)) }
+}
 
 /// A line that shows how far a piece of work is.
 pub struct Bar(ProgressBar);
@@ -48,6 +68,19 @@ impl Bar {
     /// Names a new total.
     pub fn total(&self, total: u64) {
         self.0.set_length(total);
+    }
+
+    /// Moves to what a statement has read.
+    pub fn reading(&self, reading: Reading) {
+        self.total(reading.rows.max(1));
+        self.at(reading.rows_read);
+        self.name(&format!("rows read{}", on_disk(reading)));
+    }
+
+    /// Names the line by a table and what has been read for it.
+    pub fn making(&self, table: &str, reading: Reading) {
+        let (read, rows) = (units::count(reading.rows_read), units::count(reading.rows));
+        self.name(&format!("{table} · {read} of {rows} rows read{}", on_disk(reading)));
     }
 
     /// Prints a line above it.

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use polder_base::{Event, EventLog, Layout, Timestamp};
-use polder_lake::{Lake, Place, StoreAccess};
+use polder_lake::{Lake, Place, Reading, StoreAccess};
 
 use crate::artefacts::LakeArtefacts;
 use crate::failure::{self, OrAdvise};
+use crate::progress;
 use crate::signal::Stop;
 
 /// One invocation of the program.
@@ -66,6 +67,25 @@ impl World {
             tokio::select! {
                 result = work => result,
                 () = self.stop.wait() => Err(failure::interrupted()),
+            }
+        })
+    }
+
+    /// Runs statements of a lake in the same way, and tells what they have read when it takes long.
+    ///
+    /// # Errors
+    /// Those of the work, or that it was stopped.
+    pub fn block_on_watched<T>(
+        &self,
+        lake: &Lake,
+        tell: impl FnMut(Reading),
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        let watch = lake.watch();
+        self.block_on(async {
+            tokio::select! {
+                result = work => result,
+                never = progress::each(&watch, tell) => match never {},
             }
         })
     }

@@ -10,9 +10,10 @@ use arrow::json::LineDelimitedWriter;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::dataframe::DataFrame;
 use futures::StreamExt;
-use polder_lake::{Answer, LakeError, Statements};
+use polder_lake::{Answer, Lake, LakeError, Reading, Statements};
 
 use crate::failure::{OrAdvise, usage};
+use crate::progress::{Bar, Unit};
 use crate::world::World;
 use crate::{output, stages};
 
@@ -120,20 +121,27 @@ fn statements(text: &str) -> Vec<String> {
 
 fn one(world: &mut World, known: &mut Statements, statement: &str) -> anyhow::Result<()> {
     let now = world.now();
-    match world.block_on(async { known.run(statement, now).await.or_advise() })? {
+    let lake = world.lake()?;
+    match world.block_on_watched(&lake, reading(), async { known.run(statement, now).await.or_advise() })? {
         None => Ok(()),
-        Some(Answer::Rows(frame)) => rows(world, frame),
+        Some(Answer::Rows(frame)) => rows(world, &lake, frame),
         Some(Answer::Done(done)) => {
             stages::statements::tell(world, &done, statement)?;
-            let frame = world.lake()?.session().read_batch(done.batch().or_advise()?)?;
-            rows(world, frame)
+            let frame = lake.session().read_batch(done.batch().or_advise()?)?;
+            rows(world, &lake, frame)
         }
     }
 }
 
-fn rows(world: &World, frame: DataFrame) -> anyhow::Result<()> {
+/// A line that is there when a statement takes long.
+fn reading() -> impl FnMut(Reading) {
+    let mut bar = None;
+    move |reading| bar.get_or_insert_with(|| Bar::new("rows read", 1, Unit::Count)).reading(reading)
+}
+
+fn rows(world: &World, lake: &Lake, frame: DataFrame) -> anyhow::Result<()> {
     let json = world.json;
-    world.block_on(async {
+    world.block_on_watched(lake, reading(), async {
         let names: Vec<String> = frame.schema().fields().iter().map(|f| f.name().clone()).collect();
         let numeric: Vec<usize> =
             frame.schema().fields().iter().enumerate().filter(|(_, f)| is_number(f.data_type())).map(|(i, _)| i).collect();

@@ -1,6 +1,7 @@
 //! Stage 1: files into tables, tables into a base data pile.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use polder_base::{At, Event, Input, Reference, TableName, units};
 use polder_govern::DataCard;
@@ -83,14 +84,19 @@ pub fn apply(world: &mut World, sql_dir: Option<&Path>) -> anyhow::Result<Vec<Ap
     let pipeline = Pipeline::open(sql_dir).or_advise()?;
     let context = ApplyContext { actor: world.actor.clone(), run_id: "pipeline".into() };
     let bar = Bar::new("tables", pipeline.files.len() as u64, Unit::Count);
+    let made = Mutex::new(String::new());
     let mut on_progress = |progress: Progress<'_>| match progress {
         Progress::Begins(i, _, step) => {
-            bar.name(&step.table.to_string());
+            let table = step.table.to_string();
+            bar.name(&table);
             bar.at(i as u64);
+            *made.lock().unwrap_or_else(PoisonError::into_inner) = table;
         }
         Progress::Ended(applied) => bar.above(&format!("    {}", line(applied))),
     };
-    let applied = world.block_on(async { polder_pipeline::apply(&lake, &pipeline, &context, &mut on_progress).await.or_advise() })?;
+    let tell = |reading| bar.making(&made.lock().unwrap_or_else(PoisonError::into_inner), reading);
+    let work = async { polder_pipeline::apply(&lake, &pipeline, &context, &mut on_progress).await.or_advise() };
+    let applied = world.block_on_watched(&lake, tell, work)?;
     drop(bar);
     let events: Vec<Event> = applied.iter().map(|a| a.event.clone()).collect();
     world.record("pipeline", &events)?;

@@ -108,14 +108,15 @@ impl MemoryPool for Shares {
         let (consumer, held) = (reservation.consumer(), reservation.size());
         let kind = Kind::of(consumer);
         let class = taken.class(kind);
-        let left = (together / class.number.max(1)).saturating_sub(held);
+        // A share of what is meant for its kind, or a part of what it could have of the rest, whichever is more: a group's table takes
+        // megabytes before its first row, and what a merge holds was let in when there were fewer.
+        let share = together / class.number.max(1);
         let room = match kind {
             Kind::Other => free,
             // One batch, however long its rows, or nothing goes on.
-            _ if held == 0 => left.max(free),
-            Kind::Spiller => left,
-            // What it merges was let in when there were fewer; all of what is free would starve the next.
-            Kind::Merge => left.max(free / 2),
+            _ if held == 0 => share.max(free),
+            Kind::Spiller => share.max((free + held) / 4).saturating_sub(held),
+            Kind::Merge => share.max((free + held) / 2).saturating_sub(held),
         };
         if additional > room {
             let name = consumer.name();
@@ -153,19 +154,19 @@ mod tests {
         let (a, b) = (spiller("ExternalSorter[0]"), spiller("ExternalSorter[1]"));
         let merge = MemoryConsumer::new("ExternalSorterMerge[0]").register(&pool);
         a.try_grow(100).expect("its first batch");
-        a.try_grow(100).expect("its share");
-        let error = a.try_grow(1).expect_err("the other's share");
-        assert!(error.to_string().contains("ExternalSorter[0] holds 200 bytes, asks for 1 more, and 0 of 1000 are left for it"), "{error}");
+        a.try_grow(150).expect("a quarter of all");
+        let error = a.try_grow(1).expect_err("what others may need");
+        assert!(error.to_string().contains("ExternalSorter[0] holds 250 bytes, asks for 1 more, and 0 of 1000 are left for it"), "{error}");
         b.try_grow(300).expect("a batch that is larger than its share");
         b.try_grow(1).expect_err("and no more");
         merge.try_grow(100).expect("the first run");
         merge.try_grow(300).expect("a merge's share");
-        merge.try_grow(51).expect_err("nor a merge more than half of what is free");
+        merge.try_grow(1).expect_err("nor a merge");
         let table = MemoryConsumer::new("HashJoinInput").register(&pool);
-        table.try_grow(100).expect("the rest");
+        table.try_grow(50).expect("the rest");
         table.try_grow(1).expect_err("nothing is left");
         drop((a, b, merge));
-        table.try_grow(900).expect("what others have given back");
+        table.try_grow(950).expect("what others have given back");
         assert_eq!(pool.reserved(), 1000);
     }
 }

@@ -36,6 +36,8 @@ const N_WORST: usize = 4;
 const HALF_SHARE: f64 = 0.02;
 /// Shorter passages are scored as if they had this many words, or one ambiguous word would be the whole verdict.
 const N_WORDS_MIN: usize = 10;
+/// A word and what is between it and the next, in bytes, on average or less.
+const WORD_BYTES: usize = 6;
 /// How much of a text is asked for its language, in bytes.
 const LANGUAGE_BYTES: usize = 4096;
 
@@ -93,7 +95,9 @@ impl<'a> HapJudge<'a> {
     }
 
     fn read<'t>(&'t self, text: &'t str) -> Reading<'t> {
-        let words: Vec<Word> = words(text).collect();
+        let mut of_text = Vec::with_capacity(text.len() / WORD_BYTES);
+        of_text.extend(words(text));
+        let words = of_text;
         let (classifier, language) = match tongue::tongue(text, &words) {
             Tongue::English => (self.classifiers[0], "en"),
             Tongue::German => (self.classifiers[1], "de"),

@@ -75,13 +75,7 @@ impl GopherRepetition {
     }
 
     /// Fills the shares of n-grams: by the characters of the most frequent one, and of the repeated ones.
-    fn count_ngrams(
-        &mut self,
-        text: &str,
-        words: &[Span],
-        top: impl Fn(&Ngrams, usize) -> f64,
-        repeated: impl Fn(&mut Ngrams) -> f64,
-    ) {
+    fn count_ngrams(&mut self, text: &str, words: &[Span], top: impl Fn(&Ngrams, usize) -> f64, repeated: impl Fn(&mut Ngrams) -> f64) {
         let mut ngrams = Ngrams::new(text, words);
         for (i, share) in self.top_ngram_share.iter_mut().enumerate() {
             ngrams.longer();

@@ -118,7 +118,7 @@ impl Lookup {
 
     #[inline]
     fn home(&self, hash: u32) -> usize {
-        (u64::from(spread(hash)) * self.groups.len() as u64 >> 32) as usize
+        ((u64::from(spread(hash)) * self.groups.len() as u64) >> 32) as usize
     }
 
     fn next(&self, group: usize) -> usize {

@@ -13,7 +13,7 @@ pub(super) struct Lookup {
     /// For each feature of a few labels their number, then the labels and their weights, in three bytes each.
     lists: Vec<[u8; 3]>,
     /// Rows of a weight for every label, for features that know many: they are added without looking at labels.
-    rows: Vec<i8>,
+    rows: Vec<i16>,
     n_labels: usize,
     /// What a stored weight stands for, by its byte, in parts of [`Lookup::unit`].
     levels: Box<[f32; 256]>,
@@ -63,7 +63,7 @@ impl Lookup {
         let n_features = weights.hashes.len();
         let n_groups = (n_features * 8).div_ceil(EIGHTHS_FULL * GROUP) + 1;
         let filter_bits = (n_features * FILTER_BITS).next_power_of_two().max(64);
-        let level = |byte: usize| square(byte as u8 as i8);
+        let level = |byte: usize| f32::from(square(byte as u8 as i8));
         let mut lookup = Self {
             groups: vec![Group::default(); n_groups],
             filter: vec![0; filter_bits / 64],
@@ -72,7 +72,7 @@ impl Lookup {
             rows: Vec::new(),
             n_labels,
             levels: Box::new(std::array::from_fn(level)),
-            unit: range / square(i8::MAX),
+            unit: range / f32::from(square(i8::MAX)),
         };
         for (feature, hash) in weights.hashes.iter().enumerate() {
             let pairs = weights.starts[feature] as usize..weights.starts[feature + 1] as usize;
@@ -102,7 +102,7 @@ impl Lookup {
         } else if labels.len() * ROW_ONE_IN > self.n_labels && self.n_labels > ROW_ONE_IN {
             let start = self.rows.len();
             self.rows.resize(start + self.n_labels, 0);
-            labels.iter().zip(stored).for_each(|(label, stored)| self.rows[start + usize::from(*label)] = *stored);
+            labels.iter().zip(stored).for_each(|(label, stored)| self.rows[start + usize::from(*label)] = square(*stored));
             ROW | (start / self.n_labels) as u32
         } else {
             let start = self.lists.len();
@@ -206,7 +206,7 @@ impl Lookup {
             }
             ROW => {
                 let row = &self.rows[(weights & !KIND) as usize * self.n_labels..][..self.n_labels];
-                scores.iter_mut().zip(row).for_each(|(score, stored)| *score += value * square(*stored));
+                scores.iter_mut().zip(row).for_each(|(score, stored)| *score += value * f32::from(*stored));
             }
             _ => {
                 let list = &self.lists[weights as usize..];
@@ -245,9 +245,9 @@ impl Group {
 
 /// The square of a stored weight, with its sign.
 #[inline]
-fn square(stored: i8) -> f32 {
+fn square(stored: i8) -> i16 {
     let stored = i16::from(stored);
-    f32::from(stored * stored.abs())
+    stored * stored.abs()
 }
 
 /// Hashes looked up together.

@@ -22,6 +22,12 @@ fn main() {
         pipeline::measure();
         return;
     }
+    if std::env::args().any(|a| a == "languages") {
+        for _ in 0..5 {
+            languages(Path::new(&std::env::var_os("POLDER_SCORE_DATA").expect("POLDER_SCORE_DATA names the labelled sets")));
+        }
+        return;
+    }
     let texts = sources::texts();
     let bytes: usize = texts.iter().map(String::len).sum();
     let programming = |t: &str| {
@@ -128,7 +134,10 @@ fn languages(data: &Path) {
         beyond_ascii.len(),
         bytes as f64 / 1e6
     );
-    for (what, texts) in [("sentences", sentences), ("paragraphs", paragraphs)] {
+    let documents: Vec<String> = std::env::var_os("POLDER_CURATION_DOCUMENTS")
+        .map(|f| sources::documents(Path::new(&f)).into_iter().step_by(16).map(|d| d.text).collect())
+        .unwrap_or_default();
+    for (what, texts) in [("sentences", sentences), ("paragraphs", paragraphs), ("documents", documents)] {
         let bytes: usize = texts.iter().map(String::len).sum();
         let start = sources::seconds();
         texts.iter().for_each(|t| {

@@ -3,6 +3,8 @@
 //! Everything else separates. Scripts written without spaces (Chinese, Japanese kana, Thai, Lao,
 //! Khmer, Burmese) give one word per character, so that word shingles mean something there too.
 
+use std::hash::{BuildHasherDefault, Hasher};
+
 use crate::characters::{ALONE, ALPHANUMERIC, Characters, LONG_LOWER, LOWER};
 
 /// FNV-1a's constants: one multiplication a byte, no tables, the same in any language that writes
@@ -114,6 +116,26 @@ impl Iterator for Words<'_> {
         }
         self.at = i;
         Some(Word { start, end: i, hash })
+    }
+}
+
+/// Keys of a map that are hashes of words already.
+pub(crate) type ByWord = BuildHasherDefault<WordHasher>;
+
+#[derive(Default)]
+pub(crate) struct WordHasher(u64);
+
+impl Hasher for WordHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, b| (hash ^ u64::from(*b)).wrapping_mul(FNV_PRIME));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
     }
 }
 

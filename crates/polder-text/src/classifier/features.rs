@@ -96,13 +96,13 @@ impl Features {
     }
 
     /// Calls `each` with every run of characters, a blank at both ends, and with the hash of the run.
-    pub(super) fn each_run(&self, text: &str, streams: &mut Streams, mut each: impl FnMut(&[u32], u32)) {
+    pub(super) fn each_run(&self, text: &str, streams: &mut Streams, mut each: impl FnMut(&[u32], u64)) {
         self.fill(text, streams);
         let mut start = 0;
         let mut hash = 0;
         for (i, c) in streams.characters.iter().enumerate().skip(1) {
             if is_blank(*c) {
-                each(&streams.characters[start..=i], key(hash));
+                each(&streams.characters[start..=i], hash);
                 (start, hash) = (i, 0);
             } else {
                 hash = extend(hash, u64::from(*c));

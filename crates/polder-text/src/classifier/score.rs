@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::calibrate::Calibration;
 use super::features::Streams;
-use super::lookup::{CHUNK, Lookup, Memo};
+use super::lookup::{CHUNK, Lookup, Runs};
 use super::options::{Counting, Features};
 
 /// Tells which of its labels a text has; made by [`train`](super::train()) or [`Classifier::from_bytes`].
@@ -129,8 +129,8 @@ impl Classifier {
         }
         seen.clear();
         let (mut chunk, mut n) = ([0; CHUNK], 0);
-        let mut count = |chunk: &[u32; CHUNK], n: usize| {
-            self.lookup.find_all(chunk, n, |place| {
+        let mut count = |chunk: &[u32]| {
+            self.lookup.find_all(chunk, |place| {
                 if counts[place] == 0 {
                     seen.push(place);
                 }
@@ -138,18 +138,17 @@ impl Classifier {
             });
         };
         self.features.each(text, streams, |hash| {
-            if self.lookup.may_know(hash) {
-                chunk[n] = hash;
-                n += 1;
-                if n == CHUNK {
-                    count(&chunk, n);
-                    n = 0;
-                }
+            // Without a branch, since which are known is a toss-up.
+            chunk[n] = hash;
+            n += usize::from(self.lookup.may_know(hash));
+            if n == CHUNK {
+                count(&chunk);
+                n = 0;
             }
         });
-        count(&chunk, n);
+        count(&chunk[..n]);
         // The order of features decides the last bits of the sums; the order in the text is as good as any.
-        let scale = Counting::Damped.scale(seen.iter().map(|place| self.values[usize::from(counts[*place])]));
+        let scale = Counting::Damped.scale(seen.iter().map(|place| self.values[usize::from(counts[*place])])) * self.lookup.unit();
         for place in seen.iter() {
             let value = self.values[usize::from(std::mem::take(&mut counts[*place]))] * scale;
             self.lookup.add(*place, value, scores);
@@ -163,24 +162,20 @@ impl Classifier {
         hashes.clear();
         self.features.each(text, streams, |hash| hashes.push(hash));
         let n_known = self.lookup.count(hashes, scores);
-        let scale = Counting::Plain.scale([n_known as f32].into_iter());
+        let scale = Counting::Plain.scale([n_known as f32].into_iter()) * self.lookup.unit();
         scores.iter_mut().for_each(|score| *score *= scale);
         n_known
     }
 
-    /// The same where features stand within runs of letters: what a run adds is remembered, since the next text has many of them again.
+    /// The same where features stand within runs of letters, each different run once.
     fn add_runs(&self, text: &str, scratch: &mut Scratch, scores: &mut [f32]) -> usize {
-        let Scratch { streams, memo, hashes, .. } = scratch;
-        memo.serve(&self.lookup, scores.len());
-        let mut n_known = 0;
+        let Scratch { streams, runs, .. } = scratch;
+        runs.clear(text.len());
         self.features.each_run(text, streams, |run, hash| {
-            n_known += memo.add(run, hash, scores, |sums| {
-                hashes.clear();
-                self.features.of_run(run, |hash| hashes.push(hash));
-                self.lookup.count(hashes, sums)
-            });
+            runs.add(hash, |hashes| self.features.of_run(run, |hash| hashes.push(hash)));
         });
-        let scale = Counting::Plain.scale([n_known as f32].into_iter());
+        let n_known = runs.count(&self.lookup, scores);
+        let scale = Counting::Plain.scale([n_known as f32].into_iter()) * self.lookup.unit();
         scores.iter_mut().for_each(|score| *score *= scale);
         n_known
     }
@@ -192,8 +187,8 @@ struct Scratch {
     streams: Streams,
     counts: Vec<u8>,
     seen: Vec<usize>,
-    memo: Memo,
     hashes: Vec<u32>,
+    runs: Runs,
 }
 
 thread_local! {

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use crate::words::words;
+use crate::words::{ByWord, Word, words};
 
 const ENGLISH: &str = "you your youre yourself u ur they theyre them these those people women woman female females men girl girls boy boys \
     white whites black blacks jew jews jewish muslim muslims islam arab arabs gay gays lesbian lesbians trans immigrant immigrants migrant migrants \
@@ -18,8 +18,8 @@ const GERMAN: &str = "du dich dir dein deine deinen deiner euch euer eure diese 
     dreck drecks abschaum ratte ratten schwein schweine affe affen hund hunde hass hasse töten tot raus schande widerlich ekelhaft erbärmlich lügenpresse \
     nazi nazis rasse fett hässlich krank kranke irre penner maul halts fresse vergasen erschießen aufhängen abschieben";
 
-static AIMED: LazyLock<HashSet<u64>> = LazyLock::new(|| [ENGLISH, GERMAN].into_iter().flat_map(words).map(|w| w.hash).collect());
+static AIMED: LazyLock<HashSet<u64, ByWord>> = LazyLock::new(|| [ENGLISH, GERMAN].into_iter().flat_map(words).map(|w| w.hash).collect());
 
-pub(super) fn is_aimed(passage: &str) -> bool {
-    words(passage).any(|word| AIMED.contains(&word.hash))
+pub(super) fn is_aimed(mut passage: impl Iterator<Item = Word>) -> bool {
+    passage.any(|word| AIMED.contains(&word.hash))
 }

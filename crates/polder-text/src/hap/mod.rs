@@ -18,7 +18,8 @@ use std::sync::LazyLock;
 
 use crate::classifier::Classifier;
 use crate::language::detect_language;
-use crate::profanity::{Hit, lexicon};
+use crate::profanity::{Hit, all_lexicons, lexicon};
+use crate::words::{Word, words};
 use tongue::Tongue;
 
 pub use features::hap_features;
@@ -35,6 +36,8 @@ const N_WORST: usize = 4;
 const HALF_SHARE: f64 = 0.02;
 /// Shorter passages are scored as if they had this many words, or one ambiguous word would be the whole verdict.
 const N_WORDS_MIN: usize = 10;
+/// A word and what is between it and the next, in bytes, on average or less.
+const WORD_BYTES: usize = 6;
 /// How much of a text is asked for its language, in bytes.
 const LANGUAGE_BYTES: usize = 4096;
 
@@ -80,6 +83,7 @@ impl Default for HapJudge<'static> {
 /// How a text is read: by which classifier, and which list's terms stand where.
 struct Reading<'a> {
     text: &'a str,
+    words: Vec<Word>,
     classifier: Option<&'a Classifier>,
     hits: Vec<Hit>,
 }
@@ -91,13 +95,19 @@ impl<'a> HapJudge<'a> {
     }
 
     fn read<'t>(&'t self, text: &'t str) -> Reading<'t> {
-        let (classifier, language) = match tongue::tongue(text) {
+        let mut of_text = Vec::with_capacity(text.len() / WORD_BYTES);
+        of_text.extend(words(text));
+        let words = of_text;
+        let (classifier, language) = match tongue::tongue(text, &words) {
             Tongue::English => (self.classifiers[0], "en"),
             Tongue::German => (self.classifiers[1], "de"),
+            // Which list it would be makes no difference where none has a term in the text, which is most texts.
+            Tongue::Other if !all_lexicons().may_hit(text, &words) => return Reading { text, words, classifier: None, hits: Vec::new() },
             Tongue::Other => (None, detect_language(start_of(text, LANGUAGE_BYTES)).code),
         };
         let lexicon = lexicon(language).or_else(|| lexicon(""));
-        Reading { text, classifier, hits: lexicon.map(|l| l.hits(text)).unwrap_or_default() }
+        let hits = lexicon.map(|l| l.hits_among(text, &words)).unwrap_or_default();
+        Reading { text, words, classifier, hits }
     }
 
     /// As [`hap_score`](crate::hap_score()).
@@ -134,7 +144,7 @@ impl Reading<'_> {
                 let (of_passage, rest) = hits.split_at(hits.partition_point(|h| h.start < passage.end));
                 hits = rest;
                 let is_plain = of_passage.is_empty() && !is_post;
-                let is_judged = !is_plain || self.text.get(passage.clone()).is_some_and(aimed::is_aimed);
+                let is_judged = !is_plain || self.is_aimed(&passage);
                 let score = if is_judged { self.passage_score(passage.clone(), of_passage, &mut scratch) } else { 0.0 };
                 counted.push((if is_plain { UNLISTED * score } else { score }, passage.len()));
                 (score, passage)
@@ -155,6 +165,22 @@ impl Reading<'_> {
         (if bytes > 0.0 { (sum / bytes).clamp(0.0, 1.0) } else { 0.0 }, passages)
     }
 
+    /// Whether a passage has words that insults are made with, if there is a classifier to ask about it.
+    fn is_aimed(&self, passage: &Range<usize>) -> bool {
+        if self.classifier.is_none() {
+            return false;
+        }
+        let from = self.words.partition_point(|w| w.end <= passage.start);
+        let to = self.words.partition_point(|w| w.start < passage.end);
+        let of_passage = self.words.get(from..to).unwrap_or_default();
+        let is_cut = of_passage.first().is_some_and(|w| w.start < passage.start) || of_passage.last().is_some_and(|w| w.end > passage.end);
+        if is_cut {
+            // A word that a passage's end cuts in two is two words.
+            return self.text.get(passage.clone()).is_some_and(|t| aimed::is_aimed(words(t)));
+        }
+        aimed::is_aimed(of_passage.iter().copied())
+    }
+
     fn passage_score(&self, range: Range<usize>, hits: &[Hit], scratch: &mut Scratch) -> f64 {
         let Some(passage) = self.text.get(range) else { return 0.0 };
         match self.classifier {
@@ -167,7 +193,7 @@ impl Reading<'_> {
             None if hits.is_empty() => 0.0,
             None => {
                 let weight: f64 = hits.iter().map(|h| h.weight).sum();
-                let share = weight / crate::words::words(passage).count().max(N_WORDS_MIN) as f64;
+                let share = weight / words(passage).count().max(N_WORDS_MIN) as f64;
                 share / (share + HALF_SHARE)
             }
         }

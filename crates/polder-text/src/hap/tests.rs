@@ -4,7 +4,10 @@ use std::time::Instant;
 
 use proptest::prelude::*;
 
-use super::{classifiers, features, hap, hap_score, sentences, tongue, tongue::Tongue};
+use super::{CLASSIFIERS, HapJudge, Reading, aimed, classifiers, features, hap, hap_score, sentences, tongue, tongue::Tongue};
+use crate::language::detect_language;
+use crate::profanity::lexicon;
+use crate::words::words;
 
 const CLEAN: &str = "The tree stands by the water and its leaves are green in the summer. People come here to read, and children play. ";
 const CLEAN_GERMAN: &str = "Der Baum steht am Wasser und seine Blätter sind im Sommer grün. Die Leute lesen hier, und Kinder spielen. ";
@@ -114,7 +117,7 @@ fn english_and_german_are_told_by_their_frequent_words() {
             Tongue::Other,
         ),
     ] {
-        assert_eq!(tongue::tongue(text), is, "{text}");
+        assert_eq!(tongue::tongue(text, &words(text).collect::<Vec<_>>()), is, "{text}");
     }
 }
 
@@ -185,5 +188,40 @@ proptest! {
             end = passage.end;
         }
         prop_assert_eq!(end, text.len());
+    }
+}
+
+/// Texts of many languages, some with terms of some list.
+fn any_text() -> impl Strategy<Value = String> {
+    let one_of = |words: &'static [&'static str]| prop::sample::select(words).prop_map(str::to_owned);
+    let piece = prop_oneof![
+        "[a-z]{1,7}",
+        "\\PC{0,3}",
+        one_of(&["you", "kill", "Hund", "это", "слова", "русские", "esto", "también", "ねこ", "한국어", "mä", "olen", "suomi"]),
+        one_of(&["merde", "putain", "блядь", "씨발놈", "クソ", "f.u.c.k", "sh1t", "mierda", "perkele", "kurwa", "hijo de puta"]),
+        one_of(&[". ", "\n", "\n\n", "。", "! "]),
+        (1usize..3).prop_map(|n| "abcdefghij".repeat(60 * n)),
+    ];
+    prop::collection::vec((piece, one_of(&[" ", " ", " ", ""])), 0..60)
+        .prop_map(|pieces| pieces.into_iter().map(|(piece, between)| piece + &between).collect())
+}
+
+proptest! {
+    #[test]
+    fn hits_are_those_of_the_list_of_the_detected_language(text in any_text()) {
+        let of_text: Vec<_> = words(&text).collect();
+        if tongue::tongue(&text, &of_text) == Tongue::Other {
+            let list = lexicon(detect_language(super::start_of(&text, super::LANGUAGE_BYTES)).code).or_else(|| lexicon(""));
+            let places = |hits: &[crate::profanity::Hit]| hits.iter().map(|h| (h.start, h.term)).collect::<Vec<_>>();
+            prop_assert_eq!(places(&HapJudge::default().read(&text).hits), places(&list.unwrap().hits(&text)));
+        }
+    }
+
+    #[test]
+    fn a_passage_is_aimed_if_its_own_words_are(text in any_text()) {
+        let reading = Reading { text: &text, words: words(&text).collect(), classifier: CLASSIFIERS[0].as_ref(), hits: Vec::new() };
+        for passage in sentences::passages(&text).chain(sentences::sentences(&text)) {
+            prop_assert_eq!(reading.is_aimed(&passage), aimed::is_aimed(words(&text[passage])));
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use crate::words::words;
+use crate::words::{ByWord, Word, words};
 
 /// How many words are looked at.
 const N_WORDS: usize = 2000;
@@ -18,7 +18,7 @@ const ENGLISH: &str = "the and of to is that it for you with on are this not hav
 const GERMAN: &str = "der die und ist nicht das ich du ein eine zu mit den auf für von dem sich sie wir ihr auch wie wenn aber im es dass daß \
     noch nur doch mal wird sind haben hat bei einen einem einer nach aus oder kein keine mir mich dich dir uns euch ihm ihn sein ja nein";
 
-static FREQUENT: LazyLock<HashMap<u64, Tongue>> = LazyLock::new(|| {
+static FREQUENT: LazyLock<HashMap<u64, Tongue, ByWord>> = LazyLock::new(|| {
     let of = |list: &'static str, tongue| words(list).map(move |w| (w.hash, tongue));
     of(ENGLISH, Tongue::English).chain(of(GERMAN, Tongue::German)).collect()
 });
@@ -31,10 +31,10 @@ pub(super) enum Tongue {
     Other,
 }
 
-pub(super) fn tongue(text: &str) -> Tongue {
-    let (mut n_words, mut english, mut german) = (0, 0, 0);
-    for (n, word) in (1..).zip(words(text).take(N_WORDS)) {
-        n_words = n;
+pub(super) fn tongue(text: &str, words: &[Word]) -> Tongue {
+    let words = &words[..words.len().min(N_WORDS)];
+    let (n_words, mut english, mut german) = (words.len(), 0, 0);
+    for word in words {
         match FREQUENT.get(&word.hash) {
             Some(Tongue::English) => english += 1,
             Some(Tongue::German) => german += 1,

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::disguise::Disguises;
-use crate::words::{Word, Words, words};
+use crate::words::{ByWord, Word, words};
 
 /// Bits of the table that turns away most words before the map is asked.
 const FILTER_BITS: usize = 1 << 14;
@@ -17,7 +17,7 @@ const PREFIX_CHARACTERS_MAX: usize = 6;
 /// The terms of one or more lists.
 pub(crate) struct Lexicon {
     /// Terms by the hash of their first word, longest first.
-    terms: HashMap<u64, Vec<Term>>,
+    terms: HashMap<u64, Vec<Term>, ByWord>,
     filter: Vec<u64>,
     disguises: Disguises,
 }
@@ -40,7 +40,7 @@ pub(crate) struct Hit {
 impl Lexicon {
     /// Reads lists: lines of a weight, a tab and a term.
     pub(super) fn parse(lists: &[&'static str]) -> Self {
-        let mut lexicon = Self { terms: HashMap::new(), filter: vec![0; FILTER_BITS / 64], disguises: Disguises::default() };
+        let mut lexicon = Self { terms: HashMap::default(), filter: vec![0; FILTER_BITS / 64], disguises: Disguises::default() };
         for line in lists.iter().flat_map(|l| l.lines()).filter(|l| !l.starts_with('#')) {
             let Some((weight, text)) = line.split_once('\t') else { continue };
             let mut hashes = words(text).map(|w| w.hash);
@@ -62,14 +62,18 @@ impl Lexicon {
 
     /// Returns every listed term in a text, the longest at each place, in the order of their places.
     pub(crate) fn hits(&self, text: &str) -> Vec<Hit> {
+        self.hits_among(text, &words(text).collect::<Vec<_>>())
+    }
+
+    /// The same for a text and its words.
+    pub(crate) fn hits_among(&self, text: &str, words: &[Word]) -> Vec<Hit> {
         let mut hits = Vec::new();
-        let mut iter = words(text);
-        while let Some(word) = iter.next() {
-            if let Some((term, n_more)) = self.term_at(text, word, &iter) {
+        let mut rest = words;
+        while let Some((&word, after)) = rest.split_first() {
+            rest = after;
+            if let Some((term, n_more)) = self.term_at(text, word, after) {
                 hits.push(Hit { start: word.start, term: term.text, weight: term.weight });
-                for _ in 0..n_more {
-                    iter.next();
-                }
+                rest = &rest[n_more..];
             } else if is_hangul(text, word.start)
                 && let Some(term) = self.begins(text, word)
             {
@@ -84,15 +88,28 @@ impl Lexicon {
         hits
     }
 
+    /// Whether a list whose lines are all in this one may have a term in a text; where one has, it may.
+    pub(crate) fn may_hit(&self, text: &str, words: &[Word]) -> bool {
+        let is_term = |(i, word): (usize, &Word)| {
+            self.of_hash(word.hash).is_some_and(|terms| terms.iter().any(|t| follows(&words[i + 1..], &t.rest)))
+                || (is_hangul(text, word.start) && self.begins(text, *word).is_some())
+        };
+        let mut may = words.iter().enumerate().any(is_term);
+        if !may {
+            self.disguises.each(text, |_, _| may = true);
+        }
+        may
+    }
+
     fn of_hash(&self, hash: u64) -> Option<&Vec<Term>> {
         let at = hash as usize % FILTER_BITS;
         if self.filter[at / 64] >> (at % 64) & 1 == 0 { None } else { self.terms.get(&hash) }
     }
 
-    fn term_at(&self, text: &str, word: Word, after: &Words<'_>) -> Option<(&Term, usize)> {
-        let term = self.of_hash(word.hash)?.iter().find(|t| follows(after.clone(), &t.rest))?;
+    fn term_at(&self, text: &str, word: Word, after: &[Word]) -> Option<(&Term, usize)> {
+        let term = self.of_hash(word.hash)?.iter().find(|t| follows(after, &t.rest))?;
         if starts_in_katakana(term.text) {
-            let end = after.clone().take(term.rest.len()).last().map_or(word.end, |w| w.end);
+            let end = after[..term.rest.len()].last().map_or(word.end, |w| w.end);
             let before = text.get(..word.start).and_then(|t| t.chars().next_back());
             let behind = text.get(end..).and_then(|t| t.chars().next());
             if [before, behind].into_iter().flatten().any(is_katakana) {
@@ -113,9 +130,8 @@ impl Lexicon {
     }
 }
 
-fn follows(iter: Words<'_>, rest: &[u64]) -> bool {
-    let mut found = iter.take(rest.len()).map(|w| w.hash);
-    rest.iter().all(|r| found.next() == Some(*r))
+fn follows(after: &[Word], rest: &[u64]) -> bool {
+    after.len() >= rest.len() && rest.iter().zip(after).all(|(hash, word)| *hash == word.hash)
 }
 
 fn is_katakana(c: char) -> bool {

@@ -6,7 +6,7 @@
 mod disguise;
 mod lexicon;
 
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 pub(crate) use lexicon::{Hit, Lexicon};
 
@@ -56,6 +56,12 @@ pub(crate) fn lexicon(language: &str) -> Option<&'static Lexicon> {
     let code = ALIASES.iter().find(|(alias, _)| *alias == code).map_or(code, |(_, code)| code);
     let i = LISTS.binary_search_by_key(&code, |(code, _)| code).ok()?;
     Some(BY_LANGUAGE[i].get_or_init(|| Lexicon::parse(&[LISTS[i].1])))
+}
+
+/// Returns all lists in one: what it may have no hit in, none has.
+pub(crate) fn all_lexicons() -> &'static Lexicon {
+    static ALL: LazyLock<Lexicon> = LazyLock::new(|| Lexicon::parse(&LISTS.map(|(_, list)| list)));
+    &ALL
 }
 
 /// Returns the listed terms in a text, each once, in order of first appearance.

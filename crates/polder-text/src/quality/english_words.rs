@@ -146,9 +146,17 @@ fn place(bytes: &[u8]) -> (usize, u16) {
 
 /// Returns the tokens of a text in order.
 pub(super) fn english_words(text: &str) -> Vec<Span> {
+    let mut words = Vec::new();
+    english_words_into(text, &mut words);
+    words
+}
+
+/// Fills `words` with the tokens of a text in order.
+pub(super) fn english_words_into(text: &str, words: &mut Vec<Span>) {
+    words.clear();
+    words.reserve(text.len() / 4);
     let cutter = Cutter { specials: &SPECIALS, characters: Characters::get(), joins: true };
     let bytes = text.as_bytes();
-    let mut words = Vec::with_capacity(text.len() / 4);
     let (mut tokens, mut suffixes) = (Vec::new(), Vec::new());
     let mut at = 0;
     while at < bytes.len() {
@@ -193,7 +201,6 @@ pub(super) fn english_words(text: &str) -> Vec<Span> {
             _ => text.get(at..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8),
         };
     }
-    words
 }
 
 fn push_special(special: &Special, start: usize, tokens: &mut Vec<Token>) {

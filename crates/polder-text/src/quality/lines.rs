@@ -21,9 +21,12 @@ pub(super) struct Repeated {
 /// The pieces seen so far, and whether they were seen twice.
 type Seen<'a> = HashMap<&'a str, bool, BuildHasherDefault<LineHasher>>;
 
+/// Room for the pieces of most texts.
+const N_AT_FIRST: usize = 56;
+
 impl Repeated {
     pub(super) fn among<'a>(pieces: impl Iterator<Item = &'a str>) -> Self {
-        let (mut repeated, mut seen) = (Self::default(), Seen::default());
+        let (mut repeated, mut seen) = (Self::default(), Seen::with_capacity_and_hasher(N_AT_FIRST, BuildHasherDefault::default()));
         pieces.for_each(|piece| _ = repeated.add(piece, n_chars(piece), &mut seen));
         repeated
     }
@@ -67,7 +70,7 @@ const SHORT_CHARS: usize = 30;
 impl Lines {
     pub(super) fn of(text: &str, is_ascii: bool) -> Self {
         let (mut lines, characters) = (Self::default(), Characters::get());
-        let mut seen = Seen::default();
+        let mut seen = Seen::with_capacity_and_hasher(N_AT_FIRST, BuildHasherDefault::default());
         let mut rest = text;
         loop {
             let end = rest.bytes().position(|b| b == b'\n');

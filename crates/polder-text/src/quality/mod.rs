@@ -20,7 +20,7 @@ mod spans;
 mod stop_words;
 mod web_address;
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
 pub use c4::{C4_DIALECTS, C4Quality, c4_quality};
 pub use fineweb::{FINEWEB_DIALECTS, FinewebQuality, fineweb_quality};
@@ -146,7 +146,11 @@ impl<'a> Analysis<'a> {
 
     /// Words as datatrove's tokenizer cuts them.
     fn english_words(&self) -> &[Span] {
-        self.english_words.get_or_init(|| english_words::english_words(self.text))
+        self.english_words.get_or_init(|| {
+            let mut words = SPARE_WORDS.take();
+            english_words::english_words_into(self.text, &mut words);
+            words
+        })
     }
 
     fn words_between_spaces(&self) -> &[Span] {
@@ -164,6 +168,22 @@ impl<'a> Analysis<'a> {
     /// Lines as Python's `splitlines` cuts them.
     fn python_lines(&self) -> &[&'a str] {
         self.python_lines.get_or_init(|| spans::python_lines(self.text).collect())
+    }
+}
+
+thread_local! {
+    /// Memory of the last text's words, for the next one's.
+    static SPARE_WORDS: Cell<Vec<Span>> = Cell::default();
+}
+
+/// The most words whose memory is kept.
+const SPARE_WORDS_MAX: usize = 1 << 16;
+
+impl Drop for Analysis<'_> {
+    fn drop(&mut self) {
+        if let Some(words) = self.english_words.take().filter(|words| words.capacity() <= SPARE_WORDS_MAX) {
+            SPARE_WORDS.set(words);
+        }
     }
 }
 

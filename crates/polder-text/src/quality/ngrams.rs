@@ -3,6 +3,8 @@
 //! Most of a text stands once. So only places whose n-gram may stand elsewhere too are looked at: for rows of words those whose shorter
 //! n-gram did, for strings those whose first bytes do.
 
+use std::cell::Cell;
+
 use super::spans::{Span, hash, mixed};
 
 /// A set of hashes, with a number each where it counts: open addressing, used again for each n.
@@ -89,8 +91,10 @@ const N_OF_LONG_HEAD: usize = 7;
 const FIRST_STRINGS: usize = 5;
 
 /// The n-grams of a text's words, from n = 2 upwards.
-pub(super) struct Ngrams<'a> {
-    words: &'a [Span],
+#[derive(Default)]
+pub(super) struct Ngrams {
+    /// The words' hashes.
+    words: Vec<u64>,
     /// The words without anything between them, and `LONG_HEAD` bytes more.
     string: Vec<u8>,
     /// Bytes and characters before each word.
@@ -107,10 +111,26 @@ pub(super) struct Ngrams<'a> {
     counts: Vec<u32>,
 }
 
-impl<'a> Ngrams<'a> {
-    pub(super) fn new(text: &str, words: &'a [Span]) -> Self {
-        let (mut bytes_before, mut chars_before) = (Vec::with_capacity(words.len() + 1), Vec::with_capacity(words.len() + 1));
-        let (mut string, mut chars) = (Vec::with_capacity(text.len() + LONG_HEAD), 0);
+thread_local! {
+    /// Memory of the last text's n-grams, for the next one's.
+    static SPARE: Cell<Ngrams> = Cell::default();
+}
+
+/// The longest text, in bytes, whose memory is kept.
+const SPARE_MAX: usize = 1 << 20;
+
+impl Ngrams {
+    pub(super) fn new(text: &str, words: &[Span]) -> Self {
+        let mut ngrams = SPARE.take();
+        let Self { words: hashes, string, bytes_before, chars_before, rows, strings, first, counts, n, .. } = &mut ngrams;
+        *n = 1;
+        hashes.clear();
+        hashes.extend(words.iter().map(|word| word.hash));
+        string.clear();
+        string.reserve(text.len() + LONG_HEAD);
+        bytes_before.clear();
+        chars_before.clear();
+        let mut chars = 0;
         for word in words {
             bytes_before.push(string.len());
             chars_before.push(chars);
@@ -120,18 +140,19 @@ impl<'a> Ngrams<'a> {
         bytes_before.push(string.len());
         chars_before.push(chars);
         string.extend_from_slice(&[0; LONG_HEAD]);
-        Self {
-            words,
-            string,
-            bytes_before,
-            chars_before,
-            table: Table::default(),
-            sieve: Sieve::default(),
-            n: 1,
-            rows: (0..words.len() as u32).collect(),
-            strings: Vec::new(),
-            first: vec![0; words.len()],
-            counts: vec![0; words.len()],
+        rows.clear();
+        rows.extend(0..words.len() as u32);
+        strings.clear();
+        // What they hold is written before it is read.
+        first.resize(words.len(), 0);
+        counts.resize(words.len(), 0);
+        ngrams
+    }
+
+    /// Leaves the memory to the next text.
+    pub(super) fn leave(self) {
+        if self.string.capacity() <= SPARE_MAX {
+            SPARE.set(self);
         }
     }
 
@@ -159,8 +180,8 @@ impl<'a> Ngrams<'a> {
     pub(super) fn count(&mut self) {
         let len = self.len();
         self.rows.retain(|i| (*i as usize) < len);
-        let (words, n) = (self.words, self.n);
-        let row = |i: u32| words[i as usize..i as usize + n].iter().fold(0, |row, word| mixed(row, word.hash));
+        let (words, n) = (&self.words, self.n);
+        let row = |i: u32| words[i as usize..i as usize + n].iter().fold(0, |row, word| mixed(row, *word));
         if n == 2 {
             // Later on, few are left anyway.
             self.sieve.fill(len, self.rows.iter().map(|i| row(*i)));

@@ -75,13 +75,7 @@ impl GopherRepetition {
     }
 
     /// Fills the shares of n-grams: by the characters of the most frequent one, and of the repeated ones.
-    fn count_ngrams(
-        &mut self,
-        text: &str,
-        words: &[Span],
-        top: impl Fn(&Ngrams<'_>, usize) -> f64,
-        repeated: impl Fn(&mut Ngrams<'_>) -> f64,
-    ) {
+    fn count_ngrams(&mut self, text: &str, words: &[Span], top: impl Fn(&Ngrams, usize) -> f64, repeated: impl Fn(&mut Ngrams) -> f64) {
         let mut ngrams = Ngrams::new(text, words);
         for (i, share) in self.top_ngram_share.iter_mut().enumerate() {
             ngrams.longer();
@@ -92,6 +86,7 @@ impl GopherRepetition {
             ngrams.longer();
             *share = repeated(&mut ngrams);
         }
+        ngrams.leave();
     }
 }
 
@@ -120,7 +115,7 @@ pub(super) fn datatrove(analysis: &Analysis<'_>) -> GopherRepetition {
         duplicate_paragraph_chars_share: share(paragraphs.later.1, n_chars),
         ..GopherRepetition::default()
     };
-    let top = |ngrams: &Ngrams<'_>, n: usize| share(ngrams.top_chars(n - 1), n_chars);
+    let top = |ngrams: &Ngrams, n: usize| share(ngrams.top_chars(n - 1), n_chars);
     figures.count_ngrams(text, analysis.english_words(), top, |ngrams| share(ngrams.greedy_chars(), n_chars));
     let rules = [
         (figures.duplicate_paragraphs_share > 0.3, "dup_para_frac"),
@@ -148,7 +143,7 @@ fn dolma(analysis: &Analysis<'_>) -> GopherRepetition {
         duplicate_line_chars_share: share(lines.all.1, n_chars.max(1)),
         ..GopherRepetition::default()
     };
-    let top = |ngrams: &Ngrams<'_>, _| share(ngrams.top_chars(0), n_chars);
+    let top = |ngrams: &Ngrams, _| share(ngrams.top_chars(0), n_chars);
     figures.count_ngrams(text, words, top, |ngrams| {
         ngrams.count();
         let (all, repeated) = ngrams.occurrences();
@@ -196,7 +191,7 @@ pub(super) fn dclm(text: &str) -> GopherRepetition {
         duplicate_paragraph_chars_share: share(paragraphs.all.1, paragraphs.chars),
         ..GopherRepetition::default()
     };
-    let top = |ngrams: &Ngrams<'_>, _| share(ngrams.longest_top_chars(), n_chars);
+    let top = |ngrams: &Ngrams, _| share(ngrams.longest_top_chars(), n_chars);
     figures.count_ngrams(text, &words, top, |ngrams| {
         ngrams.count();
         share(ngrams.covered_chars(), n_chars)
@@ -233,7 +228,7 @@ fn curator(analysis: &Analysis<'_>) -> GopherRepetition {
     };
     // Fewer words than n are taken for repetition, as the tool does; and the most frequent n-gram is searched for as a text.
     let too_few = |n: usize| words.len() < n;
-    let top = |ngrams: &Ngrams<'_>, n: usize| {
+    let top = |ngrams: &Ngrams, n: usize| {
         let Some((i, _)) = ngrams.most_frequent() else { return f64::from(u8::from(too_few(n))) };
         let gram = words[i..i + n].iter().map(|w| w.of(text)).collect::<Vec<_>>().join(" ");
         share(text.matches(&gram).count() * super::spans::n_chars(&gram), n_chars)

@@ -125,11 +125,12 @@ fn options() -> Options {
     let features = Features { char_ngrams: (0, 0), ..Options::code().features };
     Options {
         features,
-        features_max: 80_000,
+        features_max: std::env::var("FM").ok().and_then(|v| v.parse().ok()).unwrap_or(300_000),
         rows_min: 1,
-        epochs: 16,
-        learning: Learning::Softmax { lr: 0.5, decay: 2e-4 },
-        balance: 1.0,
+        epochs: 10,
+        learning: Learning::OwnMargin { cost: std::env::var("COST").ok().and_then(|v| v.parse().ok()).unwrap_or(3.0) },
+        balance: std::env::var("BAL").ok().and_then(|v| v.parse().ok()).unwrap_or(0.5),
+        prune: std::env::var("PRUNE").ok().and_then(|v| v.parse().ok()).unwrap_or(0.005),
         ..Options::code()
     }
 }

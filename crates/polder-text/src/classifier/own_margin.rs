@@ -72,18 +72,22 @@ impl<'a> OwnMargins<'a> {
         accumulate(&mut starts);
         let mut next = starts.clone();
         let mut entries = vec![(0, 0.0); starts.last().copied().unwrap_or(0)];
-        let mut stretches = 0f64;
+        let (mut stretches, mut n_rows) = (0f64, 0usize);
         for row in &learnt {
             let counted = || rows.features(*row).iter().zip(rows.counts(*row));
             let worth = |f: u32, n: u8| rarity[f as usize] * values[usize::from(n)];
-            let length = counted().map(|(f, n)| worth(*f, *n).powi(2)).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
+            let length = counted().map(|(f, n)| worth(*f, *n).powi(2)).sum::<f32>().sqrt();
+            if length == 0.0 {
+                continue;
+            }
+            n_rows += 1;
             stretches += f64::from((length * scales[*row]).recip());
             for (f, n) in counted() {
                 entries[next[*f as usize]] = (*row as u32, worth(*f, *n) / length);
                 next[*f as usize] += 1;
             }
         }
-        let stretch = (stretches / learnt.len().max(1) as f64) as f32;
+        let stretch = (stretches / n_rows.max(1) as f64) as f32;
         Self { dictionary, labels, costs, orders, rarity, stretch, starts, entries }
     }
 

@@ -3,7 +3,7 @@
 //! A batch is scored by rows and applied by features, each on all threads. Every weight changes in the order of rows, so the number of
 //! threads makes no difference to any bit of the result.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use rayon::prelude::*;
 
@@ -42,6 +42,8 @@ const BATCH_ROWS: (usize, usize) = (8, 256);
 const CALIBRATED: usize = 20;
 /// Held-out rows for that, at most.
 const CALIBRATED_MAX: usize = 5_000;
+/// Parts of rows that are too few to hold out one in [`CALIBRATED`].
+const CALIBRATED_PARTS: usize = 5;
 /// Gradients below this change nothing.
 const GRADIENT_MIN: f32 = 1e-4;
 
@@ -128,7 +130,7 @@ fn run(
     let calibration = match options.learning {
         Learning::Softmax { lr, decay } => trainer.descend(lr, decay, learnt, &held_out, progress),
         Learning::Margin { cost, by_rarity, by_contrast } => trainer.separate(cost, (by_rarity, by_contrast), learnt, &held_out, progress),
-        Learning::OwnMargin { cost } => trainer.separate_own(cost, &learnt, &held_out, progress),
+        Learning::OwnMargin { cost } => trainer.separate_own(cost, progress),
         Learning::Bayes { smoothing } => trainer.count(smoothing, &learnt, &held_out, progress),
     };
     Ok(trainer.finish(labels, calibration))
@@ -235,30 +237,33 @@ impl<'a> Trainer<'a> {
         calibration
     }
 
-    /// The same where labels have weights for the features of their own rows only.
-    fn separate_own(&mut self, cost: f32, learnt: &[usize], held_out: &[usize], progress: &mut (dyn FnMut(Progress) + Send)) -> Calibration {
+    /// The same where labels have weights for the features of their own rows only. Rows are too few to know the scores' scale from one
+    /// in twenty: every part of them is judged by what the others teach.
+    fn separate_own(&mut self, cost: f32, progress: &mut (dyn FnMut(Progress) + Send)) -> Calibration {
         let epochs = self.options.epochs;
+        let all: Vec<usize> = (0..self.texts.len()).collect();
         if self.dictionary.hashes.len() > self.options.features_max {
-            self.weights = self.solve_own(cost, learnt, epochs.div_ceil(2)).weights;
+            self.weights = self.solve_own(cost, &all, epochs.div_ceil(2)).weights;
             self.keep_best(self.options.features_max, &self.spreads());
         }
-        let mut calibration = Calibration::default();
-        // A row whose label no other row has says nothing about how sure of their labels scores may be.
-        let is_learnt = |row: &usize| learnt.iter().any(|other| self.texts[*other].1 == self.texts[*row].1);
-        let judged: Vec<usize> = held_out.iter().copied().filter(is_learnt).collect();
-        if !judged.is_empty() {
-            let solved = self.solve_own(cost, learnt, epochs);
+        let part = |row: &usize| fold_of(self.texts[*row].0, CALIBRATED_PARTS * CALIBRATED) % CALIBRATED_PARTS;
+        let parts: Vec<usize> = all.iter().map(part).collect();
+        let mut judged = Vec::new();
+        for held_out in 0..CALIBRATED_PARTS {
+            let (tested, learnt): (Vec<usize>, Vec<usize>) = all.iter().partition(|row| parts[**row] == held_out);
+            let solved = self.solve_own(cost, &learnt, epochs);
             (self.weights, self.bias) = (solved.weights, solved.bias);
-            calibration = self.calibrate(&judged);
+            // A row whose label no other row has says nothing about how far scores can be believed.
+            let known: HashSet<u16> = learnt.iter().map(|row| self.texts[*row].1).collect();
+            judged.extend(tested.iter().filter(|row| known.contains(&self.texts[**row].1)).map(|row| self.judge(*row)));
         }
-        let all: Vec<usize> = (0..self.texts.len()).collect();
         let solved = self.solve_own(cost, &all, epochs);
         (self.weights, self.bias) = (solved.weights, solved.bias);
         let n_features = self.dictionary.hashes.len();
         for (loss, epoch) in solved.losses.into_iter().zip(1..) {
             progress(Progress { epoch, epochs, loss, n_features });
         }
-        calibration
+        Calibration::fit(&judged)
     }
 
     fn solve_own(&self, cost: f32, learnt: &[usize], epochs: usize) -> Solved {
@@ -457,16 +462,17 @@ impl<'a> Trainer<'a> {
     }
 
     fn calibrate(&self, held_out: &[usize]) -> Calibration {
-        let judge = |row: &usize| {
-            let mut scores = vec![0.0; self.bias.len()];
-            self.scores(*row, &mut scores);
-            Judged {
-                scores,
-                label: usize::from(self.texts[*row].1),
-                n_features: self.rows.counts(*row).iter().map(|n| self.options.features.counting.items(*n)).sum(),
-            }
-        };
-        Calibration::fit(&held_out.par_iter().map(judge).collect::<Vec<_>>())
+        Calibration::fit(&held_out.par_iter().map(|row| self.judge(*row)).collect::<Vec<_>>())
+    }
+
+    fn judge(&self, row: usize) -> Judged {
+        let mut scores = vec![0.0; self.bias.len()];
+        self.scores(row, &mut scores);
+        Judged {
+            scores,
+            label: usize::from(self.texts[row].1),
+            n_features: self.rows.counts(row).iter().map(|n| self.options.features.counting.items(*n)).sum(),
+        }
     }
 
     fn finish(self, labels: Vec<String>, calibration: Calibration) -> Classifier {

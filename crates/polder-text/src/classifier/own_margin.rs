@@ -174,3 +174,67 @@ fn accumulate(starts: &mut [usize]) {
         *start = end;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classifier::{Counting, Options, dictionary};
+
+    #[test]
+    fn no_other_weight_nearby_loses_less_and_what_a_label_never_had_has_none() {
+        let texts = [("red rose", 0), ("red tulip", 0), ("blue sea", 1), ("blue rose", 1), ("green sea", 2), ("green red grass", 2)];
+        let (dictionary, rows) = dictionary::build(&texts, 3, &Options::posts().features, 1, 1000);
+        let values: [f32; 256] = std::array::from_fn(|n| Counting::Plain.value(n as u8));
+        let labels: Vec<u16> = texts.iter().map(|(_, label)| *label).collect();
+        let orders = vec![(0..texts.len()).collect::<Vec<_>>(); 300];
+        let costs = vec![1.0, 2.0, 0.5];
+        let margins = OwnMargins::new((&dictionary, &rows), (&[0.3; 6], &values), &labels, costs.clone(), orders);
+        let solved = margins.solve();
+        assert_eq!(solved.weights.len(), dictionary.labels.len());
+        let n = |feature: u32| texts.iter().enumerate().filter(|(row, _)| rows.features(*row).contains(&feature)).count();
+        let rarity = |feature: u32| (7.0 / (1 + n(feature)) as f32).ln() + 1.0;
+        let lengths: Vec<f32> = (0..texts.len())
+            .map(|row| {
+                rows.features(row).iter().zip(rows.counts(row)).map(|(f, n)| (rarity(*f) * f32::from(*n)).powi(2)).sum::<f32>().sqrt()
+            })
+            .collect();
+        let stretch = lengths.iter().map(|length| (length * 0.3).recip()).sum::<f32>() / 6.0;
+        // What is lost by weights of pairs, undone of what scoring needs: the objective as it is written.
+        let lost = |label: u16, weights: &[f32], bias: f32| {
+            let own = |feature: u32| {
+                let mut pairs = dictionary.pairs(feature as usize);
+                pairs.find(|pair| dictionary.labels[*pair] == label).map_or(0.0, |pair| weights[pair] / rarity(feature) / stretch)
+            };
+            let size: f32 = (0..dictionary.hashes.len() as u32).map(|f| own(f).powi(2)).sum::<f32>() + bias * bias;
+            let lacks = labels.iter().enumerate().map(|(row, of_row)| {
+                let counted = rows.features(row).iter().zip(rows.counts(row));
+                let score = counted.map(|(f, n)| own(*f) * rarity(*f) * f32::from(*n)).sum::<f32>() / lengths[row] + bias;
+                let sign = if *of_row == label { 1.0 } else { -1.0 };
+                costs[usize::from(*of_row)] * (1.0 - sign * score).max(0.0).powi(2)
+            });
+            0.5 * size + lacks.sum::<f32>()
+        };
+        for label in 0..3 {
+            let bias = solved.bias[usize::from(label)];
+            let least = lost(label, &solved.weights, bias);
+            for change in [-0.05, 0.05] {
+                assert!(lost(label, &solved.weights, bias + change) > least);
+                for pair in (0..solved.weights.len()).filter(|pair| dictionary.labels[*pair] == label) {
+                    let mut changed = solved.weights.clone();
+                    changed[pair] += change;
+                    assert!(lost(label, &changed, bias) > least, "label {label}, pair {pair}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_without_any_feature_leave_all_weights_finite() {
+        let texts = [("red rose", 0), ("", 0), ("blue sea", 1), ("", 1)];
+        let (dictionary, rows) = dictionary::build(&texts, 2, &Options::posts().features, 1, 1000);
+        let values: [f32; 256] = std::array::from_fn(|n| Counting::Damped.value(n as u8));
+        let orders = vec![vec![3, 0, 1, 2]; 4];
+        let solved = OwnMargins::new((&dictionary, &rows), (&[1.0, 0.0, 1.0, 0.0], &values), &[0, 0, 1, 1], vec![1.0; 2], orders).solve();
+        assert!(solved.weights.iter().chain(&solved.bias).all(|w| w.is_finite()) && solved.weights.iter().any(|w| *w > 0.0));
+    }
+}

@@ -106,7 +106,7 @@ impl Names {
         self.languages.get(usize::from(idx)).map_or(u16::MAX, |l| l.rank)
     }
 
-    /// How many times more common a language is than those that no table ranks, roughly.
+    /// How many times more common a language is than those that no table ranks, roughly; at most 20.
     pub(super) fn how_common(&self, idx: LanguageIdx) -> f32 {
         1.0 + 200.0 / (f32::from(self.rank(idx)) + 10.0)
     }

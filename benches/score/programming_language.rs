@@ -120,16 +120,16 @@ fn samples(data: &Path) -> Option<Vec<Sample>> {
     read(&data.join("code_linguist_samples/samples.jsonl"))
 }
 
-/// Tokens alone: pieces of them made the model twice as large and no better. Decay is strong because most labels have few rows.
+/// Tokens alone: pieces of them made the model twice as large and no better.
 fn options() -> Options {
     let features = Features { char_ngrams: (0, 0), ..Options::code().features };
     Options {
         features,
         features_max: 80_000,
         rows_min: 1,
-        epochs: 16,
-        learning: Learning::Softmax { lr: 0.5, decay: 2e-4 },
-        balance: 1.0,
+        epochs: 10,
+        learning: Learning::OwnMargin { cost: 3.0 },
+        balance: 0.5,
         ..Options::code()
     }
 }

@@ -129,6 +129,7 @@ fn described(options: &Options) -> String {
     let learning = match learning {
         Learning::Softmax { lr, decay } => format!("softmax lr={lr} decay={decay}"),
         Learning::Margin { cost, by_rarity, by_contrast } => format!("margin cost={cost} by_rarity={by_rarity} by_contrast={by_contrast}"),
+        Learning::OwnMargin { cost } => format!("own-margin cost={cost}"),
         Learning::Bayes { smoothing } => format!("bayes smoothing={smoothing}"),
     };
     let range = |(from, to): &(usize, usize)| format!("{from}-{to}");

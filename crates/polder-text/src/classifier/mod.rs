@@ -25,6 +25,7 @@ mod format;
 mod lookup;
 mod margin;
 mod options;
+mod own_margin;
 mod score;
 mod train;
 

@@ -69,6 +69,12 @@ pub enum Learning {
         /// labels that have most wording in common.
         by_contrast: bool,
     },
+    /// The same with weights for features of the label's own rows only, each by how rare it is. Suits hundreds of labels of a few rows each:
+    /// what a label's rows don't have says little against it.
+    OwnMargin {
+        /// How dear a row on the wrong side is, beside the size of the weights.
+        cost: f32,
+    },
     /// Nothing: what rows hold is counted, and every label taken for as likely as another. Suits short texts of labels whose rows are too few
     /// to learn from what they have in common with others'.
     Bayes {

@@ -30,7 +30,8 @@ fn borrowed<'a>(rows: &'a [(String, &'static str)]) -> Vec<(&'a str, &'a str)> {
 
 fn all_options() -> Vec<Options> {
     let descended = Options { learning: Learning::Softmax { lr: 0.5, decay: 1e-5 }, ..Options::prose() };
-    vec![Options::prose(), Options::posts(), Options::code(), Options::language(), descended]
+    let own = Options { learning: Learning::OwnMargin { cost: 3.0 }, ..Options::code() };
+    vec![Options::prose(), Options::posts(), Options::code(), Options::language(), descended, own]
 }
 
 fn small(options: &Options) -> Classifier {

@@ -1,9 +1,9 @@
-//! How weights are learnt: by margins, see `margin.rs`, or by stochastic gradient descent in small batches.
+//! How weights are learnt: by margins, see `margin.rs` and `own_margin.rs`, or by stochastic gradient descent in small batches.
 //!
 //! A batch is scored by rows and applied by features, each on all threads. Every weight changes in the order of rows, so the number of
 //! threads makes no difference to any bit of the result.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use rayon::prelude::*;
 
@@ -13,6 +13,7 @@ use super::dictionary::{self, Dictionary, Rows};
 use super::evaluate::fold_of;
 use super::margin::Margins;
 use super::options::{Learning, NGRAM_MAX, Options};
+use super::own_margin::{OwnMargins, Solved};
 use super::score::Classifier;
 use super::{ClassifierError, LABELS_MAX};
 
@@ -32,6 +33,7 @@ pub struct Progress {
 /// Features that are learnt at first, for each that is kept.
 const SOFTMAX_CANDIDATES: usize = 4;
 const MARGIN_CANDIDATES: usize = 2;
+const OWN_MARGIN_CANDIDATES: usize = 4;
 /// Features in a batch, about.
 const BATCH_ENTRIES: usize = 16_384;
 /// Rows in a batch.
@@ -40,6 +42,8 @@ const BATCH_ROWS: (usize, usize) = (8, 256);
 const CALIBRATED: usize = 20;
 /// Held-out rows for that, at most.
 const CALIBRATED_MAX: usize = 5_000;
+/// Parts of rows that are too few to hold out one in [`CALIBRATED`].
+const CALIBRATED_PARTS: usize = 5;
 /// Gradients below this change nothing.
 const GRADIENT_MIN: f32 = 1e-4;
 
@@ -89,7 +93,7 @@ fn check(options: &Options) -> Result<(), ClassifierError> {
     }
     let of_learning = match options.learning {
         Learning::Softmax { lr, decay } => [("lr", lr, 10.0), ("decay", decay, 0.1)],
-        Learning::Margin { cost, .. } => [("cost", cost, 1e4), ("1 / cost", cost.recip(), 1e4)],
+        Learning::Margin { cost, .. } | Learning::OwnMargin { cost } => [("cost", cost, 1e4), ("1 / cost", cost.recip(), 1e4)],
         Learning::Bayes { smoothing } => [("smoothing", smoothing, 1e4), ("1 / smoothing", smoothing.recip(), 1e4)],
     };
     for (option, value, most) in of_learning.into_iter().chain([("balance", options.balance, 1.0), ("prune", options.prune, 1.0)]) {
@@ -109,6 +113,7 @@ fn run(
     let n_candidates = match options.learning {
         Learning::Softmax { .. } => SOFTMAX_CANDIDATES,
         Learning::Margin { .. } => MARGIN_CANDIDATES,
+        Learning::OwnMargin { .. } => OWN_MARGIN_CANDIDATES,
         Learning::Bayes { .. } => 1,
     };
     let (dictionary, rows) =
@@ -125,6 +130,7 @@ fn run(
     let calibration = match options.learning {
         Learning::Softmax { lr, decay } => trainer.descend(lr, decay, learnt, &held_out, progress),
         Learning::Margin { cost, by_rarity, by_contrast } => trainer.separate(cost, (by_rarity, by_contrast), learnt, &held_out, progress),
+        Learning::OwnMargin { cost } => trainer.separate_own(cost, progress),
         Learning::Bayes { smoothing } => trainer.count(smoothing, &learnt, &held_out, progress),
     };
     Ok(trainer.finish(labels, calibration))
@@ -231,15 +237,57 @@ impl<'a> Trainer<'a> {
         calibration
     }
 
-    fn margins<'m>(&'m self, cost: f32, weighed: (bool, bool), learnt: &[usize], epochs: usize) -> Margins<'m> {
-        let orders = (0..epochs as u64).map(|epoch| {
+    /// The same where labels have weights for the features of their own rows only. Rows are too few to know the scores' scale from one
+    /// in twenty: every part of them is judged by what the others teach.
+    fn separate_own(&mut self, cost: f32, progress: &mut (dyn FnMut(Progress) + Send)) -> Calibration {
+        let epochs = self.options.epochs;
+        let all: Vec<usize> = (0..self.texts.len()).collect();
+        if self.dictionary.hashes.len() > self.options.features_max {
+            self.weights = self.solve_own(cost, &all, epochs.div_ceil(2)).weights;
+            self.keep_best(self.options.features_max, &self.spreads());
+        }
+        let part = |row: &usize| fold_of(self.texts[*row].0, CALIBRATED_PARTS * CALIBRATED) % CALIBRATED_PARTS;
+        let parts: Vec<usize> = all.iter().map(part).collect();
+        let mut judged = Vec::new();
+        for held_out in 0..CALIBRATED_PARTS {
+            let (tested, learnt): (Vec<usize>, Vec<usize>) = all.iter().partition(|row| parts[**row] == held_out);
+            let solved = self.solve_own(cost, &learnt, epochs);
+            (self.weights, self.bias) = (solved.weights, solved.bias);
+            // A row whose label no other row has says nothing about how far scores can be believed.
+            let known: HashSet<u16> = learnt.iter().map(|row| self.texts[*row].1).collect();
+            judged.extend(tested.iter().filter(|row| known.contains(&self.texts[**row].1)).map(|row| self.judge(*row)));
+        }
+        let solved = self.solve_own(cost, &all, epochs);
+        (self.weights, self.bias) = (solved.weights, solved.bias);
+        let n_features = self.dictionary.hashes.len();
+        for (loss, epoch) in solved.losses.into_iter().zip(1..) {
+            progress(Progress { epoch, epochs, loss, n_features });
+        }
+        Calibration::fit(&judged)
+    }
+
+    fn solve_own(&self, cost: f32, learnt: &[usize], epochs: usize) -> Solved {
+        let labels: Vec<u16> = self.texts.iter().map(|(_, label)| *label).collect();
+        let costs = self.importance.iter().map(|i| cost * i).collect();
+        let orders = self.orders(learnt, epochs);
+        OwnMargins::new((&self.dictionary, &self.rows), (&self.scales, &self.values), &labels, costs, orders).solve()
+    }
+
+    /// The rows in a new order for each pass.
+    fn orders(&self, learnt: &[usize], epochs: usize) -> Vec<Vec<usize>> {
+        let order = |epoch| {
             let mut order = learnt.to_vec();
             shuffle(&mut order, self.options.seed.wrapping_add(epoch));
             order
-        });
+        };
+        (0..epochs as u64).map(order).collect()
+    }
+
+    fn margins<'m>(&'m self, cost: f32, weighed: (bool, bool), learnt: &[usize], epochs: usize) -> Margins<'m> {
+        let orders = self.orders(learnt, epochs);
         let costs = self.importance.iter().map(|i| cost * i).collect();
         let labels = self.texts.iter().map(|(_, label)| *label).collect();
-        Margins::new(&self.rows, &self.scales, &self.values, labels, costs, orders.collect(), self.dictionary.hashes.len(), weighed)
+        Margins::new(&self.rows, &self.scales, &self.values, labels, costs, orders, self.dictionary.hashes.len(), weighed)
     }
 
     fn solve(&mut self, cost: f32, weighed: (bool, bool), learnt: &[usize]) -> Vec<f64> {
@@ -414,16 +462,17 @@ impl<'a> Trainer<'a> {
     }
 
     fn calibrate(&self, held_out: &[usize]) -> Calibration {
-        let judge = |row: &usize| {
-            let mut scores = vec![0.0; self.bias.len()];
-            self.scores(*row, &mut scores);
-            Judged {
-                scores,
-                label: usize::from(self.texts[*row].1),
-                n_features: self.rows.counts(*row).iter().map(|n| self.options.features.counting.items(*n)).sum(),
-            }
-        };
-        Calibration::fit(&held_out.par_iter().map(judge).collect::<Vec<_>>())
+        Calibration::fit(&held_out.par_iter().map(|row| self.judge(*row)).collect::<Vec<_>>())
+    }
+
+    fn judge(&self, row: usize) -> Judged {
+        let mut scores = vec![0.0; self.bias.len()];
+        self.scores(row, &mut scores);
+        Judged {
+            scores,
+            label: usize::from(self.texts[row].1),
+            n_features: self.rows.counts(row).iter().map(|n| self.options.features.counting.items(*n)).sum(),
+        }
     }
 
     fn finish(self, labels: Vec<String>, calibration: Calibration) -> Classifier {

@@ -298,7 +298,9 @@ pub(super) fn is_ruled_out(language: &str, text: &str) -> bool {
     let start = text.trim_start();
     match language {
         "XML" | "XML Property List" | "JetBrains MPS" | "HTML" => !text.contains('<') || (language != "HTML" && !start.starts_with('<')),
-        "JSON" => !start.starts_with(['{', '[', '"', '-', 't', 'f', 'n']) && !start.starts_with(|c: char| c.is_ascii_digit()),
+        // Of values that are neither object nor list there is one, so one line.
+        "JSON" => !start.starts_with(['{', '[']) && start.trim_end().contains('\n'),
+        "Jupyter Notebook" | "JSONLD" | "OASv2-json" | "OASv3-json" => !start.starts_with(['{', '[']),
         "Linux Kernel Module" => !text.contains(".ko") && !text.contains(".o"),
         "Roff" | "Roff Manpage" => !text.lines().any(|line| line.starts_with(['.', '\''])),
         "vCard" => !text.contains("BEGIN:VCARD"),

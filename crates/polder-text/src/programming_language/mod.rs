@@ -35,10 +35,11 @@ const NAME_BYTES_MAX: usize = 255;
 /// Below this probability the text alone doesn't tell its language: there are 760, so the best of them may have little. A name that isn't
 /// known may be of a format that isn't either, which takes more.
 const PROBABILITY_MIN: f32 = 0.002;
-const PROBABILITY_OF_UNKNOWN_NAME: f32 = 0.05;
-/// What it takes to call a text file code, prose markup, and prose code.
+const PROBABILITY_OF_UNKNOWN_NAME: f32 = 0.2;
+/// What is less likely by so much than the likeliest isn't weighed.
+const PROBABILITY_NEGLIGIBLE: f32 = 1e-3;
+/// What it takes to call a text file code, and prose markup or code.
 const PROBABILITY_AGAINST_NAME: f32 = 0.5;
-const PROBABILITY_OF_MARKUP: f32 = 0.5;
 const PROBABILITY_AGAINST_PROSE: f32 = 0.9;
 /// No candidate is less likely: a language that the classifier doesn't know may still be the one.
 const PROBABILITY_FLOOR: f32 = 1e-3;
@@ -178,7 +179,7 @@ impl File<'_> {
     fn prior(&self, idx: LanguageIdx) -> f32 {
         let names = Names::get();
         let name = names.name(idx);
-        let common = (1.0 + 200.0 / (f32::from(names.rank(idx)) + 10.0)).ln();
+        let common = names.how_common(idx).ln();
         if names.is_first_ending(idx, self.name) {
             common + FIRST_ENDING
         } else if names.of_ending(self.name).is_empty() {
@@ -231,21 +232,34 @@ impl File<'_> {
             return classified.filter(|(_, probability)| *probability >= least).map(|(language, _)| language);
         };
         // Markup is prose with few marks, and code may be mostly comments: a sure classifier knows better.
-        let is_sure = |(language, probability): &(&str, f32)| {
-            let is_markup = matches!(programming_language_type(language), Some("markup" | "prose"));
-            *probability >= if is_markup { PROBABILITY_OF_MARKUP } else { PROBABILITY_AGAINST_PROSE }
-        };
-        Some(classified.filter(is_sure).map_or(plain, |(language, _)| language))
+        Some(classified.filter(|(_, probability)| *probability >= PROBABILITY_AGAINST_PROSE).map_or(plain, |(language, _)| language))
     }
 
-    /// What the classifier takes the text for, and how sure it is.
+    /// What the classifier and how common languages are make likeliest, and how sure that is.
     fn classified(&self) -> Option<(&'static str, f32)> {
         if self.is_short() {
             return None;
         }
-        let (label, probability) = self.classifier?.classify(look(self.text, CLASSIFIER_BYTES));
+        let classifier = self.classifier?;
         let names = Names::get();
-        names.idx(label).map(|idx| (names.name(idx), probability))
+        let mut scores = Vec::new();
+        classifier.scores(look(self.text, CLASSIFIER_BYTES), &mut scores);
+        let most = scores.iter().copied().fold(0.0, f32::max);
+        let (mut best, mut sum) = (None, 0.0);
+        for (label, probability) in classifier.labels().iter().zip(scores) {
+            // Too unlikely to win or to matter, however common: few languages are looked up.
+            if probability < most * PROBABILITY_NEGLIGIBLE {
+                sum += probability;
+                continue;
+            }
+            let Some(idx) = names.idx(label) else { continue };
+            let score = probability * names.how_common(idx);
+            sum += score;
+            if best.is_none_or(|(_, most)| score > most) && !evidence::is_ruled_out(names.name(idx), self.text) {
+                best = Some((idx, score));
+            }
+        }
+        best.map(|(idx, score)| (names.name(idx), score / sum))
     }
 
     /// The classifier's probability of a language, by its name.

@@ -106,6 +106,11 @@ impl Names {
         self.languages.get(usize::from(idx)).map_or(u16::MAX, |l| l.rank)
     }
 
+    /// How many times more common a language is than those that no table ranks, roughly; at most 20.
+    pub(super) fn how_common(&self, idx: LanguageIdx) -> f32 {
+        1.0 + 200.0 / (f32::from(self.rank(idx)) + 10.0)
+    }
+
     /// Whether a file's ending is the language's first one.
     pub(super) fn is_first_ending(&self, idx: LanguageIdx, file: &str) -> bool {
         let ending = self.languages.get(usize::from(idx)).map_or("", |l| l.first_ending);

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::names::Names;
 use super::*;
+use crate::classifier::{Learning, Options, train};
 
 #[track_caller]
 fn check(cases: &[(&str, &str, &str)]) {
@@ -156,6 +157,25 @@ fn prose_is_told_from_code_without_a_name() {
         assert_eq!(by_rules("", text), None, "{text:?}");
     }
     assert_eq!(by_rules("a.txt", "plain words"), Some("Text"));
+}
+
+#[test]
+fn code_without_a_name_is_of_the_commoner_of_two_languages_that_look_alike() {
+    let text = "pub fn add(a: u64, b: u64) -> u64 {\n    let sum = a + b;\n    sum\n}\n";
+    for (common, seldom) in [("Rust", "Cairo"), ("Rust", "Sway"), ("Java", "Xtend"), ("Go", "Gno"), ("C", "AIDL")] {
+        let rows = [(text, common), ("enabled = yes;", common), (text, seldom), ("enabled = yes;", seldom)];
+        let options = Options { rows_min: 1, learning: Learning::OwnMargin { cost: 1.0 }, ..Options::code() };
+        let classifier = train(&rows, &options, 1, &mut |_| {}).unwrap();
+        assert_eq!(programming_language_by(Some(&classifier), "", text), Some(common), "{common}, {seldom}");
+    }
+}
+
+#[test]
+fn a_text_without_a_name_is_nothing_that_its_first_character_rules_out() {
+    for text in ["\"name\": \"a\"\n\"task\": \"b\"\n\"group\": \"c\"\n", "name: a\ntask: b\ngroup: c\ntag: d\n"] {
+        let found = programming_language("", text);
+        assert!(!matches!(found, Some("JSON" | "JSONLD" | "Jupyter Notebook")), "{text}: {found:?}");
+    }
 }
 
 #[test]

@@ -11,10 +11,12 @@ use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursio
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties, ReplaceChildrenOptions,
 };
 use futures::{TryStreamExt as _, stream};
 
@@ -24,15 +26,30 @@ pub(crate) struct Tight {
     pub batch_bytes: usize,
 }
 
-/// The plan of a tight statement, whose sorts are given owned texts and give them.
+/// The plan of a tight statement: its sorts are given owned texts and give them, and rows are dealt out to partitions by one task.
+/// Several that deal and must spill may wait for each other: the reader of a partition waits for the oldest file to which any of
+/// them writes, while they wait for room in its queue.
 pub(crate) fn compacted(plan: Arc<dyn ExecutionPlan>, tight: &Tight) -> Result<Arc<dyn ExecutionPlan>> {
+    let over =
+        |input: Arc<dyn ExecutionPlan>| -> Arc<dyn ExecutionPlan> { Arc::new(CompactExec { input, batch_bytes: tight.batch_bytes }) };
     let compacted = plan.transform_up(|node| {
-        let Some(sort) = node.downcast_ref::<SortExec>() else { return Ok(Transformed::no(node)) };
-        let input: Arc<dyn ExecutionPlan> = Arc::new(CompactExec::over(sort.input().clone(), tight.batch_bytes));
-        let sort = node.replace_children(vec![input], ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))?;
-        Ok(Transformed::yes(Arc::new(CompactExec::over(sort, tight.batch_bytes)) as Arc<dyn ExecutionPlan>))
+        if let Some(sort) = node.downcast_ref::<SortExec>() {
+            let input = over(sort.input().clone());
+            return Ok(Transformed::yes(over(with_input(node, input)?)));
+        }
+        match node.downcast_ref::<RepartitionExec>() {
+            Some(dealt) if !dealt.preserve_order() && dealt.input().output_partitioning().partition_count() > 1 => {
+                let input = Arc::new(CoalescePartitionsExec::new(dealt.input().clone()));
+                Ok(Transformed::yes(with_input(node, input)?))
+            }
+            _ => Ok(Transformed::no(node)),
+        }
     })?;
     Ok(compacted.data)
+}
+
+fn with_input(node: Arc<dyn ExecutionPlan>, input: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    node.replace_children(vec![input], ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
 }
 
 /// The same rows, in batches that own their texts.
@@ -40,12 +57,6 @@ pub(crate) fn compacted(plan: Arc<dyn ExecutionPlan>, tight: &Tight) -> Result<A
 struct CompactExec {
     input: Arc<dyn ExecutionPlan>,
     batch_bytes: usize,
-}
-
-impl CompactExec {
-    fn over(input: Arc<dyn ExecutionPlan>, batch_bytes: usize) -> Self {
-        Self { input, batch_bytes }
-    }
 }
 
 impl DisplayAs for CompactExec {
@@ -77,7 +88,7 @@ impl ExecutionPlan for CompactExec {
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         let [input] = <[_; 1]>::try_from(children).map_err(|_| DataFusionError::Internal("CompactExec has one input".into()))?;
-        Ok(Arc::new(Self::over(input, self.batch_bytes)))
+        Ok(Arc::new(Self { input, batch_bytes: self.batch_bytes }))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
@@ -89,7 +100,7 @@ impl ExecutionPlan for CompactExec {
 
 /// A batch in batches of about so many bytes, each with texts of its own; one row is the least.
 fn pieces(batch: &RecordBatch, batch_bytes: usize) -> Vec<Result<RecordBatch>> {
-    let used: usize = batch.columns().iter().map(|column| used_bytes(column)).sum();
+    let used: usize = batch.columns().iter().map(used_bytes).sum();
     let n_pieces = used.div_ceil(batch_bytes.max(1)).clamp(1, batch.num_rows().max(1));
     let n_rows = batch.num_rows().div_ceil(n_pieces);
     (0..n_pieces)

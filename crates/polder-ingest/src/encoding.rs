@@ -9,11 +9,17 @@ use crate::record::{Fault, Offset};
 
 /// As much of a stream as is looked at to tell its encoding.
 const SAMPLE_BYTES: usize = 64 << 10;
+/// How a file of SQLite begins.
+const SQLITE: &[u8] = b"SQLite format 3\0";
 
 /// Decodes a whole document, or says why it is no text. `label` is the encoding that the document itself names, if any.
 pub(crate) fn decode(bytes: Vec<u8>, label: Option<&'static Encoding>) -> Result<String, Fault> {
     if let Some((encoding, mark_bytes)) = Encoding::for_bom(&bytes) {
         return whole(&bytes[mark_bytes..], encoding);
+    }
+    if bytes.starts_with(SQLITE) {
+        let fault = Fault::new("binary", "a SQLite database: `sqlite:FILE?table=NAME` reads it");
+        return Err(fault.at(Offset::Byte(0), &bytes));
     }
     if let Some(encoding) = wide(&bytes) {
         return whole(&bytes, encoding);
@@ -180,6 +186,8 @@ mod tests {
     #[test]
     fn binaries_are_no_text() {
         assert_eq!(decode(b"\x7fELF\0\0\x01".to_vec(), None).expect_err("binary").reason, "binary");
+        let fault = decode(b"SQLite format 3\0\x10\0".to_vec(), None).expect_err("a database");
+        assert!(fault.reason == "binary" && fault.detail.contains("sqlite:FILE?table=NAME"), "{fault:?}");
         let noise: Vec<u8> = (1..=255u8).cycle().take(4000).collect();
         let fault = decode(noise, None).expect_err("noise");
         assert_eq!((fault.reason, fault.excerpt.len()), ("not_text", 4000 - 127));

@@ -301,6 +301,8 @@ pub(super) fn is_ruled_out(language: &str, text: &str) -> bool {
         // Of values that are neither object nor list there is one, so one line.
         "JSON" => !start.starts_with(['{', '[']) && start.trim_end().contains('\n'),
         "Jupyter Notebook" | "JSONLD" | "OASv2-json" | "OASv3-json" => !start.starts_with(['{', '[']),
+        // What every dialect has is SQL.
+        "PLpgSQL" | "PLSQL" | "SQLPL" | "TSQL" => n_lines(language, text) == 0,
         "Linux Kernel Module" => !text.contains(".ko") && !text.contains(".o"),
         "Roff" | "Roff Manpage" => !text.lines().any(|line| line.starts_with(['.', '\''])),
         "vCard" => !text.contains("BEGIN:VCARD"),

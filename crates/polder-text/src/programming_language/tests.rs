@@ -179,6 +179,13 @@ fn a_text_without_a_name_is_nothing_that_its_first_character_rules_out() {
 }
 
 #[test]
+fn a_statement_that_every_dialect_has_is_sql() {
+    let plain = "SELECT d.doc_id, d.text FROM raw.docs d WHERE d.bytes > 1 ORDER BY d.doc_id;";
+    assert_eq!(programming_language("alone.sql", plain), Some("SQL"));
+    assert_eq!(programming_language("alone.sql", &format!("USE [shop]\nGO\n{plain}\nGO\n")), Some("TSQL"));
+}
+
+#[test]
 fn ansible_is_told_from_other_yaml_by_structure() {
     let ansible = [
         ("site.yml", "---\n- hosts: all\n  become: true\n  tasks: []\n"),

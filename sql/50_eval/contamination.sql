@@ -20,8 +20,8 @@ seen AS (
 ),
 matched AS (
   SELECT a.id, min(s.doc_id) AS seen_in, count(DISTINCT s.doc_id) AS n_docs
-  FROM seen s
-  JOIN asked a ON a.pair = text_digest(concat(s.line_before, chr(10), s.line))
+  FROM asked a
+  JOIN seen s ON text_digest(concat(s.line_before, chr(10), s.line)) = a.pair
   WHERE length(s.line) >= 16
   GROUP BY a.id
 )

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Join, LogicalPlan};
 use datafusion::prelude::SessionContext;
 
 use crate::Lake;
@@ -44,7 +44,7 @@ fn largest_held(plan: &LogicalPlan, opened: &Opened) -> u64 {
     let mut largest = 0;
     each(plan, &mut |node| {
         let held = match node {
-            LogicalPlan::Join(join) => bytes(&join.left, opened).min(bytes(&join.right, opened)),
+            LogicalPlan::Join(join) => held(join, opened),
             // IN and EXISTS become joins later.
             LogicalPlan::Subquery(inner) => bytes(&inner.subquery, opened),
             _ => 0,
@@ -52,6 +52,20 @@ fn largest_held(plan: &LogicalPlan, opened: &Opened) -> u64 {
         largest = largest.max(held);
     });
     largest
+}
+
+/// Bytes of the tables of the side that a hash join holds: the smaller one where the engine can tell, else the first.
+fn held(join: &Join, opened: &Opened) -> u64 {
+    let (first, second) = (bytes(&join.left, opened), bytes(&join.right, opened));
+    if is_counted(&join.left, opened) && is_counted(&join.right, opened) { first.min(second) } else { first }
+}
+
+/// Whether the engine can tell how many rows a node gives, roughly: not of lists that become rows, nor of a function's.
+fn is_counted(plan: &LogicalPlan, opened: &Opened) -> bool {
+    let mut is_counted = true;
+    each(plan, &mut |node| is_counted &= !matches!(node, LogicalPlan::Unnest(_)));
+    scans(plan, &mut |size| is_counted &= size.rows > 0, opened);
+    is_counted
 }
 
 /// Bytes of all tables below a node.

@@ -59,7 +59,7 @@ impl QueryMemory {
         self.runtime.clone()
     }
 
-    /// What each partition of a sort keeps back for merging what it has spilled.
+    /// What each partition of a sort keeps back for merging what it has spilled: four batches of each of two runs.
     pub(crate) fn merge_bytes(&self, partitions: usize) -> usize {
         self.batch_bytes(partitions).saturating_mul(8).min(10 << 20)
     }

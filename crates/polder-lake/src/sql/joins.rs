@@ -1,4 +1,5 @@
-//! Which way a statement joins: a hash join holds its smaller side in memory and cannot spill; a sort-merge join sorts both, and can.
+//! How a statement is fitted to the memory there is, by the sizes of its tables: which way it joins (a hash join holds its smaller side and
+//! cannot spill; a sort-merge join sorts both, and can), in how many partitions it works, and how many rows a batch has.
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@
 //! may reach it. Its own writes pass by the table's constraints, so none is left to it.
 
 mod dialect;
-mod joins;
+mod fit;
 mod own;
 mod prepared;
 mod show;
@@ -143,7 +143,7 @@ async fn planned(
     prepare(lake, session, statement, params).await?;
     let planned = session.state().statement_to_plan(statement.clone()).await;
     let planned = planned_or_why(lake, session, statement, planned).await?;
-    joins::choose(lake, session, opened, &planned);
+    fit::choose(lake, session, opened, &planned);
     if params.is_empty() {
         return Ok(planned);
     }

@@ -15,7 +15,7 @@ use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::SaveMode;
 use polder_base::TableName;
 
-use super::super::joins;
+use super::super::fit;
 use super::{Done, Run};
 use crate::tables::SCHEMAS;
 use crate::write::{self, WriteMode};
@@ -68,7 +68,7 @@ pub(in super::super) async fn create_table(run: &Run<'_>, mut create: CreateTabl
     let planned = super::super::planned_or_why(run.lake, run.session, &statement, planned).await?;
     let LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(plan)) = planned else { return Err(refused("it is no CREATE TABLE")) };
     let input = plan.input.as_ref().clone();
-    joins::choose(run.lake, run.session, run.opened, &input);
+    fit::choose(run.lake, run.session, run.opened, &input);
     if let Some(missing) = extras.partition_by.iter().find(|c| !input.schema().has_column_with_unqualified_name(c)) {
         return Err(refused(format!("the table has no column `{missing}` to be partitioned by")));
     }

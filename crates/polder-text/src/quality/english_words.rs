@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::characters::{ALPHA, BEFORE_STOP, CURRENCY, Characters, ICON, LIST, LOWER, PREFIX, QUOTE, SPACE, SUFFIX, UPPER};
-use super::spans::Span;
+use super::spans::{Span, n_ascii_letters};
 use super::web_address::is_web_address;
 
 /// The bytes of a token.
@@ -30,6 +30,8 @@ struct Special {
 
 struct Specials {
     words: Vec<Special>,
+    /// A bit for each hash that some word has: what most words are not told from stays in the innermost cache.
+    has: Vec<u64>,
     /// Open addressing: 0, or a word's index plus one, and some bits of its hash.
     slots: Vec<(u16, u16)>,
     len_max: usize,
@@ -42,10 +44,12 @@ struct Specials {
 }
 
 const SLOTS: usize = 1 << 13;
+const HASHES: usize = 1 << 15;
 
 static SPECIALS: LazyLock<Specials> = LazyLock::new(|| {
     let mut specials = Specials {
         words: Vec::new(),
+        has: vec![0; HASHES / 64],
         slots: vec![(0, 0); SLOTS],
         len_max: 0,
         units: Vec::new(),
@@ -75,8 +79,10 @@ static SPECIALS: LazyLock<Specials> = LazyLock::new(|| {
 
 impl Specials {
     fn add(&mut self, word: Special) {
-        let (mut slot, tag) = place(word.text.as_bytes());
+        let hash = hash(word.text.as_bytes());
+        let (mut slot, tag) = (hash % SLOTS, (hash >> 13) as u16);
         self.len_max = self.len_max.max(word.text.len());
+        self.has[hash % HASHES / 64] |= 1 << (hash % 64);
         while self.slots[slot].0 != 0 {
             slot = (slot + 1) % SLOTS;
         }
@@ -106,7 +112,11 @@ impl Specials {
         if text.is_empty() || text.len() > self.len_max {
             return None;
         }
-        let (mut slot, tag) = place(text.as_bytes());
+        let hash = hash(text.as_bytes());
+        if self.has[hash % HASHES / 64] >> (hash % 64) & 1 == 0 {
+            return None;
+        }
+        let (mut slot, tag) = (hash % SLOTS, (hash >> 13) as u16);
         loop {
             let (word, its_tag) = self.slots[slot];
             let word = self.words.get(usize::from(word).checked_sub(1)?)?;
@@ -129,9 +139,9 @@ fn pair(bytes: &[u8], at: usize) -> usize {
     byte(at.wrapping_sub(1)) << 8 | byte(at)
 }
 
-/// Where a word's slot is, and the bits that tell it from others there.
+/// A hash for [`Specials`].
 #[inline]
-fn place(bytes: &[u8]) -> (usize, u16) {
+fn hash(bytes: &[u8]) -> usize {
     let number = |part: &[u8; 4]| u64::from(u32::from_le_bytes(*part));
     let key = if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
         u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(29)
@@ -140,8 +150,7 @@ fn place(bytes: &[u8]) -> (usize, u16) {
     } else {
         bytes.iter().fold(0, |n, b| n << 8 | u64::from(*b))
     };
-    let hash = (key ^ (bytes.len() as u64) << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    ((hash >> 51) as usize, (hash >> 32) as u16)
+    ((key ^ (bytes.len() as u64) << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize
 }
 
 /// Returns the tokens of a text in order.
@@ -162,7 +171,7 @@ pub(super) fn english_words_into(text: &str, words: &mut Vec<Span>) {
     while at < bytes.len() {
         // A word between spaces, and whether it has letters of ASCII only.
         let start = at;
-        at += bytes[at..].iter().take_while(|b| b.is_ascii_alphabetic()).count();
+        at += n_ascii_letters(bytes, at);
         let end_of_letters = at;
         while let Some(&b) = bytes.get(at) {
             if b < 128 {

@@ -1,7 +1,11 @@
 //! Gopher's quality rules: length, symbols, bullets, letters, stop words.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use super::characters::{Characters, LETTER, NUMERIC, SYMBOL};
-use super::spans::{Span, share, strip};
+use super::spans::{Span, hash, share, strip};
 use super::stop_words::{ENGLISH, StopWords};
 use super::{Analysis, Dialect, DialectError, first_broken};
 use crate::characters;
@@ -125,19 +129,17 @@ fn n_hashes(text: &str) -> usize {
 }
 
 fn n_ellipses(text: &str) -> usize {
-    let (mut n, mut run, mut next) = (text.matches('…').count(), 0, usize::MAX);
-    for (i, _) in text.match_indices('.') {
-        run = if i == next { run + 1 } else { 1 };
-        next = i + 1;
-        n += usize::from(run % 3 == 0);
-    }
-    n
+    static SIGN: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("…"));
+    static DOTS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("..."));
+    SIGN.find_iter(text.as_bytes()).count() + DOTS.find_iter(text.as_bytes()).count()
 }
 
 /// How many of these words are stop words of English.
 fn english_stop_words<'a>(text: &'a str, words: &'a [Span]) -> impl Iterator<Item = usize> {
     let of_length: [&[usize]; 5] = [&[], &[], &[1, 2, 3], &[0, 4], &[5, 6, 7]];
-    words.iter().filter_map(move |w| of_length.get(w.end - w.start)?.iter().copied().find(|i| ENGLISH[*i] == w.of(text)))
+    let hashes = ENGLISH.map(|word| hash(word.as_bytes()));
+    let is = move |i: usize, word: &Span| hashes[i] == word.hash && ENGLISH[i] == word.of(text);
+    words.iter().filter_map(move |w| of_length.get(w.end - w.start)?.iter().copied().find(|i| is(*i, w)))
 }
 
 fn distinct(stop_words: impl Iterator<Item = usize>) -> usize {

@@ -83,10 +83,8 @@ impl Sieve {
     }
 }
 
-/// How many first bytes tell strings apart at first, and how many do so from how many words on.
-const HEAD: usize = 16;
+/// The most first bytes that are asked to tell strings apart.
 const LONG_HEAD: usize = 32;
-const N_OF_LONG_HEAD: usize = 7;
 /// The least n for which strings are asked.
 const FIRST_STRINGS: usize = 5;
 
@@ -269,21 +267,33 @@ impl Ngrams {
 
     /// Finds where n-grams of this or a greater n may stand that read like another: those that are short or share their first bytes.
     fn choose_strings(&mut self) {
-        let head = match self.n {
-            FIRST_STRINGS => HEAD,
-            N_OF_LONG_HEAD => LONG_HEAD,
-            _ => return,
-        };
-        let (len, n, before, string) = (self.len(), self.n, &self.bytes_before, &self.string);
-        if self.n == FIRST_STRINGS {
-            self.strings.extend(0..len as u32);
+        match self.n {
+            FIRST_STRINGS => {
+                self.strings.extend(0..self.len() as u32);
+                self.choose_by_head::<16>();
+                self.choose_by_head::<8>();
+            }
+            7 => self.choose_by_head::<24>(),
+            9 => self.choose_by_head::<32>(),
+            _ => {}
         }
+    }
+
+    fn choose_by_head<const HEAD: usize>(&mut self) {
+        let (len, n, before, string) = (self.len(), self.n, &self.bytes_before, &self.string);
         self.strings.retain(|i| (*i as usize) < len);
-        self.sieve.fill(self.strings.len(), self.strings.iter().map(|i| before[*i as usize]).map(|from| hash(&string[from..from + head])));
+        self.sieve.fill(self.strings.len(), self.strings.iter().map(|i| head::<HEAD>(&string[before[*i as usize]..])));
         let mut k = 0;
         self.strings.retain(|i| {
             k += 1;
-            before[*i as usize + n] - before[*i as usize] < head || self.sieve.may_repeat(k - 1)
+            before[*i as usize + n] - before[*i as usize] < HEAD || self.sieve.may_repeat(k - 1)
         });
     }
+}
+
+/// A hash of the first bytes, of which there are as many.
+#[inline]
+fn head<const HEAD: usize>(bytes: &[u8]) -> u64 {
+    let (words, _) = bytes.first_chunk::<HEAD>().map_or((&[][..], &[][..]), |head| head.as_chunks::<8>());
+    words.iter().fold(0, |hash, word| mixed(hash, u64::from_le_bytes(*word)))
 }

@@ -37,13 +37,13 @@ impl Span {
                 n_chars += 1;
             }
         }
-        Self { start, end, n_chars, some, every, hash: hash(word.as_bytes()), begins_word }
+        Self { start, end, n_chars, some, every, hash: hash_within(text.as_bytes(), start, end), begins_word }
     }
 
     /// A word of letters of ASCII.
     #[inline]
     pub(super) fn of_letters(text: &str, start: usize, end: usize) -> Self {
-        let hash = hash(&text.as_bytes()[start..end]);
+        let hash = hash_within(text.as_bytes(), start, end);
         Self { start, end, n_chars: end - start, some: ALPHA | LETTER, every: ALPHA | LETTER, hash, begins_word: true }
     }
 
@@ -71,17 +71,49 @@ pub(super) fn hash(bytes: &[u8]) -> u64 {
     mixed(hash, number(rest))
 }
 
-/// Fewer than eight bytes as a number.
+/// The same of a part of these bytes, without asking for the length of most words.
+#[inline]
+fn hash_within(bytes: &[u8], start: usize, end: usize) -> u64 {
+    let len = end - start;
+    match bytes[start..].first_chunk::<8>() {
+        Some(eight) if len < 8 => mixed(len as u64, u64::from_le_bytes(*eight) & !(u64::MAX << (8 * len))),
+        _ => hash(&bytes[start..end]),
+    }
+}
+
+/// Fewer than eight bytes as a number, the first the lowest.
 #[inline]
 fn number(bytes: &[u8]) -> u64 {
+    let len = bytes.len();
     match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        (Some(first), Some(last)) => u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last)),
+        (Some(first), Some(last)) => u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << (8 * (len - 4)),
         // One to three bytes: the first, the middle and the last of them.
-        _ => match (bytes.first(), bytes.get(bytes.len() / 2), bytes.last()) {
-            (Some(first), Some(middle), Some(last)) => u64::from(*first) << 16 | u64::from(*middle) << 8 | u64::from(*last),
+        _ => match (bytes.first(), bytes.get(len / 2), bytes.last()) {
+            (Some(first), Some(middle), Some(last)) => {
+                u64::from(*first) | u64::from(*middle) << (8 * (len / 2)) | u64::from(*last) << (8 * (len - 1))
+            }
             _ => 0,
         },
     }
+}
+
+/// How many letters of ASCII stand from byte `start` on.
+#[inline]
+pub(super) fn n_ascii_letters(bytes: &[u8], start: usize) -> usize {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let mut at = start;
+    while let Some(eight) = bytes[at..].first_chunk::<8>() {
+        let eight = u64::from_le_bytes(*eight);
+        // Of each byte the highest bit tells: of those in lower case, whether they reach `a`, and whether they pass `z`.
+        let lower = (eight | (0x20 * EACH)) & !HIGH;
+        let others = !((lower + (0x80 - 0x61) * EACH) & !(lower + (0x80 - 0x7b) * EACH) & !eight) & HIGH;
+        if others != 0 {
+            return at - start + others.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    at - start + bytes[at..].iter().take_while(|b| b.is_ascii_alphabetic()).count()
 }
 
 /// Words between white space, as Python's `split`.

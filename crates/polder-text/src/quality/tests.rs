@@ -314,6 +314,15 @@ fn check(text: &str) {
 
 proptest! {
     #[test]
+    fn letters_are_counted_and_words_hashed_alike_wherever_they_stand(text in "[@-\\[`-{\\PC]{0,40}", from in 0usize..40) {
+        let (bytes, from) = (text.as_bytes(), from.min(text.len()));
+        prop_assert_eq!(spans::n_ascii_letters(bytes, from), bytes[from..].iter().take_while(|b| b.is_ascii_alphabetic()).count());
+        let end = (from..=text.len()).find(|i| text.is_char_boundary(*i)).unwrap();
+        let first = spans::Span::new(&text, 0, end, true, characters::Characters::get());
+        prop_assert_eq!(first.hash, spans::hash(&bytes[..end]));
+    }
+
+    #[test]
     fn figures_equal_the_slow_truth_on_any_text(text in "\\PC*") {
         check(&text);
     }

@@ -1,17 +1,7 @@
 -- table: clean.docs_stage
 -- mode: full
 -- why: Every document gets its categories, figures and signals once; later steps decide on columns, not on text.
-WITH signals AS (
-  SELECT h.doc_id, unnest(opt_outs(h.text)) AS signal
-  FROM raw.docs h
-  WHERE h.media_type = 'text/html'
-),
-opted_out AS (
-  SELECT s.doc_id, string_agg(DISTINCT s.signal['signal'], ' ' ORDER BY s.signal['signal']) AS opt_out
-  FROM signals s
-  GROUP BY s.doc_id
-),
-stated AS (
+WITH stated AS (
   -- A column of its own, since coalesce would ask for it once to see whether there is one and once more to have it.
   SELECT d.*, CASE WHEN d.license IS NULL THEN license(d.text)['spdx'] END AS stated_license
   FROM raw.docs d
@@ -21,14 +11,16 @@ named AS (
     d.doc_id, d.source, d.uri, d.package, d.path, d.media_type, d.fetched_at, d.bytes,
     -- What a file says of itself speaks before its package.
     coalesce(d.license, d.stated_license, p.license) AS license,
-    o.opt_out,
+    -- A list of signals, each once.
+    CASE WHEN d.media_type = 'text/html' THEN
+      nullif(array_to_string(array_sort(array_distinct(array_transform(opt_outs(d.text), o -> o['signal']))), ' '), '')
+    END AS opt_out,
     coalesce(d.media_type = 'text/html', FALSE) AS is_page,
     programming_language(d.path, d.text) AS programming_language,
     -- A page is what it says; a file of code stays as it is, byte for byte.
     CASE WHEN d.media_type = 'text/html' THEN html_text(d.text) ELSE d.text END AS text
   FROM stated d
-  LEFT JOIN clean.packages p ON p.source = d.source AND p.folder = split_part(d.path, '/', 1)
-  LEFT JOIN opted_out o ON o.doc_id = d.doc_id
+  LEFT JOIN clean.packages p ON p.source = d.source AND p.folder = split_part(regexp_replace(d.path, '#[a-z]+=.*', ''), '/', 1)
 ),
 categorised AS (
   SELECT

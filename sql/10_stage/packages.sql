@@ -2,7 +2,8 @@
 -- mode: full
 -- why: A package's licence stands in its manifest or licence file, not in each source file.
 WITH files AS (
-  SELECT d.source, split_part(d.path, '/', 1) AS folder, d.path, d.text
+  -- The records of a file are of one folder, which is the file.
+  SELECT d.source, split_part(regexp_replace(d.path, '#[a-z]+=.*', ''), '/', 1) AS folder, d.path, d.text
   FROM raw.docs d
   WHERE NOT regexp_like(d.path, '^[^/]+/.+/')
 ),
@@ -21,9 +22,9 @@ recognised AS (
   GROUP BY f.source, f.folder
 ),
 folders AS (
-  SELECT d.source, split_part(d.path, '/', 1) AS folder, min(d.package) AS package, count(*) AS n_files, sum(d.bytes) AS bytes
+  SELECT d.source, split_part(regexp_replace(d.path, '#[a-z]+=.*', ''), '/', 1) AS folder, min(d.package) AS package, count(*) AS n_files, sum(d.bytes) AS bytes
   FROM raw.docs d
-  GROUP BY d.source, split_part(d.path, '/', 1)
+  GROUP BY d.source, split_part(regexp_replace(d.path, '#[a-z]+=.*', ''), '/', 1)
 )
 SELECT
   f.source,

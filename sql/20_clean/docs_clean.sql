@@ -23,12 +23,18 @@ WITH licensed AS (
   FROM clean.docs_stage s
   WHERE s.license IS NOT NULL
 ),
-prose AS (
+spaced AS (
+  -- Words mean little to rules in scripts that put no spaces between them.
+  SELECT d.*, d.script NOT IN ('Hani', 'Jpan', 'Thai', 'Laoo', 'Khmr', 'Mymr') AS has_spaces
+  FROM clean.docs_stage d
+),
+read AS (
   -- The figures and limits are those of Gopher (Rae et al. 2021, table A1), which are made for web pages; fewer words, fewer alphabetic
   -- ones and more repetition are let through here, since manuals have tables, commands and headings.
   SELECT
-    s.doc_id,
+    s.*,
     CASE
+      WHEN s.kind <> 'prose' THEN NULL
       WHEN s.gopher['n_words'] < $words_min THEN 'too few words'
       WHEN s.gopher['n_words'] > $words_max THEN 'too many words'
       WHEN s.gopher['mean_word_length'] < $word_length_min AND s.has_spaces THEN 'words too short'
@@ -43,17 +49,11 @@ prose AS (
       WHEN s.repetition['top_2_gram_share'] > $top_2_gram_share_max AND s.has_spaces THEN 'repeated words'
       WHEN s.repetition['duplicate_5_grams_share'] > $duplicate_5_grams_share_max AND s.has_spaces THEN 'repeated phrases'
     END AS fault
-  FROM (
-    -- Words mean little to rules in scripts that put no spaces between them.
-    SELECT d.*, d.script NOT IN ('Hani', 'Jpan', 'Thai', 'Laoo', 'Khmr', 'Mymr') AS has_spaces
-    FROM clean.docs_stage d
-    WHERE d.kind = 'prose'
-  ) s
+  FROM spaced s
 ),
 judged AS (
   SELECT
     s.*,
-    q.fault,
     CASE
       WHEN coalesce(octet_length(s.text), 0) < $bytes_min THEN 'too short'
       WHEN coalesce(s.n_secrets, 0) > 0 THEN 'holds a secret'
@@ -62,14 +62,13 @@ judged AS (
       WHEN s.license IS NOT NULL AND NOT coalesce(p.is_allowed, FALSE) THEN 'licence not allowed'
       WHEN regexp_like(s.opt_out, '(^| )(noai|tdm-reservation|ai-train=no)( |$)') THEN 'opted out of training'
       WHEN s.kind = 'prose' AND s.language = 'und' THEN 'prose in no language'
-      WHEN q.fault IS NOT NULL THEN 'prose quality'
+      WHEN s.fault IS NOT NULL THEN 'prose quality'
       WHEN s.kind = 'data' AND octet_length(s.text) > $data_bytes_max THEN 'large data file'
       WHEN s.kind = 'code' AND NOT s.code_quality['keep'] THEN 'code quality'
     END AS removed_reason
-  FROM clean.docs_stage s
-  LEFT JOIN licensed l ON l.source = s.source
+  FROM licensed l
+  RIGHT JOIN read s ON s.source = l.source
   LEFT JOIN clean.license_policy p ON p.license_class = s.license_class
-  LEFT JOIN prose q ON q.doc_id = s.doc_id
 )
 SELECT
   j.doc_id, j.source, j.uri, j.domain, j.package, j.path, j.media_type, j.license, j.license_class, j.opt_out, j.fetched_at,

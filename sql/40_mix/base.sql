@@ -9,31 +9,37 @@ WITH counted AS (
 ),
 units AS (
   -- With fewer than three packages there is nothing to hold out but single documents; one of no package stands for itself.
-  SELECT d.doc_id, CASE WHEN c.n_packages < 3 THEN d.doc_id ELSE coalesce(d.package, d.doc_id) END AS unit
-  FROM clean.docs_near d
-  CROSS JOIN counted c
+  SELECT CASE WHEN c.n_packages < 3 THEN d.doc_id ELSE coalesce(d.package, d.doc_id) END AS unit
+  FROM counted c
+  CROSS JOIN clean.docs_near d
 ),
 drawn AS (
-  SELECT u.unit, hash_share(u.unit) AS draw, row_number() OVER (ORDER BY hash_share(u.unit), u.unit) AS place
+  SELECT u.unit, row_number() OVER (ORDER BY hash_share(u.unit), u.unit) AS place
   FROM units u
   GROUP BY u.unit
 ),
-splits AS (
+held_out AS (
   -- The two least draws are held out whatever the shares say, so that a small source has every split too.
-  SELECT
-    w.unit,
-    CASE
-      WHEN w.place = 1 OR w.draw < $test_share THEN 'test'
-      WHEN w.place = 2 OR w.draw < $test_share + $validation_share THEN 'validation'
-      ELSE 'train'
-    END AS split
+  SELECT max(w.unit) FILTER (WHERE w.place = 1) AS test_unit, max(w.unit) FILTER (WHERE w.place = 2) AS validation_unit
   FROM drawn w
+),
+told AS (
+  SELECT c.n_packages, h.test_unit, h.validation_unit
+  FROM counted c
+  CROSS JOIN held_out h
+),
+placed AS (
+  SELECT d.*, t.*, CASE WHEN t.n_packages < 3 THEN d.doc_id ELSE coalesce(d.package, d.doc_id) END AS unit
+  FROM told t
+  CROSS JOIN clean.docs_near d
 )
 SELECT
   d.doc_id, d.source, d.uri, d.domain, d.package, d.path, d.media_type, d.license, d.license_class, d.opt_out, d.fetched_at,
   d.kind, d.programming_language, d.language, d.script, d.category, d.bytes,
-  s.split,
+  CASE
+    WHEN d.unit = d.test_unit OR hash_share(d.unit) < $test_share THEN 'test'
+    WHEN d.unit = d.validation_unit OR hash_share(d.unit) < $test_share + $validation_share THEN 'validation'
+    ELSE 'train'
+  END AS split,
   d.text
-FROM clean.docs_near d
-JOIN units u ON u.doc_id = d.doc_id
-JOIN splits s ON s.unit = u.unit
+FROM placed d

@@ -12,8 +12,8 @@ WITH counted AS (
 ),
 grouped AS (
   SELECT d.doc_id, CASE WHEN c.n_docs >= $docs_min THEN d.category ELSE 'other' END AS "group", d.text
-  FROM pile.base d
-  JOIN counted c ON c.category = d.category
+  FROM counted c
+  JOIN pile.base d ON d.category = c.category
   WHERE d.split = 'test'
 ),
 ranked AS (

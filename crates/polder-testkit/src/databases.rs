@@ -280,7 +280,8 @@ impl Drop for DatabaseServer {
     }
 }
 
-fn certificate(folder: &Path) {
+/// Makes `server.crt`, a certificate for `localhost` signed by itself, and `server.key`, where the machine has an `openssl` that can.
+pub fn certificate(folder: &Path) {
     let _ = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout", "server.key"])
         .args(["-out", "server.crt", "-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"])

@@ -10,8 +10,8 @@ use crate::world::World;
 pub struct Args {
     /// Keep tables in an object store, at s3://BUCKET/PREFIX, instead of in the lake's folder.
     ///
-    /// What opens the store comes from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL, …) or from
-    /// the machine's role, and is written nowhere. Lakes over the same place share its tables.
+    /// What opens the store comes from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL, …), from the
+    /// profile of AWS_PROFILE in ~/.aws, or from the machine's role, and is written nowhere. Lakes over the same place share its tables.
     #[arg(long, value_name = "URL")]
     tables: Option<String>,
 }

@@ -72,6 +72,14 @@ pub enum StoreError {
         /// Why.
         reason: String,
     },
+    /// An endpoint whose certificate nobody vouches for.
+    #[error("the certificate of the endpoint for `{place}` is not trusted: {reason}")]
+    Certificate {
+        /// The place.
+        place: String,
+        /// Why.
+        reason: String,
+    },
     /// A store on which two writers would lose each other's rows.
     #[error("the store of `{place}` writes over an object that it was told to leave: two writers would lose each other's rows")]
     NoConditions {
@@ -94,7 +102,9 @@ impl Advice for StoreError {
             Self::Place { .. } => "Write s3://BUCKET/PREFIX, or leave --tables out: then tables stand in the lake's own folder.",
             Self::NotBuilt { scheme } => return Some(format!("Build it with `cargo build --release --bin polder --features {scheme}`.")),
             Self::Settings { .. } => "Look at the variables of the store in the environment, such as AWS_REGION and AWS_ENDPOINT_URL.",
-            Self::NoCredentials { .. } => "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run it where the machine has a role.",
+            Self::NoCredentials { .. } => {
+                "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE for a profile that has keys, or run it where the machine has a role."
+            }
             Self::Denied { .. } => {
                 "Look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, and at what they may do there: list, read, write, delete."
             }
@@ -103,6 +113,7 @@ impl Advice for StoreError {
             Self::Region { .. } => "Set AWS_REGION to the region in which the bucket stands.",
             Self::Http { .. } => "Write https:// in AWS_ENDPOINT_URL, or allow it with AWS_ALLOW_HTTP=true.",
             Self::Unreachable { .. } => "Look at the network and at AWS_ENDPOINT_URL, and run the same command again; nothing was lost.",
+            Self::Certificate { .. } => "Name the file of the authority that signed it, in PEM, in SSL_CERT_FILE; or look at AWS_ENDPOINT_URL.",
             Self::NoConditions { .. } => "Use a store that honours `If-None-Match` on PUT, or keep the tables in the lake's own folder.",
             Self::Failed { .. } => "Run the same command again; nothing was lost.",
         };

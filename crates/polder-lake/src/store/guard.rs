@@ -76,6 +76,9 @@ impl Guard {
                 StoreError::NoCredentials { place }
             }
             Error::Generic { .. } if has(&["scheme is not allowed", "BadScheme"]) => StoreError::Http { place },
+            Error::Generic { .. } if has(&["invalid peer certificate", "UnknownIssuer", "CertificateRequired"]) => {
+                StoreError::Certificate { place, reason: short(text.rsplit(": ").next().unwrap_or_default()) }
+            }
             Error::Generic { .. } if has(&["error sending request", "HTTP error", "dns error", "timed out", "onnect"]) => {
                 StoreError::Unreachable { place, reason: short(text.rsplit(": ").next().unwrap_or_default()) }
             }

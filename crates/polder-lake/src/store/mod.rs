@@ -6,6 +6,7 @@
 mod error;
 mod guard;
 mod place;
+mod profile;
 
 use std::fs;
 use std::future::Future;

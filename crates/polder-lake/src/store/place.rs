@@ -84,9 +84,12 @@ pub struct StoreAccess(BTreeMap<String, String>);
 const PREFIXES: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
 
 impl StoreAccess {
-    /// What the environment of this process says.
+    /// What the environment of this process says, and for AWS the files of the profile that it names.
     pub fn of_environment() -> Self {
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+        let all = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let mut access: Self = all.collect();
+        super::profile::complete(&mut access.0, |name| std::env::var_os(name).filter(|value| !value.is_empty()));
+        access
     }
 
     fn of<'a, K: FromStr + 'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (K, &'a str)> + 'a {

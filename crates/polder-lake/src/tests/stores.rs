@@ -1,9 +1,11 @@
 //! Tables in an object store: that they are what they are in a folder, and what only a store can do to them.
 
 use std::collections::BTreeSet;
-use std::process::Command;
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use polder_base::Advice as _;
 use polder_testkit::s3::{BUCKET, KEY, REGION, S3Server};
@@ -93,6 +95,35 @@ async fn a_lake_on_s3_keeps_its_books_there_and_no_credentials_anywhere() {
 }
 
 #[tokio::test]
+async fn a_store_whose_certificate_nobody_vouches_for_is_refused() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    polder_testkit::databases::certificate(dir.path());
+    let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|l| l.local_addr()).expect("a port").port();
+    let mut openssl = Command::new("openssl");
+    openssl.args(["s_server", "-quiet", "-cert", "server.crt", "-key", "server.key", "-accept", &port.to_string()]);
+    let server = openssl.current_dir(dir.path()).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let Some(mut server) = server.ok().filter(|_| dir.path().join("server.crt").is_file()) else {
+        eprintln!("SKIPPED: there is no `openssl` that makes a certificate");
+        return;
+    };
+    for _ in 0..100 {
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let mut all = shared().environment();
+    all.retain(|(name, _)| name != "AWS_ENDPOINT_URL");
+    all.push(("AWS_ENDPOINT_URL".into(), format!("https://localhost:{port}")));
+    let error = Lake::init_at(&dir.path().join("lake"), Some(&place("tls")), &all.into_iter().collect()).await.expect_err("refused");
+    server.kill().expect("stopped");
+    server.wait().expect("stopped");
+    let text = told(&error);
+    assert!(text.starts_with("the certificate of the endpoint for `s3://lakes/tls` is not trusted: "), "{text}");
+    assert!(error.hint().expect("a hint").contains("SSL_CERT_FILE"));
+}
+
+#[tokio::test]
 async fn a_store_that_cannot_be_used_makes_no_lake_and_says_why() {
     let server = shared();
     let dir = tempfile::tempdir().expect("temporary folder");
@@ -102,7 +133,7 @@ async fn a_store_that_cannot_be_used_makes_no_lake_and_says_why() {
         all.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         all.into_iter().collect()
     };
-    let free = std::net::TcpListener::bind(("127.0.0.1", 0)).and_then(|l| l.local_addr()).expect("a port");
+    let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|l| l.local_addr()).expect("a port");
     let nobody = format!("http://{free}");
     let region = format!("AWS_REGION={REGION}");
     let cases: [(&str, StoreAccess, &str, &str); 6] = [

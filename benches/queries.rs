@@ -13,7 +13,7 @@ use polder_lake::{Lake, WriteOptions};
 
 const RUNS: usize = 7;
 
-const QUERIES: [(&str, &str); 6] = [
+const QUERIES: [(&str, &str); 7] = [
     ("count_avg", "SELECT source, count(*) AS n, avg(character_length(text)) AS mean FROM raw.docs GROUP BY source ORDER BY source"),
     ("regex", r"SELECT count(*) FROM raw.docs WHERE regexp_like(text, '[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}')"),
     (
@@ -22,6 +22,7 @@ const QUERIES: [(&str, &str); 6] = [
          percentile_cont(n, 0.99) AS p99 FROM (SELECT character_length(text) AS n FROM raw.docs)",
     ),
     ("exact_text", "SELECT count(*), max(i) FROM (SELECT text, min(id) AS i FROM raw.docs GROUP BY text)"),
+    ("exact_hash", "SELECT count(*), max(i) FROM (SELECT min(id) AS i FROM raw.docs GROUP BY xxhash64(text))"),
     ("exact_digest", "SELECT count(*), max(i) FROM (SELECT min(id) AS i FROM raw.docs GROUP BY digest(text, 'blake3'))"),
     ("exact_sha256", "SELECT count(*), max(i) FROM (SELECT min(id) AS i FROM raw.docs GROUP BY sha256(text))"),
 ];

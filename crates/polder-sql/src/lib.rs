@@ -64,6 +64,7 @@ mod verdicts;
 mod without_spans;
 mod word_counts;
 mod words;
+mod xxhash64;
 
 use std::sync::Arc;
 
@@ -142,6 +143,7 @@ pub fn functions(artefacts: Arc<dyn Artefacts>) -> Vec<ScalarUDF> {
         token_count::udf(artefacts),
         without_spans::udf(),
         words::udf(),
+        xxhash64::udf(),
     ]
 }
 

@@ -185,6 +185,7 @@ fn all_string_types_and_constants_give_the_same() {
         "shingle_set",
         "lines",
         "hash_share",
+        "xxhash64",
         "boilerplate_lines",
         "clean_text",
         "fix_mojibake",

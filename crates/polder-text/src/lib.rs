@@ -33,7 +33,7 @@ pub use clean::{Boilerplate, NormalForm, boilerplate, clean_text, fix_mojibake, 
 pub use code_quality::{CodeQuality, code_quality};
 pub use contamination::{BenchmarkIndex, CONTAMINATION_NGRAM, Overlap, without_spans};
 pub use copyright::{CopyrightNotice, copyright_notices};
-pub use digest::{exact_digest, hash_share, normalized, text_digest};
+pub use digest::{exact_digest, hash_share, normalized, text_digest, xxhash64};
 pub use domain::{domain, host};
 pub use hap::{Hap, HapJudge, hap, hap_features, hap_score};
 pub use html::{HtmlMetadata, html_metadata, html_text, html_title};

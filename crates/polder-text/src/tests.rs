@@ -69,6 +69,8 @@ fn files_are_named_by_name_ending_first_line_and_content() {
 fn digests_ignore_spacing_and_composition_only_where_they_say_so() {
     assert_eq!(exact_digest(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     assert_eq!(text_digest(" \t\n"), exact_digest(""));
+    // The algorithm's published values.
+    assert_eq!(["", "a", "abc"].map(xxhash64), [0xef46_db37_51d8_e999, 0xd24e_c4f1_a98c_6e5b, 0x44bc_2cf5_ad77_0999]);
     assert_eq!(text_digest("a\r\n  b"), text_digest("a b"));
     assert_eq!(text_digest("u\u{308}ber"), text_digest("über"));
     assert_ne!(exact_digest("a  b"), exact_digest("a b"));

@@ -173,6 +173,8 @@ impl Lake {
             .with_information_schema(true)
             .with_batch_size(batch_rows)
             .set_bool("datafusion.sql_parser.enable_ident_normalization", false)
+            // Texts take a third to a half of the room, and disks are slower than that.
+            .set_str("datafusion.execution.spill_compression", "lz4_frame")
             // Filters on dictionary keys that the join pushes into scans panic there; hash look-ups are right.
             .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_size", 0)
             .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_distinct_values", 0);
@@ -185,7 +187,7 @@ impl Lake {
             .with_default_features()
             .with_config(config)
             .with_runtime_env(self.memory.runtime())
-            .with_query_planner(Arc::new(Planner::new(self.watched.clone())))
+            .with_query_planner(Arc::new(Planner::new(self.memory.clone(), self.watched.clone())))
             .build();
         let session = SessionContext::new_with_state(state);
         let catalog: Arc<dyn CatalogProvider> = Arc::new(LakeCatalog::new(self.known.clone()));

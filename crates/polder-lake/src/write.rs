@@ -65,7 +65,7 @@ pub struct Written {
 }
 
 /// Row groups of this size let several threads read one file.
-const ROW_GROUP_BYTES: usize = 32 << 20;
+const ROW_GROUP_BYTES: usize = 8 << 20;
 /// A batch of this many rows of long text stays in the megabytes.
 const WRITE_BATCH_ROWS: usize = 1024;
 

@@ -24,6 +24,8 @@ use futures::{TryStreamExt as _, stream};
 pub(crate) struct Tight {
     /// A batch should hold no more.
     pub batch_bytes: usize,
+    /// Rows of the widest table are so wide.
+    pub row_bytes: u64,
 }
 
 /// The plan of a tight statement: its sorts are given owned texts and give them, and rows are dealt out to partitions by one task.

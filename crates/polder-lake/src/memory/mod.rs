@@ -1,6 +1,7 @@
 //! What queries may hold in memory together, and where they put what is beyond it: files in the lake's folder.
 
 mod compact;
+mod held;
 mod shares;
 mod spilled;
 
@@ -9,10 +10,12 @@ use std::sync::Arc;
 
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::prelude::SessionConfig;
 use polder_base::Memory;
 
 use crate::LakeError;
 pub(crate) use compact::{Tight, compacted};
+pub(crate) use held::is_filled_by_joins;
 use shares::Shares;
 use spilled::Folder;
 
@@ -35,7 +38,7 @@ const BATCHES: usize = 256;
 const MERGE_FILES: usize = 8;
 
 /// What the queries of one lake's handle share.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct QueryMemory {
     bytes_max: usize,
     runtime: Arc<RuntimeEnv>,
@@ -61,28 +64,24 @@ impl QueryMemory {
 
     /// What each partition of a sort keeps back for merging what it has spilled: four batches of each of two runs.
     pub(crate) fn merge_bytes(&self, partitions: usize) -> usize {
-        self.batch_bytes(partitions).saturating_mul(8).min(10 << 20)
+        (self.bytes_max / BATCHES / partitions.max(1)).saturating_mul(8).min(10 << 20)
     }
 
-    /// How many partitions of a plan can work side by side.
-    pub(crate) fn partitions(&self, wished: usize) -> usize {
-        (self.bytes_max / PARTITION_BYTES).clamp(1, wished.max(1))
+    /// The settings of a statement whose data is much for this memory: so many partitions work side by side, on batches of rows of so
+    /// many bytes each of which merges hold several.
+    pub(crate) fn tightened(&self, config: SessionConfig, row_bytes: u64, partitions_min: usize) -> SessionConfig {
+        let partitions = (self.bytes_max / PARTITION_BYTES).min(config.target_partitions()).max(partitions_min);
+        let batch_bytes = self.bytes_max / BATCHES / partitions;
+        let rows = usize::try_from(batch_bytes as u64 / row_bytes.max(1)).unwrap_or(usize::MAX).clamp(BATCH_ROWS_MIN, BATCH_ROWS);
+        let mut config = config.with_target_partitions(partitions).with_batch_size(rows).with_extension(Arc::new(Tight { batch_bytes, row_bytes }));
+        // Batches put together share their texts, which each piece of the sorted whole would be accounted with.
+        config.options_mut().execution.sort_in_place_threshold_bytes = 0;
+        config
     }
 
-    /// Rows of so many bytes each that make a batch of which merges hold several.
-    pub(crate) fn batch_rows(&self, row_bytes: u64, partitions: usize) -> usize {
-        let bytes = self.batch_bytes(partitions) as u64;
-        usize::try_from(bytes / row_bytes.max(1)).unwrap_or(usize::MAX).clamp(BATCH_ROWS_MIN, BATCH_ROWS)
-    }
-
-    /// Bytes of such a batch.
-    pub(crate) fn batch_bytes(&self, partitions: usize) -> usize {
-        self.bytes_max / BATCHES / partitions.max(1)
-    }
-
-    /// Whether rows of so many bytes of files leave no room for anything beside them.
-    pub(crate) fn is_filled_by(&self, file_bytes: u64) -> bool {
-        held_bytes(file_bytes) > self.bytes_max as u64 / 2
+    /// Whether so many bytes leave no room for anything beside them.
+    fn is_filled_by(&self, bytes: u64) -> bool {
+        bytes > self.bytes_max as u64 / 2
     }
 
     /// Whether operators that hold rows of so many bytes of files may have to spill them.

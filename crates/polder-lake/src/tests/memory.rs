@@ -52,14 +52,27 @@ async fn a_join_whose_sides_are_both_large_is_planned_by_sorting_and_a_small_one
         dealt.len() == 2 && dealt.iter().all(|pair| pair[0].contains("input_partitions=1") && pair[1] == "CoalescePartitionsExec"),
         "{planned}"
     );
+    let explained = small.sql(&format!("EXPLAIN {sql}")).await.expect("planned").to_string().await.expect("run");
+    assert!(explained.contains("SortMergeJoin") && !explained.contains("HashJoinExec"), "{explained}");
     let few = "SELECT count(*) FROM raw.docs a JOIN (VALUES (1), (2)) AS few(id) ON a.id = few.id";
     assert!(plan(&small, few).await.contains("HashJoinExec"));
     assert_eq!(number(&small, few).await, 2);
     // Of lists that become rows nobody can tell how many there are: the first side is the one that a hash join holds.
-    let unknown =
-        "SELECT count(*) FROM (SELECT id, unnest(range(0, 2)) AS n FROM raw.docs) AS a JOIN (VALUES (1), (2)) AS few(id) ON a.id = few.id";
-    assert!(plan(&small, unknown).await.contains("SortMergeJoin"));
-    assert_eq!(number(&small, unknown).await, 4);
+    let unknown = |column: &str, value: &str| {
+        format!(
+            "SELECT count(*) FROM (SELECT {column}, unnest(range(0, 2)) AS n FROM raw.docs) AS a
+             JOIN (VALUES (1), (2)) AS few(id) ON a.{column} = {value}"
+        )
+    };
+    let by_text = unknown("text", "concat(md5(CAST(few.id AS VARCHAR)), md5(CAST(-few.id AS VARCHAR)))");
+    assert!(plan(&small, &by_text).await.contains("SortMergeJoin"));
+    assert_eq!(number(&small, &by_text).await, 4);
+    // What counts is the columns that are read, not the whole table.
+    let by_id = unknown("id", "few.id");
+    let larger = lake.clone().with_memory_max(64_000_000).expect("a limit");
+    assert!(plan(&larger, &by_text).await.contains("SortMergeJoin"));
+    assert!(plan(&larger, &by_id).await.contains("HashJoinExec"));
+    assert_eq!(number(&larger, &by_id).await, 4);
     let inside = "SELECT count(*) FROM raw.docs WHERE text IN (SELECT text FROM raw.docs VERSION AS OF 0)";
     assert!(plan(&small, inside).await.contains("SortMergeJoin"));
 }

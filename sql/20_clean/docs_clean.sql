@@ -18,8 +18,9 @@
 -- param: duplicate_5_grams_share_max = 0.3
 -- why: What must not be learnt leaves here, each document with one reason: the first that holds, in this order.
 WITH licensed AS (
-  -- A source in which nothing names a licence is the user's own; in any other, a missing one is a reason.
-  SELECT DISTINCT s.source
+  -- A source in which nothing names a licence is the user's own; in any other, a missing one is a reason. One row, since a join by source
+  -- would deal all documents of a source to one task.
+  SELECT array_agg(DISTINCT s.source) AS sources
   FROM clean.docs_stage s
   WHERE s.license IS NOT NULL
 ),
@@ -58,7 +59,7 @@ judged AS (
       WHEN coalesce(octet_length(s.text), 0) < $bytes_min THEN 'too short'
       WHEN coalesce(s.n_secrets, 0) > 0 THEN 'holds a secret'
       WHEN s.hap_score > $hap_score_max THEN 'hate, abuse or profanity'
-      WHEN s.license IS NULL AND l.source IS NOT NULL THEN 'no licence found'
+      WHEN s.license IS NULL AND array_has(l.sources, s.source) THEN 'no licence found'
       WHEN s.license IS NOT NULL AND NOT coalesce(p.is_allowed, FALSE) THEN 'licence not allowed'
       WHEN regexp_like(s.opt_out, '(^| )(noai|tdm-reservation|ai-train=no)( |$)') THEN 'opted out of training'
       WHEN s.kind = 'prose' AND s.language = 'und' THEN 'prose in no language'
@@ -67,7 +68,7 @@ judged AS (
       WHEN s.kind = 'code' AND NOT s.code_quality['keep'] THEN 'code quality'
     END AS removed_reason
   FROM licensed l
-  RIGHT JOIN read s ON s.source = l.source
+  CROSS JOIN read s
   LEFT JOIN clean.license_policy p ON p.license_class = s.license_class
 )
 SELECT

@@ -56,6 +56,20 @@ impl Default for NearOptions {
     }
 }
 
+/// Values of a signature that bands for a low similarity may take.
+const SIGNATURE_MAX: usize = 256;
+/// Of the pairs at the least similarity that is asked for, so many share a band.
+const RECALL: f64 = 0.95;
+
+/// Bands and rows that find pairs of at least this similarity: the usual ones where they do, and narrower ones below.
+pub fn banding(jaccard_min: f64) -> (usize, usize) {
+    if polder_text::s_curve(jaccard_min, BANDS, ROWS) >= RECALL {
+        return (BANDS, ROWS);
+    }
+    let least = |rows: usize| (1..=SIGNATURE_MAX / rows).find(|bands| polder_text::s_curve(jaccard_min, *bands, rows) >= RECALL);
+    (1..ROWS).rev().find_map(|rows| Some((least(rows)?, rows))).unwrap_or((SIGNATURE_MAX, 1))
+}
+
 impl NearOptions {
     fn check(&self) -> Result<(), DuplicatesError> {
         let wrong = |option, found: String, allowed| Err(DuplicatesError::Option { option, found, allowed });

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use polder_text::{N_PERMUTATIONS, NGRAM, jaccard, minhash, normalized, shingles, short_hashes, words};
 use proptest::prelude::*;
 
-use crate::{Document, DuplicatesError, Matcher, NearDuplicates, NearOptions};
+use crate::{Document, DuplicatesError, Matcher, NearDuplicates, NearOptions, banding};
 
 /// A row of the result that owns its ids: doc_id, dup_of, cluster_id, jaccard, match_id, match_jaccard.
 type Row = (String, String, String, f64, String, f64);
@@ -98,6 +98,16 @@ fn the_engine_finds_what_a_comparison_of_all_pairs_finds() {
         assert_eq!(rows, truth(&documents, 0.8), "seed {seed}");
     }
     assert!(n_rows > 100, "{n_rows}");
+}
+
+#[test]
+fn bands_find_pairs_of_any_similarity_that_is_asked_for() {
+    assert_eq!(banding(0.7), (polder_text::BANDS, polder_text::ROWS));
+    for tenth in 1..=10 {
+        let jaccard = f64::from(tenth) / 10.0;
+        let (bands, rows) = banding(jaccard);
+        assert!(bands * rows <= 256 && polder_text::s_curve(jaccard, bands, rows) >= 0.95, "{jaccard}: {bands} × {rows}");
+    }
 }
 
 #[test]

@@ -87,6 +87,14 @@ pub enum LakeError {
         /// What was asked for.
         name: String,
     },
+    /// A version that the log knows, of which files are gone.
+    #[error("files of version {version} of `{table}` are gone")]
+    NoFiles {
+        /// The table.
+        table: TableName,
+        /// The version.
+        version: u64,
+    },
     /// The table has no such version.
     #[error("`{table}` has no version {version}; its versions end at {latest}")]
     NoVersion {
@@ -381,8 +389,13 @@ fn store_error(error: &LakeError) -> Option<&StoreError> {
 }
 
 fn unwrapped(error: DataFusionError) -> Result<LakeError, DataFusionError> {
-    if let DataFusionError::ResourcesExhausted(what) = error.find_root() {
-        return Ok(LakeError::Memory { operator: operator(what).to_owned() });
+    match error.find_root() {
+        DataFusionError::ResourcesExhausted(what) => return Ok(LakeError::Memory { operator: operator(what).to_owned() }),
+        // A join of every row with every row, where not one batch of its first side fits.
+        DataFusionError::Internal(what) if what.contains("no data to spill") => {
+            return Ok(LakeError::Memory { operator: "NestedLoopJoin".to_owned() });
+        }
+        _ => {}
     }
     match error {
         DataFusionError::External(inner) => inner.downcast::<LakeError>().map(|e| *e).map_err(DataFusionError::External),
@@ -392,9 +405,13 @@ fn unwrapped(error: DataFusionError) -> Result<LakeError, DataFusionError> {
     }
 }
 
-/// The operator that memory ended for, by the engine's text: `Failed to allocate additional 1.2 MB for HashJoinInput[0] with …`.
+/// The operator that memory ended for, by the engine's text, `Failed to allocate additional 1.2 MB for HashJoinInput[0] with …`, or by
+/// that of our own pool, `HashJoinInput[0] holds …`.
 fn operator(text: &str) -> &str {
-    let named = text.split(" for ").nth(1).unwrap_or(text);
+    let named = match text.split_once(" holds ") {
+        Some((name, _)) => name.rsplit(' ').next().unwrap_or(name),
+        None => text.split(" for ").nth(1).unwrap_or(text),
+    };
     named.split(['[', ' ']).next().unwrap_or(named)
 }
 
@@ -411,6 +428,7 @@ impl Advice for LakeError {
             Self::Ingest(e) => return e.hint(),
             Self::NotATable { .. } | Self::NoTable { .. } | Self::NoSchema { .. } => "See which tables there are with `polder table list`.",
             Self::NoColumn { name, .. } => return Some(format!("See its columns with `polder table show {name}`.")),
+            Self::NoFiles { .. } => "VACUUM removes what no version within its hours and no tag names; a tag made in time keeps it.",
             Self::NoVersion { table, .. } | Self::NoTime { table, .. } => {
                 return Some(format!("See its versions with `polder table history {table}`."));
             }

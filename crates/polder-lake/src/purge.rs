@@ -8,6 +8,9 @@ use datafusion::dataframe::DataFrame;
 use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::Expr;
 use datafusion::prelude::ident;
+use futures::TryStreamExt as _;
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
 use polder_base::{At, Reference, TableName};
 
 use crate::sql::{self, Done};
@@ -69,8 +72,20 @@ impl Lake {
         }
         let all = Upkeep::Vacuum { retain_hours: Some(0), is_full: false, is_dry_run: false };
         let vacuumed = self.keep_up(table, all, "purge", by).await?;
-        purged.n_files = count(&vacuumed, "n_files_deleted");
+        purged.n_files = count(&vacuumed, "n_files_deleted") + self.forget_changes(table).await?;
         Ok(purged)
+    }
+
+    /// Removes what a table with a change feed keeps of rows that changed; those of the erasure itself are among it.
+    async fn forget_changes(&self, table: &TableName) -> Result<u64, LakeError> {
+        let opened = self.known.open(table, &State::At(At::Latest)).await?;
+        let store = opened.log_store().object_store(None);
+        let failed = |e: object_store::Error| LakeError::delta("remove the change feed of", table)(e.into());
+        let found: Vec<_> = store.list(Some(&Path::from("_change_data"))).try_collect().await.map_err(failed)?;
+        for file in &found {
+            store.delete(&file.location).await.map_err(failed)?;
+        }
+        Ok(found.len() as u64)
     }
 
     async fn rows_of(&self, table: &TableName, at: &At) -> Result<DataFrame, LakeError> {

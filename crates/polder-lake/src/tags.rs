@@ -1,13 +1,16 @@
 //! Tags: names of versions, written down in `ops.tags`. A tag never moves; its row says what the version held.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use datafusion::common::cast::{as_int64_array, as_string_array, as_timestamp_millisecond_array};
 use datafusion::prelude::SessionContext;
 use deltalake::DeltaTable;
+use futures::{StreamExt as _, stream};
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
 use polder_base::{At, TableName, Timestamp};
 
 use crate::tables::{State, Tables};
@@ -194,6 +197,9 @@ pub(crate) fn batch(tags: &[Tag]) -> Result<RecordBatch, LakeError> {
     RecordBatch::try_new(schema, columns).map_err(|source| LakeError::Arrow { step: "lay out tags", source })
 }
 
+/// So many files are looked for at once.
+const LOOKS: usize = 16;
+
 /// What the book of tags needs.
 enum Next {
     Is(Tag),
@@ -226,6 +232,9 @@ impl Lake {
             return Err(LakeError::BadTag { tag: tag.to_owned() });
         }
         let opened = self.known.open(table, &State::At(at.map_or(At::Latest, At::Version))).await?;
+        if at.is_some() {
+            self.expect_files(&opened, table).await?;
+        }
         let snapshot = Snapshot::of(&opened, table).await?;
         let made = Tag {
             table: table.clone(),
@@ -249,6 +258,33 @@ impl Lake {
             Some(found) => Err(LakeError::TagTaken { table: table.clone(), tag: tag.to_owned(), version: found.version }),
         })
         .await
+    }
+
+    /// An older version can be named while its files are there; those that the newest has are.
+    async fn expect_files(&self, opened: &DeltaTable, table: &TableName) -> Result<(), LakeError> {
+        let snapshot = |opened: &DeltaTable| -> Result<Vec<Path>, LakeError> {
+            let state = opened.snapshot().map_err(LakeError::delta("read the snapshot of", table))?;
+            Ok(state.log_data().iter().map(|file| file.object_store_path()).collect())
+        };
+        let newest = self.known.open(table, &State::At(At::Latest)).await?;
+        let kept: HashSet<Path> = snapshot(&newest)?.into_iter().collect();
+        let store = opened.log_store().object_store(None);
+        let left = stream::iter(snapshot(opened)?.into_iter().filter(|path| !kept.contains(path)));
+        let looks = left.map(|path| {
+            let store = store.clone();
+            async move { store.head(&path).await }
+        });
+        let mut looks = looks.buffer_unordered(LOOKS);
+        while let Some(looked) = looks.next().await {
+            match looked {
+                Ok(_) => {}
+                Err(object_store::Error::NotFound { .. }) => {
+                    return Err(LakeError::NoFiles { table: table.clone(), version: opened.version().unwrap_or_default() });
+                }
+                Err(source) => return Err(LakeError::delta("look for the files of", table)(source.into())),
+            }
+        }
+        Ok(())
     }
 
     /// Takes a tag's name off its version. The name stays in the book, with the reason, and is never given again.

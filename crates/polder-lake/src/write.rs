@@ -7,8 +7,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::dataframe::DataFrame;
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::{cast, ident};
 use deltalake::delta_datafusion::SessionFallbackPolicy;
 use deltalake::kernel::Transaction;
 use deltalake::kernel::transaction::{CommitProperties, TransactionError};
@@ -49,6 +52,8 @@ pub struct WriteOptions {
     pub partition_by: Vec<String>,
     /// Table properties of a new table, beside those that every table has.
     pub properties: Vec<(String, String)>,
+    /// What a new table says of itself.
+    pub comment: Option<String>,
     /// Whether columns that the table lacks are added to it, and those that the rows lack are NULL; for an append.
     pub add_columns: bool,
 }
@@ -168,7 +173,7 @@ impl Lake {
         if let Some(n) = if before.is_none() { Some(0) } else { retries } {
             commit = commit.with_max_retries(n);
         }
-        let (state, plan) = rows.into_parts();
+        let (state, plan) = signed(rows).map_err(LakeError::query("write", table))?.into_parts();
         let snapshot = match &before {
             Some(opened) => Some(opened.snapshot().map_err(LakeError::delta("read the snapshot of", table))?.snapshot().clone()),
             None => None,
@@ -198,6 +203,9 @@ impl Lake {
             WriteMode::Replace if before.is_some() => builder = builder.with_save_mode(SaveMode::Overwrite),
             _ => {}
         }
+        if let Some(comment) = &options.comment {
+            builder = builder.with_description(comment);
+        }
         if !options.partition_by.is_empty() {
             builder = builder.with_partition_columns(options.partition_by.clone());
         }
@@ -222,6 +230,25 @@ impl Lake {
         }
         Err(failed("write", table)(error))
     }
+}
+
+/// Delta has no unsigned numbers: they become signed ones in which all of them fit. Of those with 64 bits, the largest are an error.
+fn signed(rows: DataFrame) -> Result<DataFrame, DataFusionError> {
+    let wider = |kind: &DataType| match kind {
+        DataType::UInt8 => Some(DataType::Int16),
+        DataType::UInt16 => Some(DataType::Int32),
+        DataType::UInt32 | DataType::UInt64 => Some(DataType::Int64),
+        _ => None,
+    };
+    let fields = rows.schema().fields().clone();
+    if fields.iter().all(|field| wider(field.data_type()).is_none()) {
+        return Ok(rows);
+    }
+    let column = |field: &Field| match wider(field.data_type()) {
+        Some(kind) => cast(ident(field.name()), kind).alias(field.name()),
+        None => ident(field.name()),
+    };
+    rows.select(fields.iter().map(|field| column(field)).collect::<Vec<_>>())
 }
 
 /// Says why a builder of the Delta library failed.

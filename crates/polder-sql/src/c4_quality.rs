@@ -28,7 +28,7 @@ pub(crate) fn udf() -> ScalarUDF {
         description: "C4's rules for pages: {keep, reason, text, figures}, where `text` holds the lines that stay, citations taken out. A line goes for a word \
                       above 1000 characters, an end other than . ? ! \" ' (or ...), fewer than 3 words, javascript, or a phrase about cookies, privacy or \
                       terms. The page goes for lorem ipsum, a {, or fewer than 5 sentences. The empty text is not kept.",
-        example: "SELECT c4_quality(text).text FROM raw.docs WHERE c4_quality(text).keep",
+        example: "SELECT c4_quality(text)['text'] FROM raw.docs WHERE c4_quality(text)['keep']",
         dialects: &C4_DIALECTS,
         dialect: &[(
             "dialect",

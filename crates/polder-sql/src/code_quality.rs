@@ -27,7 +27,7 @@ pub(crate) fn udf() -> ScalarUDF {
         description: "Line lengths and symbols as for StarCoder's data: {keep, reason, figures}. Not kept: no text (`code_empty`), a line above 1000 \
                       characters (`code_long_line`), lines above 100 on average (`code_long_lines`), fewer than a quarter letters and digits \
                       (`code_few_alphanumeric`). `reason` is NULL when kept.",
-        example: "SELECT path FROM raw.docs WHERE code_quality(text).keep",
+        example: "SELECT path FROM raw.docs WHERE code_quality(text)['keep']",
         required: &[("text", Kind::Text, "The text.")],
         optional: &[],
         returns: returns(),

@@ -23,7 +23,7 @@ pub(crate) fn udf() -> ScalarUDF {
         description: "FineWeb's rules on lines: {keep, reason, figures}. Limits: line_punct_ratio (lines that end in a terminal mark) at least 0.12, \
                       short_line_ratio (at most 30 characters) 0.67, char_dup_ratio (characters in repeated lines) 0.01, list_ratio (line feeds per word) 0.3. \
                       For other limits compare the figures yourself. The empty text is `empty`.",
-        example: "SELECT doc_id FROM raw.docs WHERE fineweb_quality(text).char_dup_ratio <= 0.1",
+        example: "SELECT doc_id FROM raw.docs WHERE fineweb_quality(text)['char_dup_ratio'] <= 0.1",
         dialects: &FINEWEB_DIALECTS,
         dialect: &[("dialect", Kind::Text, "Whose reading of the rules: datatrove, which is also meant if it is left out.")],
         figures,

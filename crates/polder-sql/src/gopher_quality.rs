@@ -29,7 +29,7 @@ pub(crate) fn udf() -> ScalarUDF {
                       NULL when kept. Limits: n_words 50 to 100000; mean_word_length 3 to 10; symbol_share 0.1 (datatrove: hash_share and ellipsis_share \
                       0.1 each); bullet_lines_share 0.9; ellipsis_lines_share 0.3; alphabetic_share at least 0.8; n_stop_words at least 2. For other limits \
                       compare the figures yourself. Don't ask it about source code. The empty text is too short.",
-        example: "SELECT gopher_quality(text, 'dolma').reason, count(*) FROM raw.docs GROUP BY 1",
+        example: "SELECT gopher_quality(text, 'dolma')['reason'], count(*) FROM raw.docs GROUP BY 1",
         dialects: &GOPHER_DIALECTS,
         dialect: &[(
             "dialect",

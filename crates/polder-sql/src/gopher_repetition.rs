@@ -33,7 +33,7 @@ pub(crate) fn udf() -> ScalarUDF {
                       kept. Limits: duplicate_lines_share and duplicate_paragraphs_share 0.3, their characters 0.2 (dolma: 0.3); the most frequent 2-, 3- and \
                       4-gram 0.2, 0.18, 0.16; repeated 5- to 10-grams 0.15, 0.14, 0.13, 0.12, 0.11, 0.1. For other limits compare the figures yourself. \
                       The empty text is not kept.",
-        example: "SELECT doc_id FROM raw.docs WHERE gopher_repetition(text).duplicate_lines_share <= 0.2",
+        example: "SELECT doc_id FROM raw.docs WHERE gopher_repetition(text)['duplicate_lines_share'] <= 0.2",
         dialects: &REPETITION_DIALECTS,
         dialect: &[("dialect", Kind::Text, "Whose reading of the rules: datatrove (if left out), dolma, dclm or curator.")],
         figures,

@@ -33,7 +33,7 @@ pub(crate) fn udf() -> ScalarUDF {
         name: "html_metadata",
         description: "What a web page says about itself as {title, author, date, language, description, site, url, license}, NULL where it says nothing; \
                       `date` as it is written there, `license` the address of a `rel=\"license\"` link or of a Creative Commons licence.",
-        example: "SELECT html_metadata(html).license, count(*) FROM raw.pages GROUP BY 1",
+        example: "SELECT html_metadata(html)['license'], count(*) FROM raw.pages GROUP BY 1",
         required: &[("html", Kind::Text, "The page.")],
         optional: &[],
         returns: returns(),

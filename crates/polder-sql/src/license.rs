@@ -21,7 +21,7 @@ pub(crate) fn udf() -> ScalarUDF {
                       `SPDX-License-Identifier:` line, score 1), `text` (the wording of whole licences, the share that is there, at least 0.7), \
                       `field` (a package's metadata or a readme's, 0.95), `link` (a page's link of `rel=license`, 0.9), `notice` (a sentence by which \
                       the text puts itself under one, 0.7; 0.5 where it leaves the variant open). NULL if none is found.",
-        example: "SELECT license(text).spdx, count(*) FROM raw.docs GROUP BY 1",
+        example: "SELECT license(text)['spdx'], count(*) FROM raw.docs GROUP BY 1",
         required: &[("text", Kind::Text, "The text.")],
         optional: &[],
         returns: returns(),

@@ -29,7 +29,7 @@ pub(crate) fn udf() -> ScalarUDF {
         description: "FineWeb's four rule sets in one pass: {keep, reason, gopher_repetition, gopher_quality, c4_quality, fineweb_quality}, each as the \
                       function of that name gives it in datatrove's dialect, c4_quality in fineweb's. `keep` says whether all four do, `reason` is the first \
                       one's that doesn't, in this order. The empty text is not kept.",
-        example: "SELECT quality(text).reason, count(*) FROM raw.docs GROUP BY 1",
+        example: "SELECT quality(text)['reason'], count(*) FROM raw.docs GROUP BY 1",
         required: &[("text", Kind::Text, "The text.")],
         optional: &[],
         returns: returns(),

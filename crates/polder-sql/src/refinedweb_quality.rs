@@ -24,7 +24,7 @@ pub(crate) fn udf() -> ScalarUDF {
         description: "RefinedWeb's rules as DCLM rebuilt them: {keep, reason, text, figures}. First Gopher's rules in the dialect dclm; then lines go that are \
                       mostly capitals (0.5), digits, counters (3 likes) or single words, and phrases such as Read more... from short lines; last, at most \
                       0.05 of the words may have gone. `text` is what is left. Not among them: URLs and languages. The empty text is not kept.",
-        example: "SELECT refinedweb_quality(text).text FROM raw.docs WHERE refinedweb_quality(text).keep",
+        example: "SELECT refinedweb_quality(text)['text'] FROM raw.docs WHERE refinedweb_quality(text)['keep']",
         dialects: &REFINEDWEB_DIALECTS,
         dialect: &[("dialect", Kind::Text, "Whose reading of the rules: dclm, which is also meant if it is left out.")],
         figures,

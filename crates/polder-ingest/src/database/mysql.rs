@@ -451,6 +451,15 @@ mod tests {
             assert!(finds(&of("never shown", salt)) && !finds(&of("shown", salt)) && !finds(&of("never shown", b"x")), "{plugin}");
             assert!(of("", salt).is_empty());
         }
+        // What PyMySQL 1.2.4 answers.
+        let theirs = [
+            ("mysql_native_password", "8817c50fa779daef010ee7577825b0847df9842e"),
+            ("caching_sha2_password", "c76e2898612a4cf042c77fa8c4702c4c64c0c2c557c53c4d75595aaa6abae809"),
+        ];
+        for (plugin, hex) in theirs {
+            let ours: String = proof(plugin, "secret", salt, false).expect("a proof").iter().map(|b| format!("{b:02x}")).collect();
+            assert_eq!(ours, hex, "{plugin}");
+        }
         assert!(proof("mysql_clear_password", "p", b"", false).is_err() && proof("dialog", "p", b"", true).is_err());
     }
 }

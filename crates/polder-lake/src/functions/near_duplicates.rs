@@ -8,7 +8,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::error::{DataFusionError, Result};
 use futures::{StreamExt, stream};
-use polder_duplicates::{Duplicate, Found, NearDuplicates};
+use polder_duplicates::{Duplicate, Found, NearDuplicates, banding};
 
 use super::documents::{failed, granted, options, read, scan, table};
 use super::{Call, Kind, LakeFunction, Parameter};
@@ -41,7 +41,10 @@ impl LakeFunction for NearDuplicatesFunction {
     }
 
     async fn plan(&self, call: &Call) -> Result<Arc<dyn TableProvider>> {
-        let options = options(call);
+        let mut options = options(call);
+        if call.integer("bands").is_none() && call.integer("rows").is_none() {
+            (options.bands, options.rows) = banding(options.jaccard_min);
+        }
         // Refuses wrong options before anything is read.
         NearDuplicates::new(options.clone()).map_err(|e| DataFusionError::Plan(e.to_string()))?;
         let (input, folder) = (scan(call, "documents").await?, call.folder());

@@ -13,6 +13,8 @@ use datafusion::physical_plan::joins::HashJoinExec;
 
 use super::{QueryMemory, held_bytes};
 
+/// Files that would fit however well they were compressed are not asked how wide their columns are.
+const COMPRESSION_MAX: u64 = 256;
 /// Bytes that a value takes beside its own.
 const VALUE_BYTES: u64 = 16;
 
@@ -28,7 +30,7 @@ pub(crate) async fn is_filled_by_joins(memory: &QueryMemory, plan: &Arc<dyn Exec
     })?;
     for side in sides {
         let files: u64 = side.iter().map(|(scan, _)| file_bytes(scan)).sum();
-        if memory.is_filled_by(held_bytes(files)) && memory.is_filled_by(column_bytes(&side, session).await) {
+        if memory.is_filled_by(files.saturating_mul(COMPRESSION_MAX)) && memory.is_filled_by(column_bytes(&side, session).await) {
             return Ok(true);
         }
     }
@@ -70,10 +72,11 @@ async fn expansion(scan: &FileScanConfig, columns: &[String], session: &dyn Sess
     let largest = scan.file_groups.iter().flat_map(|group| group.iter()).map(|file| &file.object_meta).max_by_key(|file| file.size)?;
     let store = session.runtime_env().object_store(&scan.object_store_url).ok()?;
     let metadata = DFParquetMetadata::new(store.as_ref(), largest).fetch_metadata().await.ok()?;
-    let mut bytes = u64::try_from(metadata.file_metadata().num_rows()).ok()? * VALUE_BYTES * columns.len() as u64;
-    for chunk in metadata.row_groups().iter().flat_map(|group| group.columns()) {
-        if chunk.column_path().parts().first().is_some_and(|name| columns.contains(name)) {
-            bytes += u64::try_from(chunk.uncompressed_size()).ok()?;
+    let mut bytes = 0;
+    for group in metadata.row_groups() {
+        let rows = u64::try_from(group.num_rows()).ok()?;
+        for chunk in group.columns().iter().filter(|c| c.column_path().parts().first().is_some_and(|name| columns.contains(name))) {
+            bytes += rows * VALUE_BYTES + u64::try_from(chunk.uncompressed_size()).ok()?;
         }
     }
     Some(bytes as f64 / largest.size.max(1) as f64)

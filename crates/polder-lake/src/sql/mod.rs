@@ -29,7 +29,10 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SQLOptions, SessionContext};
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
-use datafusion::sql::sqlparser::ast::{Insert, Merge, ObjectName, ObjectType, Statement as Sql, TableFactor, TableObject, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{
+    Assignment, Expr, Insert, Merge, ObjectName, ObjectType, Statement as Sql, TableFactor, TableObject, Value, Visit, Visitor,
+    visit_expressions_mut,
+};
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{TokenWithSpan, Tokenizer};
 use polder_base::TableName;
@@ -165,7 +168,11 @@ async fn written(run: &Run<'_>, statement: Statement, params: &Params<'_>) -> Re
     }
     match sql.as_mut() {
         Sql::Insert(insert) => leave_out_generated(run, insert).await?,
-        Sql::Merge(merge) => expand_stars(run, merge).await?,
+        Sql::Update(update) => assigned_once(&update.assignments)?,
+        Sql::Merge(merge) => {
+            expand_stars(run, merge).await?;
+            write_values(merge, params)?;
+        }
         _ => {}
     }
     match *sql {
@@ -179,7 +186,7 @@ async fn written(run: &Run<'_>, statement: Statement, params: &Params<'_>) -> Re
             prepare(run.lake, run.session, &mut statement, params).await?;
             match statement {
                 Statement::Statement(sql) => match *sql {
-                    Sql::CreateTable(create) => write::create_table(run, create).await,
+                    Sql::CreateTable(create) => write::create_table(run, create, params).await,
                     other => Err(refused(&Statement::Statement(Box::new(other)))),
                 },
                 other => Err(refused(&other)),
@@ -202,6 +209,48 @@ async fn leave_out_generated(run: &Run<'_>, insert: &mut Insert) -> Result<(), L
         insert.columns = columns;
     }
     Ok(())
+}
+
+/// An UPDATE gives a column one value.
+fn assigned_once(assignments: &[Assignment]) -> Result<(), LakeError> {
+    let targets: Vec<String> = assignments.iter().map(|a| a.target.to_string()).collect();
+    match targets.iter().enumerate().find(|(i, target)| targets[..*i].contains(target)) {
+        Some((_, twice)) => Err(LakeError::statement(DataFusionError::Plan(format!("UPDATE gives `{twice}` two values")))),
+        None => Ok(()),
+    }
+}
+
+/// Writes a MERGE's parameters as literals: its plan has expressions that they would not reach.
+fn write_values(merge: &mut Merge, params: &Params<'_>) -> Result<(), LakeError> {
+    let flow = visit_expressions_mut(merge, |expr| {
+        let Expr::Value(value) = expr else { return ControlFlow::Continue(()) };
+        let Value::Placeholder(name) = &value.value else { return ControlFlow::Continue(()) };
+        match params.iter().find(|(n, _)| *n == name.trim_start_matches('$')).map(|(_, found)| literal(found)) {
+            Some(Some(literal)) => {
+                value.value = literal;
+                ControlFlow::Continue(())
+            }
+            Some(None) => ControlFlow::Break(format!("the value of `{name}` is none that MERGE takes")),
+            // A version's parameter has been read by then; others have no value.
+            None => ControlFlow::Continue(()),
+        }
+    });
+    match flow {
+        ControlFlow::Break(what) => Err(LakeError::statement(DataFusionError::Plan(what))),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
+fn literal(value: &ScalarValue) -> Option<Value> {
+    Some(match value {
+        ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)) | ScalarValue::LargeUtf8(Some(text)) => {
+            Value::SingleQuotedString(text.clone())
+        }
+        ScalarValue::Boolean(Some(is)) => Value::Boolean(*is),
+        value if value.is_null() => Value::Null,
+        value if value.data_type().is_numeric() => Value::Number(value.to_string(), false),
+        _ => return None,
+    })
 }
 
 async fn expand_stars(run: &Run<'_>, merge: &mut Merge) -> Result<(), LakeError> {

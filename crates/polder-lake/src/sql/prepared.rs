@@ -1,15 +1,17 @@
 //! Statements one after another, among them PREPARE, EXECUTE and DEALLOCATE.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 use datafusion::error::DataFusionError;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, ObjectNamePart, Statement as Sql};
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Ident, ObjectName, ObjectNamePart, Statement as Sql, Value, ValueWithSpan, visit_expressions,
+};
 use polder_base::Timestamp;
 
-use super::{Answer, Author, Params, Parsed, answer, tokens};
+use super::{Answer, Author, Params, Parsed, answer};
 use crate::functions;
 use crate::{Lake, LakeError, near};
 
@@ -83,7 +85,7 @@ impl Statements {
     fn execution(&self, name: &ObjectName, values: &[Expr]) -> Result<(&Prepared, Values), LakeError> {
         let name = name.0.last().and_then(ObjectNamePart::as_ident).map(|i| i.value.clone()).unwrap_or_default();
         let prepared = self.prepared.get(&name).ok_or_else(|| self.unknown(&name))?;
-        let needed = needed(&prepared.statement)?;
+        let needed = needed(&prepared.statement);
         if values.len() != needed {
             let many = |n: usize| format!("{n} value{}", if n == 1 { "" } else { "s" });
             return Err(plan(format!("`{name}` needs {}, and {} stand in EXECUTE", many(needed), many(values.len()))));
@@ -98,13 +100,17 @@ impl Statements {
 }
 
 /// How many values a statement's `$1`, `$2`, … ask for.
-fn needed(statement: &Sql) -> Result<usize, LakeError> {
-    let tokens = tokens(&statement.to_string())?;
-    let number = |t: &TokenWithSpan| match &t.token {
-        Token::Placeholder(name) => name.strip_prefix('$')?.parse().ok(),
-        _ => None,
-    };
-    Ok(tokens.iter().filter_map(number).max().unwrap_or(0))
+fn needed(statement: &Sql) -> usize {
+    let mut most = 0;
+    let _ = visit_expressions(statement, |expr| {
+        if let Expr::Value(ValueWithSpan { value: Value::Placeholder(name), .. }) = expr
+            && let Some(n) = name.strip_prefix('$').and_then(|n| n.parse().ok())
+        {
+            most = most.max(n);
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    most
 }
 
 fn plan(what: String) -> LakeError {

@@ -2,10 +2,12 @@
 
 use std::ops::ControlFlow;
 
+use datafusion::error::DataFusionError;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, ObjectNamePart, TableAlias, TableFactor, TableVersion, Value, ValueWithSpan, VisitMut, VisitorMut,
+    Expr, Ident, ObjectNamePart, Query, Select, SelectFlavor, SelectItem, TableAlias, TableFactor, TableVersion, Value, ValueWithSpan,
+    VisitMut, VisitorMut, WildcardAdditionalOptions,
 };
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
@@ -55,8 +57,48 @@ struct Rewriter<'a> {
 impl VisitorMut for Rewriter<'_> {
     type Break = Box<LakeError>;
 
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+        left_out(&[
+            (!query.locks.is_empty(), "FOR UPDATE"),
+            (query.for_clause.is_some(), "FOR"),
+            (query.settings.is_some(), "SETTINGS"),
+            (query.format_clause.is_some(), "FORMAT"),
+        ])
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
+        if matches!(select.flavor, SelectFlavor::FromFirstNoSelect) {
+            select.flavor = SelectFlavor::Standard;
+            select.projection = vec![SelectItem::Wildcard(WildcardAdditionalOptions::default())];
+        }
+        left_out(&[
+            (select.prewhere.is_some(), "PREWHERE"),
+            (!select.connect_by.is_empty(), "CONNECT BY"),
+            (!select.cluster_by.is_empty(), "CLUSTER BY"),
+            (!select.distribute_by.is_empty(), "DISTRIBUTE BY"),
+            (!select.sort_by.is_empty(), "SORT BY"),
+            (!select.lateral_views.is_empty(), "LATERAL VIEW"),
+            (select.select_modifiers.is_some(), "a word before the columns"),
+            (select.value_table_mode.is_some(), "AS VALUE"),
+        ])
+    }
+
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
-        let TableFactor::Table { name, alias, version, args, .. } = factor else { return ControlFlow::Continue(()) };
+        if let TableFactor::Derived { sample: Some(_), .. } = factor {
+            return left_out(&[(true, "TABLESAMPLE")]);
+        }
+        let TableFactor::Table { name, alias, version, args, with_hints, with_ordinality, partitions, json_path, sample, index_hints } = factor
+        else {
+            return ControlFlow::Continue(());
+        };
+        left_out(&[
+            (sample.is_some(), "TABLESAMPLE"),
+            (!partitions.is_empty(), "PARTITION"),
+            (!with_hints.is_empty(), "WITH"),
+            (!index_hints.is_empty(), "an index hint"),
+            (*with_ordinality, "WITH ORDINALITY"),
+            (json_path.is_some(), "a path"),
+        ])?;
         let clause = version.take();
         let last = name.0.last_mut();
         let Some(ObjectNamePart::Identifier(ident)) = last else {
@@ -135,6 +177,17 @@ impl Rewriter<'_> {
 enum Param {
     Text(String),
     Number(u64),
+}
+
+/// Refuses what the planner below would leave out without a word.
+fn left_out(clauses: &[(bool, &str)]) -> ControlFlow<Box<LakeError>> {
+    match clauses.iter().find(|(is_there, _)| *is_there) {
+        Some((_, clause)) => {
+            let what = format!("{clause} is nothing that is known here: it would be left out");
+            ControlFlow::Break(Box::new(LakeError::statement(DataFusionError::Plan(what))))
+        }
+        None => ControlFlow::Continue(()),
+    }
 }
 
 fn refuse(clause: &TableVersion, reason: &str) -> ControlFlow<Box<LakeError>> {

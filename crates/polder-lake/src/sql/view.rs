@@ -94,6 +94,9 @@ pub(super) async fn create(run: &Run<'_>, create: CreateView) -> Result<Done, La
     if !parse(versions::name_tags(tokens(query)?)).is_ok_and(|s| reads(&s)) {
         return refused("a view is made from a query: CREATE VIEW schema.name AS SELECT …");
     }
+    if tokens(query)?.iter().any(|t| matches!(t.token, Token::Placeholder(_))) {
+        return refused("a view has no parameters: nobody could give them values");
+    }
     planned(run.lake, run.session, query, std::slice::from_ref(&view)).await?;
     views::write(run.lake.layout(), &view, query)?;
     Ok(Done::new("CREATE VIEW", &view, None))

@@ -9,9 +9,15 @@ use std::path::PathBuf;
 const KEYS: [(&str, &str); 3] =
     [("aws_access_key_id", "AWS_ACCESS_KEY_ID"), ("aws_secret_access_key", "AWS_SECRET_ACCESS_KEY"), ("aws_session_token", "AWS_SESSION_TOKEN")];
 const SETTINGS: [(&str, &str); 2] = [("region", "AWS_REGION"), ("endpoint_url", "AWS_ENDPOINT_URL")];
-/// What gives credentials by itself: then a profile's keys are not looked at.
-const OTHERS: [&str; 4] =
-    ["AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
+/// Other ways to credentials: where one is taken, a profile's keys are not looked at.
+const OTHERS: [&str; 6] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+];
 
 /// Adds what the profile of an environment says and it doesn't: that of `AWS_PROFILE`, or `default`.
 pub(super) fn complete(environment: &mut BTreeMap<String, String>, variable: impl Fn(&str) -> Option<OsString>) {
@@ -26,7 +32,8 @@ pub(super) fn complete(environment: &mut BTreeMap<String, String>, variable: imp
     let has_others = OTHERS.iter().any(|name| environment.contains_key(*name));
     let keys = KEYS.iter().filter(|_| !has_others);
     for (name, variable) in keys.chain(&SETTINGS) {
-        if let Some(value) = found.remove(*name) {
+        let has_region = *variable == "AWS_REGION" && environment.contains_key("AWS_DEFAULT_REGION");
+        if let Some(value) = found.remove(*name).filter(|_| !has_region) {
             environment.entry((*variable).to_owned()).or_insert(value);
         }
     }
@@ -71,6 +78,8 @@ mod tests {
         // Keys of the environment go with nothing of a profile's, its region does.
         let own = [("AWS_ACCESS_KEY_ID", "mine"), ("AWS_SECRET_ACCESS_KEY", "too")];
         assert_eq!(of(&own), ["AWS_ACCESS_KEY_ID=mine", "AWS_REGION=eu-1", "AWS_SECRET_ACCESS_KEY=too"]);
+        let region = [("AWS_DEFAULT_REGION", "eu-9"), ("AWS_SESSION_TOKEN", "half")];
+        assert_eq!(of(&region), ["AWS_DEFAULT_REGION=eu-9", "AWS_SESSION_TOKEN=half"]);
         assert_eq!(of(&[("AWS_PROFILE", "nobody")]), [] as [&str; 0]);
     }
 }

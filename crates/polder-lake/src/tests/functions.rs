@@ -152,3 +152,45 @@ async fn show_functions_names_them_too() {
     }
     assert_eq!(names, 2);
 }
+
+#[tokio::test]
+async fn the_example_of_every_function_can_be_planned() {
+    let (_dir, lake) = lake().await;
+    let words = ["doc_id", "source", "uri", "host", "package", "path", "text"].map(|name| format!("'x' AS {name}")).join(", ");
+    for table in [
+        format!("raw.docs AS SELECT {words}, 1 AS bytes"),
+        "raw.pages AS SELECT 'x' AS doc_id, 'x' AS html".to_owned(),
+        "raw.robots AS SELECT 'x' AS host, 'x' AS robots".to_owned(),
+        format!("clean.docs AS SELECT {words}"),
+        "clean.docs_stage AS SELECT 'MIT' AS license".to_owned(),
+        "clean.signatures AS SELECT 'x' AS doc_id, minhash('a b c d e f') AS signature".to_owned(),
+        format!("pile.base AS SELECT {words}"),
+    ] {
+        super::run(&lake, &format!("CREATE TABLE {table}")).await;
+    }
+    let session = lake.session();
+    let state = session.state();
+    let documented = state.scalar_functions().values().filter_map(|f| Some((f.name().to_owned(), f.documentation()?.sql_example.clone()?)));
+    let mut n = 0;
+    for (name, example) in documented.filter(|(_, example)| example.starts_with("SELECT")) {
+        // What stands in the lake's other books is made by other crates.
+        if !example.contains("ops.") {
+            lake.sql(&example).await.unwrap_or_else(|e| panic!("{name}: {example}: {}", told(&e)));
+            n += 1;
+        }
+    }
+    assert!(n > 40, "{n}");
+}
+
+#[tokio::test]
+async fn near_duplicates_finds_the_pairs_of_a_low_similarity_too() {
+    let (_dir, lake) = lake().await;
+    let words = |pair: usize, from: usize| (from..from + 60).map(|i| format!("w{pair}x{i}")).collect::<Vec<_>>().join(" ");
+    let pairs: Vec<(String, String)> = (0..60).flat_map(|p| [(format!("a{p:02}"), words(p, 0)), (format!("b{p:02}"), words(p, 19))]).collect();
+    let rows: Vec<(&str, &str)> = pairs.iter().map(|(id, text)| (id.as_str(), text.as_str())).collect();
+    documents(&lake, "raw.docs", &rows).await;
+    // Of 56 shingles each, 37 are shared: a similarity of 0.49.
+    let found = number(&lake, "SELECT count(*) FROM near_duplicates('raw.docs', jaccard => 0.45)").await;
+    assert!(found >= 55, "{found}");
+    assert_eq!(number(&lake, "SELECT count(*) FROM near_duplicates('raw.docs')").await, 0);
+}

@@ -136,3 +136,17 @@ async fn what_cannot_spill_is_refused_with_one_message_and_a_hint() {
     assert_eq!(error.exit(), ExitKind::Failed);
     assert!(std::error::Error::source(&error).is_none());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_join_of_text_that_is_small_in_its_files_is_planned_by_what_it_is_in_memory() {
+    let (_dir, lake) = lake().await;
+    for table in ["raw.a", "raw.b"] {
+        let text = "concat(repeat('lorem ipsum dolor ', 30), CAST(value AS VARCHAR))";
+        run(&lake, &format!("CREATE TABLE {table} AS SELECT value AS id, {text} AS text FROM generate_series(1, 60000)")).await;
+    }
+    let small = lake.clone().with_memory_max(48_000_000).expect("a limit");
+    let sql = "SELECT max(a.text), max(b.text) FROM raw.a a JOIN raw.b b ON a.id = b.id";
+    assert!(plan(&small, sql).await.contains("SortMergeJoin"));
+    let ids = "SELECT max(a.id), max(b.text) FROM raw.a a JOIN raw.b b ON a.id = b.id";
+    assert!(plan(&lake, ids).await.contains("HashJoinExec"));
+}

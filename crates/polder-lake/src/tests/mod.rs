@@ -4,6 +4,7 @@ mod contamination;
 mod functions;
 mod ingest;
 mod known;
+mod meaning;
 mod memory;
 mod merge;
 mod open;

@@ -1,7 +1,8 @@
 //! Hate, abuse and profanity: how a text scores, and which of its sentences is the worst.
 //!
 //! A text is cut into passages of a few sentences. An English or German passage is judged by an embedded classifier (its card:
-//! `models/README.md`) that reads it as `features.rs` spells it; a passage in another language by that language's word list. A text's score
+//! `models/README.md`) that reads it as `features.rs` spells it; a passage in another language by that language's word list; and what is too
+//! short to be told from English by the English classifier and by the lists of all other languages, whichever scores higher. A text's score
 //! is the mean over the worst tenth of it, so that a long text is not flagged for a few rude words; its worst sentence is found anyway.
 //!
 //! The classifiers learnt from posts. In longer texts, which may be of any kind, they are asked only about passages with words that insults are
@@ -18,7 +19,7 @@ use std::sync::LazyLock;
 
 use crate::classifier::Classifier;
 use crate::language::detect_language;
-use crate::profanity::{Hit, all_lexicons, lexicon};
+use crate::profanity::{Hit, all_lexicons, foreign_lexicon, lexicon};
 use crate::words::{Word, words};
 use tongue::Tongue;
 
@@ -86,6 +87,8 @@ struct Reading<'a> {
     words: Vec<Word>,
     classifier: Option<&'a Classifier>,
     hits: Vec<Hit>,
+    /// Terms of other languages, in a text that may be in any.
+    foreign: Vec<Hit>,
 }
 
 impl<'a> HapJudge<'a> {
@@ -98,16 +101,23 @@ impl<'a> HapJudge<'a> {
         let mut of_text = Vec::with_capacity(text.len() / WORD_BYTES);
         of_text.extend(words(text));
         let words = of_text;
+        let mut foreign = Vec::new();
         let (classifier, language) = match tongue::tongue(text, &words) {
             Tongue::English => (self.classifiers[0], "en"),
+            Tongue::Unclear => {
+                foreign = foreign_lexicon().hits_among(text, &words);
+                (self.classifiers[0], "en")
+            }
             Tongue::German => (self.classifiers[1], "de"),
             // Which list it would be makes no difference where none has a term in the text, which is most texts.
-            Tongue::Other if !all_lexicons().may_hit(text, &words) => return Reading { text, words, classifier: None, hits: Vec::new() },
+            Tongue::Other if !all_lexicons().may_hit(text, &words) => {
+                return Reading { text, words, classifier: None, hits: Vec::new(), foreign };
+            }
             Tongue::Other => (None, detect_language(start_of(text, LANGUAGE_BYTES)).code),
         };
         let lexicon = lexicon(language).or_else(|| lexicon(""));
         let hits = lexicon.map(|l| l.hits_among(text, &words)).unwrap_or_default();
-        Reading { text, words, classifier, hits }
+        Reading { text, words, classifier, hits, foreign }
     }
 
     /// As [`hap_score`](crate::hap_score()).
@@ -121,7 +131,9 @@ impl<'a> HapJudge<'a> {
         let (score, passages) = reading.score();
         let (sentence_score, sentence) = reading.worst_sentence(&passages);
         let mut terms: Vec<&'static str> = Vec::new();
-        for hit in &reading.hits {
+        let mut hits: Vec<&Hit> = reading.hits.iter().chain(&reading.foreign).collect();
+        hits.sort_by_key(|h| h.start);
+        for hit in hits {
             if !terms.contains(&hit.term) {
                 terms.push(hit.term);
             }
@@ -143,7 +155,7 @@ impl Reading<'_> {
             .map(|passage| {
                 let (of_passage, rest) = hits.split_at(hits.partition_point(|h| h.start < passage.end));
                 hits = rest;
-                let is_plain = of_passage.is_empty() && !is_post;
+                let is_plain = of_passage.is_empty() && within(&self.foreign, &passage).is_empty() && !is_post;
                 let is_judged = !is_plain || self.is_aimed(&passage);
                 let score = if is_judged { self.passage_score(passage.clone(), of_passage, &mut scratch) } else { 0.0 };
                 counted.push((if is_plain { UNLISTED * score } else { score }, passage.len()));
@@ -182,20 +194,16 @@ impl Reading<'_> {
     }
 
     fn passage_score(&self, range: Range<usize>, hits: &[Hit], scratch: &mut Scratch) -> f64 {
-        let Some(passage) = self.text.get(range) else { return 0.0 };
+        let Some(passage) = self.text.get(range.clone()) else { return 0.0 };
         match self.classifier {
             Some(classifier) => {
                 features::write(passage, hits, &mut scratch.spelt);
                 classifier.scores(&scratch.spelt, &mut scratch.scores);
                 let offensive = classifier.labels().iter().position(|l| l == OFFENSIVE);
-                offensive.and_then(|i| scratch.scores.get(i)).map_or(0.0, |p| f64::from(*p))
+                let score = offensive.and_then(|i| scratch.scores.get(i)).map_or(0.0, |p| f64::from(*p));
+                score.max(listed_score(passage, within(&self.foreign, &range)))
             }
-            None if hits.is_empty() => 0.0,
-            None => {
-                let weight: f64 = hits.iter().map(|h| h.weight).sum();
-                let share = weight / words(passage).count().max(N_WORDS_MIN) as f64;
-                share / (share + HALF_SHARE)
-            }
+            None => listed_score(passage, hits),
         }
     }
 
@@ -207,9 +215,7 @@ impl Reading<'_> {
             let Some(text) = self.text.get(passage.clone()) else { continue };
             for sentence in sentences::sentences(text) {
                 let range = trimmed(self.text, passage.start + sentence.start..passage.start + sentence.end);
-                let from = self.hits.partition_point(|h| h.start < range.start);
-                let to = self.hits.partition_point(|h| h.start < range.end);
-                let score = self.passage_score(range.clone(), self.hits.get(from..to).unwrap_or_default(), &mut scratch);
+                let score = self.passage_score(range.clone(), within(&self.hits, &range), &mut scratch);
                 if score > worst.0 {
                     worst = (score, range);
                 }
@@ -217,6 +223,23 @@ impl Reading<'_> {
         }
         worst
     }
+}
+
+/// The hits in a part of the text.
+fn within<'h>(hits: &'h [Hit], range: &Range<usize>) -> &'h [Hit] {
+    let from = hits.partition_point(|h| h.start < range.start);
+    let to = hits.partition_point(|h| h.start < range.end);
+    hits.get(from..to).unwrap_or_default()
+}
+
+/// The score of a passage by its listed terms alone.
+fn listed_score(passage: &str, hits: &[Hit]) -> f64 {
+    if hits.is_empty() {
+        return 0.0;
+    }
+    let weight: f64 = hits.iter().map(|h| h.weight).sum();
+    let share = weight / words(passage).count().max(N_WORDS_MIN) as f64;
+    share / (share + HALF_SHARE)
 }
 
 /// Memory that judging a passage uses again.
@@ -241,7 +264,8 @@ fn trimmed(text: &str, range: Range<usize>) -> Range<usize> {
 
 /// Scores a text's hate, abuse and profanity from 0 to 1: the mean over the worst tenth of its passages, by length.
 ///
-/// More than 0.5 is offensive. English and German are judged by a classifier, other languages by their word lists. The empty text scores 0.
+/// More than 0.5 is offensive. English and German are judged by a classifier, other languages by their word lists, short texts that
+/// may be in any by both. The empty text scores 0.
 pub fn hap_score(text: &str) -> f64 {
     HapJudge::default().score(text)
 }

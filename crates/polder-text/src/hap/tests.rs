@@ -95,6 +95,31 @@ fn other_languages_are_judged_by_their_lists() {
 }
 
 #[test]
+fn short_texts_that_may_be_in_any_language_are_judged_by_all_lists() {
+    for (text, term) in [
+        ("Va te faire foutre connard", "connard"),
+        ("Hijo de puta", "hijo de puta"),
+        ("Sei un pezzo di merda, vaffanculo stronzo", "vaffanculo"),
+        ("Spierdalaj, kurwa", "kurwa"),
+    ] {
+        let found = hap(text);
+        assert!(found.score > 0.5 && found.sentence_score > 0.5 && found.terms.contains(&term), "{text}: {found:?}");
+    }
+    for text in [
+        "Criss Angel, Kloten airport",
+        "Ricette: pasta, peperoni, vino rosso",
+        "Buenos dias, amigo mio",
+        "Bonne nuit mon ami",
+        "Pina colada, please",
+        "Bono Vox sings",
+        "import numpy; print(x)",
+    ] {
+        let found = hap(text);
+        assert!(found.score < 0.5 && found.terms.is_empty(), "{text}: {found:?}");
+    }
+}
+
+#[test]
 fn the_empty_text_and_blanks_score_nothing() {
     for text in ["", " ", "\n\n\u{a0}"] {
         let found = hap(text);
@@ -110,6 +135,7 @@ fn english_and_german_are_told_by_their_frequent_words() {
         (CLEAN, Tongue::English),
         (CLEAN_GERMAN, Tongue::German),
         ("hi there", Tongue::English),
+        ("hi folks", Tongue::Unclear),
         ("Schönen Gruß", Tongue::German),
         ("Привет", Tongue::Other),
         (
@@ -219,7 +245,7 @@ proptest! {
 
     #[test]
     fn a_passage_is_aimed_if_its_own_words_are(text in any_text()) {
-        let reading = Reading { text: &text, words: words(&text).collect(), classifier: CLASSIFIERS[0].as_ref(), hits: Vec::new() };
+        let reading = Reading { text: &text, words: words(&text).collect(), classifier: CLASSIFIERS[0].as_ref(), hits: Vec::new(), foreign: Vec::new() };
         for passage in sentences::passages(&text).chain(sentences::sentences(&text)) {
             prop_assert_eq!(reading.is_aimed(&passage), aimed::is_aimed(words(&text[passage])));
         }

@@ -28,6 +28,8 @@ static FREQUENT: LazyLock<HashMap<u64, Tongue, ByWord>> = LazyLock::new(|| {
 pub(super) enum Tongue {
     English,
     German,
+    /// A short text in plain letters without a frequent word: English, unless a term of another language says otherwise.
+    Unclear,
     Other,
 }
 
@@ -46,7 +48,7 @@ pub(super) fn tongue(text: &str, words: &[Word]) -> Tongue {
     if most == 0 && is_short {
         // Nothing to go by but letters: a post of two words is English unless it looks otherwise.
         return match text.chars().find(|c| c.is_alphabetic() && !c.is_ascii()) {
-            None => Tongue::English,
+            None => Tongue::Unclear,
             Some('ä' | 'ö' | 'ü' | 'ß' | 'Ä' | 'Ö' | 'Ü') => Tongue::German,
             Some(_) => Tongue::Other,
         };

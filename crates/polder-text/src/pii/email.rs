@@ -6,6 +6,8 @@ use crate::ByteSpan;
 /// Longest parts of an address, from RFC 5321.
 const LOCAL_MAX: usize = 64;
 const DOMAIN_MAX: usize = 255;
+/// Longest part of a web address that is looked at for a user and a password.
+const USER_MAX: usize = 256;
 /// Endings of files that are no top-level domains: `icon@2x.png` is a picture.
 const FILE_ENDINGS: [&str; 24] = [
     "png", "jpg", "jpeg", "gif", "svg", "webp", "css", "js", "mjs", "ts", "json", "html", "tgz", "gz", "exe", "dll", "jar", "pdf", "xml",
@@ -42,10 +44,18 @@ pub(super) fn find(scan: &Scan<'_>, at: usize) -> Option<ByteSpan> {
     // `git@host:path` names a repository, `user@host` in a call or a path of a module no person.
     let repository = matches!(trimmed, "git" | "hg" | "svn") && (after.starts_with([':', '/']) || text.get(..start)?.ends_with("//"));
     let joined = after.starts_with(['_', '@']);
-    if repository || joined {
+    if repository || joined || is_password(scan, start) {
         return None;
     }
     Some(ByteSpan { kind: "email", start, end, score: 1.0 })
+}
+
+/// Whether `start` is within the password of `scheme://user:password@host`, where a host follows and no one's mail.
+fn is_password(scan: &Scan<'_>, start: usize) -> bool {
+    let near = scan.bytes.get(scan.free.max(start.saturating_sub(USER_MAX))..start).unwrap_or_default();
+    let is_user = |b: &u8| b.is_ascii_graphic() && !br#"/?#"'<>@,()"#.contains(b);
+    let (before, user) = near.split_at(near.iter().rposition(|b| !is_user(b)).map_or(0, |i| i + 1));
+    user.contains(&b':') && before.ends_with(b"://")
 }
 
 /// `O'` and `D'`, which begin names.

@@ -9,6 +9,11 @@ use crate::ByteSpan;
 
 /// Longest text of an IPv6 address.
 const IPV6_MAX: usize = 39;
+/// How much of a line is read before `user@`.
+const LINE_MAX: usize = 128;
+/// Words of commands that name a package by its version.
+const PACKAGERS: [&str; 14] =
+    ["npm", "npx", "pnpm", "yarn", "bun", "bower", "deno", "cargo", "brew", "conan", "install", "add", "package", "packages"];
 
 /// A global IPv4 address at `start`. Versions, section numbers and object identifiers have the same form, but fewer digits, their own
 /// beginnings or a word before them.
@@ -41,6 +46,35 @@ pub(super) fn ipv4(scan: &Scan<'_>, start: usize) -> Option<ByteSpan> {
         return None;
     }
     Some(ByteSpan { kind: "ipv4", start, end: i, score: if named { 0.9 } else { 0.6 } })
+}
+
+/// A global IPv4 address behind the `@` of `deploy@84.23.99.7`; versions of packages stand behind an `@`, too.
+pub(super) fn ipv4_of_login(scan: &Scan<'_>, start: usize) -> Option<ByteSpan> {
+    let span = ipv4(scan, start)?;
+    // A number that is 0 between others: versions have it, of addresses one in a hundred.
+    let padded = scan.text.get(start..span.end)?.contains(".0.");
+    (!padded && is_login(scan, start - 1, span.end)).then_some(span)
+}
+
+/// Whether what stands before the `@` at `at` is a user rather than a package, whose version ends at `end`.
+fn is_login(scan: &Scan<'_>, at: usize, end: usize) -> bool {
+    // `user:password@` in a web address is a find of its own.
+    if scan.free == at {
+        return scan.last == "url_credentials";
+    }
+    let near = scan.bytes.get(scan.free.max(at.saturating_sub(LINE_MAX))..at).unwrap_or_default();
+    let line = near.rsplit(|b| *b == b'\n').next().unwrap_or_default();
+    let user = line.iter().rev().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')).count();
+    let (before, user) = line.split_at(line.len() - user);
+    let scoped = before.ends_with(b"@") || before.ends_with(b"/") && !before.ends_with(b"//");
+    let installed =
+        before.split(|b| !b.is_ascii_alphanumeric()).any(|word| PACKAGERS.iter().any(|p| p.as_bytes().eq_ignore_ascii_case(word)));
+    // `├── name@version`, also in ASCII; `name@version:` and `"name@version": …` in files that pin versions.
+    let listed = before.ends_with("── ".as_bytes()) || before.ends_with(b"-- ");
+    let after = scan.bytes.get(end..).unwrap_or_default();
+    let first = !before.iter().any(u8::is_ascii_alphanumeric);
+    let pinned = first && matches!(after, [b'"' | b'\'', b':', ..] | [b':'] | [b':', b'\n' | b'\r', ..]);
+    user.first().is_some_and(u8::is_ascii_alphanumeric) && !(scoped || installed || listed || pinned)
 }
 
 /// Whether an operator that compares versions stands in front.

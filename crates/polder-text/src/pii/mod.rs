@@ -251,6 +251,12 @@ impl Word {
             }
         } else if length <= 3 && after == b'.' && scan.bytes[start - 1] == b'-' {
             return place::coordinates(scan, start, end);
+        } else if length <= 3
+            && after == b'.'
+            && scan.bytes[start - 1] == b'@'
+            && let Some(span) = machine::ipv4_of_login(scan, start)
+        {
+            return Some(span);
         }
         let spaced_nino = length == 2 && start >= 3 && scan.bytes[start - 1] == b' ' && scan.bytes[start - 2].is_ascii_uppercase();
         if spaced_nino

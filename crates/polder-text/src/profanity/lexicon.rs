@@ -40,8 +40,13 @@ pub(crate) struct Hit {
 impl Lexicon {
     /// Reads lists: lines of a weight, a tab and a term.
     pub(super) fn parse(lists: &[&'static str]) -> Self {
+        Self::of_lines(lists.iter().flat_map(|l| l.lines()))
+    }
+
+    /// Reads the lines of lists.
+    pub(super) fn of_lines(lines: impl Iterator<Item = &'static str>) -> Self {
         let mut lexicon = Self { terms: HashMap::default(), filter: vec![0; FILTER_BITS / 64], disguises: Disguises::default() };
-        for line in lists.iter().flat_map(|l| l.lines()).filter(|l| !l.starts_with('#')) {
+        for line in lines.filter(|l| !l.starts_with('#')) {
             let Some((weight, text)) = line.split_once('\t') else { continue };
             let mut hashes = words(text).map(|w| w.hash);
             let (Some(first), Ok(weight)) = (hashes.next(), weight.parse()) else { continue };

@@ -6,6 +6,7 @@
 mod disguise;
 mod lexicon;
 
+use std::collections::HashSet;
 use std::sync::{LazyLock, OnceLock};
 
 pub(crate) use lexicon::{Hit, Lexicon};
@@ -41,20 +42,57 @@ const LISTS: [(&str, &str); 27] = [
     ("zh", include_str!("../../lists/profanity_zh.txt")),
 ];
 
-/// Other codes of languages that have a list.
-const ALIASES: [(&str, &str); 5] = [("cmn", "zh"), ("nb", "no"), ("nn", "no"), ("tl", "fil"), ("yue", "zh")];
+/// Other codes of languages that have a list: ISO 639-3, and what a list's language includes.
+const ALIASES: [(&str, &str); 35] = [
+    ("ara", "ar"),
+    ("arb", "ar"),
+    ("ces", "cs"),
+    ("cmn", "zh"),
+    ("dan", "da"),
+    ("deu", "de"),
+    ("eng", "en"),
+    ("epo", "eo"),
+    ("fas", "fa"),
+    ("fin", "fi"),
+    ("fra", "fr"),
+    ("hin", "hi"),
+    ("hun", "hu"),
+    ("ita", "it"),
+    ("jpn", "ja"),
+    ("kor", "ko"),
+    ("nb", "no"),
+    ("nld", "nl"),
+    ("nn", "no"),
+    ("nno", "no"),
+    ("nob", "no"),
+    ("nor", "no"),
+    ("pes", "fa"),
+    ("pol", "pl"),
+    ("por", "pt"),
+    ("prs", "fa"),
+    ("rus", "ru"),
+    ("spa", "es"),
+    ("swe", "sv"),
+    ("tgl", "fil"),
+    ("tha", "th"),
+    ("tl", "fil"),
+    ("tur", "tr"),
+    ("yue", "zh"),
+    ("zho", "zh"),
+];
 
 /// Returns a language's list; that of English and German together for an empty or undetermined language.
 pub(crate) fn lexicon(language: &str) -> Option<&'static Lexicon> {
     static BY_LANGUAGE: [OnceLock<Lexicon>; LISTS.len()] = [const { OnceLock::new() }; LISTS.len()];
     static BOTH: OnceLock<Lexicon> = OnceLock::new();
-    if matches!(language, "" | "und") {
+    let code = language.split(['-', '_']).next().unwrap_or_default();
+    if language.is_empty() || code.eq_ignore_ascii_case("und") {
         let both: Vec<&str> = LISTS.iter().filter(|(code, _)| matches!(*code, "de" | "en")).map(|(_, list)| *list).collect();
         return Some(BOTH.get_or_init(|| Lexicon::parse(&both)));
     }
-    let code = language.split(['-', '_']).next().unwrap_or_default();
-    let code = ALIASES.iter().find(|(alias, _)| *alias == code).map_or(code, |(_, code)| code);
-    let i = LISTS.binary_search_by_key(&code, |(code, _)| code).ok()?;
+    let listed = |code: &str| LISTS.iter().position(|(listed, _)| listed.eq_ignore_ascii_case(code));
+    let alias = || ALIASES.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(code));
+    let i = listed(code).or_else(|| listed(alias()?.1))?;
     Some(BY_LANGUAGE[i].get_or_init(|| Lexicon::parse(&[LISTS[i].1])))
 }
 
@@ -64,10 +102,28 @@ pub(crate) fn all_lexicons() -> &'static Lexicon {
     &ALL
 }
 
+/// Terms of other languages that are words or names in English, too.
+const HARMLESS: [&str; 10] = ["chutia", "cozza", "criss", "fiki", "fiku", "kloten", "paska", "perse", "pina", "slet"];
+/// Shortest such term that is looked for in what may be English, in bytes.
+const FOREIGN_BYTES_MIN: usize = 4;
+
+/// Returns the terms in ASCII letters of the lists of all languages but English and German that mean nothing else in English.
+pub(crate) fn foreign_lexicon() -> &'static Lexicon {
+    static FOREIGN: LazyLock<Lexicon> = LazyLock::new(|| {
+        let (own, others): (Vec<_>, Vec<_>) = LISTS.into_iter().partition(|(code, _)| matches!(*code, "de" | "en"));
+        let term = |line: &'static str| line.split_once('\t').map(|(_, term)| term);
+        let known: HashSet<&str> = own.iter().flat_map(|(_, list)| list.lines()).filter_map(term).chain(HARMLESS).collect();
+        let is_foreign = |term: &str| term.is_ascii() && term.len() >= FOREIGN_BYTES_MIN && !known.contains(term);
+        let lines = others.iter().flat_map(|(_, list)| list.lines());
+        Lexicon::of_lines(lines.filter(|line| line.starts_with("1\t") && term(line).is_some_and(is_foreign)))
+    });
+    &FOREIGN
+}
+
 /// Returns the listed terms in a text, each once, in order of first appearance.
 ///
-/// 27 languages have lists, by their codes of two or three letters; what follows a hyphen is ignored. An empty or undetermined (`und`)
-/// language is matched against the English and German lists; a language without a list gives nothing.
+/// 27 languages have lists, by their codes of ISO 639-1 or 639-3 in letters of either case; what follows a hyphen is ignored. An empty or
+/// undetermined (`und`) language is matched against the English and German lists; a language without a list gives nothing.
 pub fn profanity(text: &str, language: &str) -> Vec<&'static str> {
     let mut found: Vec<&'static str> = Vec::new();
     let Some(lexicon) = lexicon(language) else { return found };

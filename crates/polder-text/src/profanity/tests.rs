@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use proptest::prelude::*;
 
-use super::{ALIASES, LISTS, all_lexicons, lexicon, profanity};
+use super::{ALIASES, LISTS, all_lexicons, foreign_lexicon, lexicon, profanity};
 use crate::words::words;
 
 /// The first listed English word that weighs 1 and has five letters, so that no test spells one.
@@ -22,6 +22,35 @@ fn profanity_stands_at_word_boundaries_and_knows_its_language() {
     assert_eq!(profanity("Arschloch, shit", "und"), ["arschloch", "shit"]);
     assert_eq!(profanity("Quelle merde", "fr-CA"), ["merde"]);
     assert_eq!(profanity("Quelle merde", "xx"), [""; 0]);
+}
+
+#[test]
+fn codes_of_three_letters_and_of_either_case_mean_their_language() {
+    for code in ["EN", "En", "eng", "ENG", "en-GB", "eng_US", "UND", "und-Latn"] {
+        assert_eq!(profanity("What a shit show", code), ["shit"], "{code}");
+    }
+    for (code, other) in [("deu", "de"), ("FRA", "fr"), ("nob", "no"), ("ZHO", "zh"), ("cmn-Hans", "zh"), ("fil", "FIL"), ("pes", "fa")] {
+        assert!(std::ptr::eq(lexicon(code).unwrap(), lexicon(other).unwrap()), "{code}");
+    }
+    for code in ["e", "english", "engl", "xxx", "-", "undefined"] {
+        assert_eq!(profanity("What a shit show", code), [""; 0], "{code}");
+    }
+}
+
+#[test]
+fn terms_of_other_languages_are_none_of_english_or_german() {
+    let known: Vec<_> = ["en", "de"].map(|code| lexicon(code).unwrap()).into();
+    let of = |term: &str| foreign_lexicon().hits(term).len();
+    for term in ["connard", "hijo de puta", "vaffanculo", "kurwa"] {
+        assert_eq!(of(term), 1, "{term}");
+    }
+    for text in ["shit negro nazi", "Criss and Chutia of Kloten", "Perse, Pina, Paska", "pis sexo cul huj"] {
+        assert_eq!(of(text), 0, "{text}");
+    }
+    let lines = LISTS.iter().filter(|(code, _)| !matches!(*code, "de" | "en")).flat_map(|(_, list)| list.lines());
+    for term in lines.filter_map(|l| l.split_once('\t')).map(|(_, term)| term).filter(|t| !t.contains(' ') && of(t) > 0) {
+        assert!(known.iter().all(|l| l.hits(term).is_empty()), "{term}");
+    }
 }
 
 #[test]

@@ -58,6 +58,8 @@ pub(super) const NAMES: &[(&str, Name)] = &[
 /// Longest rest of a name, and longest value.
 const NAME_MAX: usize = 40;
 const VALUE_MAX: usize = 256;
+/// How far the pair beside a value is read.
+const PAIR_MAX: usize = 96;
 /// Least bits a sign of a made key has, in hexadecimal digits and in more.
 const HEX_ENTROPY_MIN: f64 = 2.9;
 const ENTROPY_MIN: f64 = 3.4;
@@ -79,6 +81,7 @@ pub(super) fn find(text: &str, name: Name, start: usize, from: usize) -> Option<
     let option = whole_name.starts_with(b"--");
     let (at, quote) = value_start(bytes, from + tail, option)?;
     let (value, ends_line) = value_at(bytes, at, quote)?;
+    let ends_line = ends_line || quote.is_none() && ends_within_line(bytes, start - head, from + tail, at, at + value.len());
     // `Authorization: Bearer …` and `Basic …`, in quotes or not.
     let scheme = [&b"bearer"[..], b"basic", b"token"]
         .iter()
@@ -193,6 +196,8 @@ fn value_start(bytes: &[u8], from: usize, option: bool) -> Option<(usize, Option
         [b'=', b'=' | b'~', ..] | [b':', b':', ..] => return None,
         [b':' | b'?' | b'|', b'=', ..] | [b'=', b'>', ..] => spaced + 2,
         [b'=' | b':', ..] => spaced + 1,
+        // Full-width `：` and `＝`.
+        [0xEF, 0xBC, 0x9A | 0x9D, ..] => spaced + 3,
         [b',', ..] if in_string => spaced + 1,
         // `<password>value</password>`.
         [b'>', ..] if spaced == from => return text_of_element(bytes, spaced + 1),
@@ -261,6 +266,49 @@ fn value_at(bytes: &[u8], at: usize, quote: Option<u8>) -> Option<(&[u8], bool)>
             (length <= VALUE_MAX).then_some((rest.get(..length)?, ends_line))
         }
     }
+}
+
+/// Whether an unquoted value that more of its line follows ends all the same: before the next pair of `key=value;`, before the command that
+/// `NAME=value command` sets it for, and before full-width punctuation. The name is `name..equals`, the value `at..end`.
+fn ends_within_line(bytes: &[u8], name: usize, equals: usize, at: usize, end: usize) -> bool {
+    let (Some(before), Some(after)) = (bytes.get(..name), bytes.get(end..)) else { return false };
+    match after {
+        [0xE3, 0x80, 0x81 | 0x82, ..] | [0xEF, 0xBC, 0x81..=0x8F | 0x9A..=0xA0, ..] => true,
+        [b';', after @ ..] => bytes.get(equals) == Some(&b'=') && equals + 1 == at && (pair_before(before) || pair_after(after)),
+        [b' ', next, ..] => {
+            let is_name = bytes.get(name..equals).is_some_and(|n| n.iter().all(|b| matches!(b, b'A'..=b'Z' | b'0'..=b'9' | b'_')));
+            let begins = matches!(before.last(), None | Some(b' ' | b'\t' | b'\n' | b'"' | b'\''));
+            let is_command = next.is_ascii_alphabetic() || matches!(next, b'.' | b'/' | b'\\' | b'-');
+            is_name && begins && is_command && bytes.get(equals) == Some(&b'=') && equals + 1 == at
+        }
+        _ => false,
+    }
+}
+
+/// The letters and blanks of a key in `User Id=sa;`.
+fn is_of_pair_key(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b' ' | b'_')
+}
+
+/// Whether a pair and its `;` stand right before: `Server=db;`, and at most a part of the key follows (`User ` of `User Password`).
+fn pair_before(before: &[u8]) -> bool {
+    let near = before.get(before.len().saturating_sub(PAIR_MAX)..).unwrap_or_default();
+    let Some((b';', pair)) = near.iter().rposition(|b| !is_of_pair_key(*b)).map(|i| (near[i], &near[..i])) else { return false };
+    let pair = pair.rsplit(|b| matches!(b, b';' | b'"' | b'\'' | b'`' | b'\n')).next().unwrap_or_default();
+    is_pair(pair)
+}
+
+/// Whether a pair follows a `;`: `Database=x`.
+fn pair_after(after: &[u8]) -> bool {
+    let near = after.get(..after.len().min(PAIR_MAX)).unwrap_or_default();
+    is_pair(near.split(|b| matches!(b, b';' | b'"' | b'\'' | b'`' | b'\n')).next().unwrap_or_default())
+}
+
+fn is_pair(pair: &[u8]) -> bool {
+    let pair = pair.trim_ascii_start();
+    let key = pair.iter().take_while(|b| is_of_pair_key(**b)).count();
+    let has_key = key > 0 && pair[0].is_ascii_alphabetic() && pair[key - 1] != b' ';
+    has_key && pair.get(key) == Some(&b'=') && pair.get(key + 1).is_some_and(|b| b.is_ascii_graphic() && *b != b'=')
 }
 
 /// Whether a value repeats its name: `passwordField = "password_field"`, `api_key: my_api_key1`.

@@ -3,6 +3,9 @@
 use super::examples;
 use crate::ByteSpan;
 
+/// Least bits of a sign of a token without a digit: twenty letters by chance have about 4.
+const LETTERS_ENTROPY_MIN: f64 = 3.5;
+
 /// A token by its beginning and what stands behind it.
 pub(super) struct Form {
     pub(super) kind: &'static str,
@@ -11,6 +14,18 @@ pub(super) struct Form {
     n_min: usize,
     n_max: usize,
     alphabet: Alphabet,
+    chance: Chance,
+}
+
+/// What shows that chance put the characters together: names in code are mixed in case, too, and as long.
+#[derive(Clone, Copy)]
+enum Chance {
+    /// A digit among them.
+    Digit,
+    /// A digit, or letters as mixed as chance mixes them.
+    Letters,
+    /// The prefix is enough.
+    Prefix,
 }
 
 /// What the characters behind a prefix are.
@@ -28,7 +43,17 @@ enum Alphabet {
 use Alphabet::{Base64, Capitals, Hex, Letters, Parts, UrlSafe};
 
 const fn form(kind: &'static str, prefix: &'static str, n_min: usize, n_max: usize, alphabet: Alphabet) -> Form {
-    Form { kind, prefix, n_min, n_max, alphabet }
+    Form { kind, prefix, n_min, n_max, alphabet, chance: Chance::Digit }
+}
+
+/// A form whose characters may all be letters, by design or because they are few.
+const fn lettered(kind: &'static str, prefix: &'static str, n_min: usize, n_max: usize, alphabet: Alphabet) -> Form {
+    Form { chance: Chance::Letters, ..form(kind, prefix, n_min, n_max, alphabet) }
+}
+
+/// A form whose prefix is enough.
+const fn bare(kind: &'static str, prefix: &'static str, n_min: usize, n_max: usize, alphabet: Alphabet) -> Form {
+    Form { chance: Chance::Prefix, ..form(kind, prefix, n_min, n_max, alphabet) }
 }
 
 pub(super) const FORMS: &[Form] = &[
@@ -39,10 +64,10 @@ pub(super) const FORMS: &[Form] = &[
     form("artifactory_token", "cmVmd", 59, 59, Letters),
     form("atlassian_token", "ATATT3", 180, 240, Base64),
     form("atlassian_token", "ATCTT3", 180, 240, Base64),
-    form("aws_access_key_id", "AKIA", 16, 16, Capitals),
-    form("aws_access_key_id", "ASIA", 16, 16, Capitals),
-    form("aws_access_key_id", "ABIA", 16, 16, Capitals),
-    form("aws_access_key_id", "ACCA", 16, 16, Capitals),
+    bare("aws_access_key_id", "AKIA", 16, 16, Capitals),
+    bare("aws_access_key_id", "ASIA", 16, 16, Capitals),
+    bare("aws_access_key_id", "ABIA", 16, 16, Capitals),
+    bare("aws_access_key_id", "ACCA", 16, 16, Capitals),
     form("aws_bedrock_key", "ABSKQmVkcm9ja0FQSUtleS1", 109, 269, Base64),
     form("azure_client_secret", "Q~", 31, 34, Parts(0)),
     form("azure_key", "AccountKey=", 86, 88, Base64),
@@ -51,45 +76,45 @@ pub(super) const FORMS: &[Form] = &[
     form("digitalocean_token", "dop_v1_", 64, 64, Hex),
     form("digitalocean_token", "doo_v1_", 64, 64, Hex),
     form("digitalocean_token", "dor_v1_", 64, 64, Hex),
-    form("docker_token", "dckr_pat_", 27, 32, UrlSafe),
+    lettered("docker_token", "dckr_pat_", 27, 32, UrlSafe),
     form("doppler_token", "dp.pt.", 40, 44, Letters),
     form("dynatrace_token", "dt0c01.", 89, 89, Parts(2)),
     form("adobe_secret", "p8e-", 32, 32, Letters),
     form("facebook_token", "EAA", 100, 400, Letters),
     form("figma_token", "figd_", 36, 60, UrlSafe),
-    form("gcp_api_key", "AIza", 35, 35, UrlSafe),
+    lettered("gcp_api_key", "AIza", 35, 35, UrlSafe),
     form("gcp_oauth_token", "ya29.", 30, 512, UrlSafe),
-    form("gcp_oauth_secret", "GOCSPX-", 28, 28, UrlSafe),
-    form("github_token", "ghp_", 36, 36, Letters),
-    form("github_token", "gho_", 36, 36, Letters),
-    form("github_token", "ghu_", 36, 36, Letters),
-    form("github_token", "ghs_", 36, 36, Letters),
-    form("github_token", "ghr_", 36, 76, Letters),
-    form("github_token", "github_pat_", 82, 82, UrlSafe),
-    form("gitlab_token", "glpat-", 20, 320, Parts(0)),
+    lettered("gcp_oauth_secret", "GOCSPX-", 28, 28, UrlSafe),
+    lettered("github_token", "ghp_", 36, 36, Letters),
+    lettered("github_token", "gho_", 36, 36, Letters),
+    lettered("github_token", "ghu_", 36, 36, Letters),
+    lettered("github_token", "ghs_", 36, 36, Letters),
+    lettered("github_token", "ghr_", 36, 76, Letters),
+    lettered("github_token", "github_pat_", 82, 82, UrlSafe),
+    lettered("gitlab_token", "glpat-", 20, 320, Parts(0)),
     form("gitlab_token", "glptt-", 40, 40, Hex),
-    form("gitlab_token", "gldt-", 20, 64, UrlSafe),
-    form("gitlab_token", "glrt-", 20, 64, UrlSafe),
-    form("gitlab_token", "glcbt-", 20, 64, UrlSafe),
-    form("gitlab_token", "glsoat-", 20, 64, UrlSafe),
-    form("gitlab_token", "GR1348941", 20, 20, UrlSafe),
+    lettered("gitlab_token", "gldt-", 20, 64, UrlSafe),
+    lettered("gitlab_token", "glrt-", 20, 64, UrlSafe),
+    lettered("gitlab_token", "glcbt-", 20, 64, UrlSafe),
+    lettered("gitlab_token", "glsoat-", 20, 64, UrlSafe),
+    lettered("gitlab_token", "GR1348941", 20, 20, UrlSafe),
     form("grafana_token", "glsa_", 41, 41, UrlSafe),
     form("grafana_token", "glc_", 32, 400, Base64),
     form("groq_key", "gsk_", 52, 52, Letters),
     form("heroku_key", "HRKU-", 36, 60, UrlSafe),
-    form("huggingface_token", "hf_", 34, 40, Letters),
-    form("huggingface_token", "api_org_", 34, 34, Letters),
+    lettered("huggingface_token", "hf_", 34, 40, Letters),
+    lettered("huggingface_token", "api_org_", 34, 34, Letters),
     form("jwt", "eyJhbGciOi", 60, 8192, Parts(2)),
     form("jwt", "eyJ0eXAiOi", 60, 8192, Parts(2)),
     form("jwt", "eyJraWQiOi", 60, 8192, Parts(2)),
     form("linear_key", "lin_api_", 40, 40, Letters),
     form("mailgun_key", "key-", 32, 32, Hex),
     form("mapbox_token", "sk.eyJ", 60, 200, Parts(1)),
-    form("netlify_token", "nfp_", 36, 40, Letters),
+    lettered("netlify_token", "nfp_", 36, 40, Letters),
     form("newrelic_key", "NRAK-", 27, 27, Capitals),
     form("notion_token", "ntn_", 43, 46, Letters),
     form("notion_token", "secret_", 43, 43, Letters),
-    form("npm_token", "npm_", 36, 36, Letters),
+    lettered("npm_token", "npm_", 36, 36, Letters),
     form("nvidia_key", "nvapi-", 60, 72, UrlSafe),
     form("openai_key", "sk-proj-", 40, 256, UrlSafe),
     form("openai_key", "sk-svcacct-", 40, 256, UrlSafe),
@@ -100,7 +125,7 @@ pub(super) const FORMS: &[Form] = &[
     form("postman_key", "PMAK-", 59, 59, UrlSafe),
     form("pulumi_token", "pul-", 40, 40, Hex),
     form("pypi_token", "pypi-AgEI", 50, 512, UrlSafe),
-    form("replicate_token", "r8_", 37, 37, Letters),
+    lettered("replicate_token", "r8_", 37, 37, Letters),
     form("rubygems_key", "rubygems_", 48, 48, Hex),
     form("sendgrid_key", "SG.", 66, 66, Parts(1)),
     form("sendinblue_key", "xkeysib-", 81, 81, UrlSafe),
@@ -122,13 +147,13 @@ pub(super) const FORMS: &[Form] = &[
     form("slack_webhook", "hooks.slack.com/triggers/", 36, 90, Base64),
     form("discord_webhook", "discord.com/api/webhooks/", 80, 100, Base64),
     form("discord_webhook", "discordapp.com/api/webhooks/", 80, 100, Base64),
-    form("square_token", "sq0atp-", 22, 22, UrlSafe),
-    form("square_token", "sq0csp-", 43, 43, UrlSafe),
-    form("stripe_key", "sk_live_", 20, 128, Letters),
-    form("stripe_key", "rk_live_", 20, 128, Letters),
-    form("stripe_key", "sk_test_", 20, 128, Letters),
-    form("stripe_key", "rk_test_", 20, 128, Letters),
-    form("stripe_key", "whsec_", 32, 64, Letters),
+    lettered("square_token", "sq0atp-", 22, 22, UrlSafe),
+    lettered("square_token", "sq0csp-", 43, 43, UrlSafe),
+    lettered("stripe_key", "sk_live_", 20, 128, Letters),
+    lettered("stripe_key", "rk_live_", 20, 128, Letters),
+    lettered("stripe_key", "sk_test_", 20, 128, Letters),
+    lettered("stripe_key", "rk_test_", 20, 128, Letters),
+    lettered("stripe_key", "whsec_", 32, 64, Letters),
     form("supabase_token", "sbp_", 40, 40, Hex),
     form("telegram_token", ":AA", 33, 33, UrlSafe),
     form("terraform_token", ".atlasv1.", 60, 70, UrlSafe),
@@ -196,12 +221,24 @@ pub(super) fn token(bytes: &[u8], form: &Form, start: usize, from: usize) -> Opt
     let numbered =
         !matches!(form.prefix, "xoxb-" | "xoxp-") || (secret.iter().take(9).all(u8::is_ascii_digit) && secret.last() != Some(&b'-'));
     let parts_hold = numbered && !matches!(form.alphabet, Parts(asked) if asked > 0 && dots != asked);
-    // Long words in mixed case hold digits, too, unless they are names in code.
-    let digits = secret.iter().any(u8::is_ascii_digit) || form.kind == "aws_access_key_id";
-    (parts_hold && digits && !examples::is_example(secret)).then_some(ByteSpan {
+    let by_chance = match form.chance {
+        Chance::Prefix => true,
+        Chance::Digit => secret.iter().any(u8::is_ascii_digit),
+        Chance::Letters => secret.iter().any(u8::is_ascii_digit) || is_mixed(secret),
+    };
+    (parts_hold && by_chance && !examples::is_example(secret)).then_some(ByteSpan {
         kind: form.kind,
         start: first,
         end: from + n,
         score: 0.95,
     })
+}
+
+/// Whether letters are mixed as chance mixes them: many different ones, about as many capitals as small letters, and capitals side by side,
+/// which the words of `getTheNextToken` have not.
+fn is_mixed(secret: &[u8]) -> bool {
+    let n_letters = secret.iter().filter(|b| b.is_ascii_alphabetic()).count();
+    let n_capitals = secret.iter().filter(|b| b.is_ascii_uppercase()).count();
+    let beside = secret.windows(2).filter(|w| w.iter().all(u8::is_ascii_uppercase)).count();
+    examples::entropy(secret) >= LETTERS_ENTROPY_MIN && (n_letters..=3 * n_letters).contains(&(4 * n_capitals)) && beside >= 2
 }

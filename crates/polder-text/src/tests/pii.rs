@@ -46,6 +46,17 @@ fn what_only_looks_like_an_address_is_left_alone() {
 }
 
 #[test]
+fn the_password_and_host_of_a_web_address_are_no_mail_address() {
+    for text in
+        ["https://user:pass@acme.com/x", "postgres://admin:pass@db.acme.com/x", "redis://:pass@acme.com", "https://user:p!a$s@acme.com/x"]
+    {
+        assert!(kinds(text).iter().all(|(kind, _)| *kind != "email"), "{text}");
+        assert!(pii_redact(text).contains("acme.com"), "{text}");
+    }
+    finds("email", &["mailto:⟦ann@b.de⟧", "http://c.de:80/⟦ann@b.de⟧", "see https://c.de: ⟦ann@b.de⟧", "http://c.de:80,⟦ann@b.de⟧"]);
+}
+
+#[test]
 fn numbers_with_checksums_must_pass_them() {
     assert_eq!(kinds("IBAN DE89 3704 0044 0532 0130 00."), one("iban", "DE89 3704 0044 0532 0130 00"));
     assert_eq!(kinds("GB82WEST12345698765432"), one("iban", "GB82WEST12345698765432"));
@@ -89,6 +100,40 @@ fn addresses_of_machines_are_public_and_no_versions() {
     ] {
         assert_eq!(kinds(text), [], "{text}");
     }
+}
+
+#[test]
+fn machines_that_people_log_in_to_are_no_versions_of_packages() {
+    finds(
+        "ipv4",
+        &[
+            "ssh deploy@⟦84.23.99.7⟧",
+            "root@⟦84.23.99.7⟧:/tmp",
+            "scp x web-1@⟦84.23.99.7⟧:\n",
+            "sip:1001@⟦84.23.99.7⟧:5060",
+            "deploy@⟦84.23.99.7⟧: Permission denied (publickey).",
+            "HOST = \"root@⟦84.23.99.7⟧\"",
+            "ssh://root@⟦84.23.99.7⟧/",
+        ],
+    );
+    finds("ipv6", &["ssh root@⟦2a00:1450:4001:81b::200e⟧"]);
+    assert_eq!(kinds("ftp://alice:tulip9@84.23.99.7/").len(), 2);
+    finds_nothing(&[
+        "lodash@4.17.21",
+        "pkg@1.2.3.4",
+        "root@10.1.2.30",
+        "root@84.23.99.7-rc",
+        "browser@109.0.151.61",
+        "npm install browser@84.23.99.7",
+        "cargo update -p browser@84.23.99.7",
+        "@types/browser@84.23.99.7",
+        "├── browser@84.23.99.7",
+        "browser@84.23.99.7:\n  resolved",
+        "\"browser@84.23.99.7\": {",
+        "version browser@84.23.99.7",
+        "@84.23.99.7",
+        "a@@84.23.99.7",
+    ]);
 }
 
 #[test]
@@ -467,7 +512,7 @@ proptest! {
         "ann@b.de", "Tel. ", "call ", "+49 30 1234567", "212-555-0187", "467 3395", "030 1234567", " ", "\n", ", ", "-", ".", "x12", "4111 1111 1111 1111", "4111111111111111",
         "card ", "SSN ", "460-89-9847", "460899847", "DE89 3704 0044 0532 0130 00", "93.184.216.34", ":8080", "a1:b2:c3:d4:e5:f6", "2a00:1450:4001:81b::200e", "https://", "jo:pw1x@", "host.org",
         "/in/jane", "twitter.com/jane", "born ", "12 March 1980", "Hauptstraße 12, ", "10115 Berlin", "<", ">", "@", "passport ", "C01X00T47", "lat ", "52.52001, 13.40495", "BSN ", "857907785", "office", "<EMAIL_2>",
-        "<PHONE_x12ab>", "version ", "é", "1", "order ",
+        "<PHONE_x12ab>", "version ", "é", "1", "order ", "root@", "://user:", "npm ",
     ]), 0..24)) {
         let once = pii_redact(&parts.concat());
         prop_assert_eq!(pii_redact(&once), once);

@@ -87,6 +87,85 @@ fn tokens_of_services_are_known_by_how_they_begin() {
 }
 
 #[test]
+fn tokens_without_a_digit_are_told_from_names_by_how_their_letters_mix() {
+    let mixed = &LETTERS[..52];
+    for (kind, prefix, n) in [
+        ("huggingface_token", "hf_", 34),
+        ("huggingface_token", "api_org_", 34),
+        ("gitlab_token", "glpat-", 20),
+        ("gitlab_token", "glrt-", 24),
+        ("github_token", "ghp_", 36),
+        ("stripe_key", "sk_live_", 24),
+    ] {
+        let token = format!("{prefix}{}", made(mixed, n));
+        assert_eq!(values(&format!("x = {token}")), [(kind, token)]);
+    }
+    let token = format!("hf_{}", "YlExJEKTTCFpaKtnczOvqAVIjHwAHjHKwm");
+    assert_eq!(values(&format!("HF_TOKEN={token}")), [("huggingface_token", token)]);
+    for text in [
+        format!("hf_{}", "a".repeat(34)),
+        format!("hf_{}", made(&LETTERS[26..52], 34)),
+        format!("HF_TOKEN=HF_{}", made(mixed, 34)),
+        format!("notion secret_{}", made(mixed, 43)),
+    ] {
+        assert_eq!(kinds(&text), [""; 0], "{text}");
+    }
+    for text in [
+        "hf_your_token_here",
+        "hf_getPretrainedModelFromHuggingHub",
+        "hf_GetPretrainedModelFromHuggingHub",
+        "hf_THEPRETRAINEDMODELFROMHUGGINGFACE",
+        "hf_thepretrainedmodelfromhuggingface",
+        "api_org_listAllTheMembersOfAnOrganization",
+        "glpat-YOUR-GITLAB-TOKEN-GOES",
+        "glpat-yourGitlabTokenGoesIn",
+        "glpat-the-name-of-a-branch-here",
+        "sk_live_yourSecretKeyGoesInHere",
+    ] {
+        assert_eq!(kinds(text), [""; 0], "{text}");
+    }
+}
+
+#[test]
+fn values_end_within_their_line_where_the_notation_says_so() {
+    let (password, key) = (format!("Xk{}", "29dlsPq7"), made(LETTERS, 32));
+    for text in [
+        format!("Server=db;User Id=sa;Password={password};Database=x"),
+        format!("Server=db;Password={password};"),
+        format!("Pwd={password}; Server=db; Uid=sa"),
+        format!("PGPASSWORD={password} psql -h x"),
+        format!("$ PGPASSWORD={password} ./dump"),
+        format!("docker run -e MYSQL_PASSWORD={password} -p 1:1 db"),
+        format!("sh -c \"PGPASSWORD={password} psql\""),
+        format!("password：{password}"),
+        format!("password：{password}，请保密。"),
+    ] {
+        assert_eq!(values(&text), [("password", password.clone())], "{text}");
+    }
+    assert_eq!(values(&format!("Url=x;ClientSecret={key};AuthType=y")), [("secret_key", key.clone())]);
+    assert_eq!(values(&format!("API_KEY={key} make")), [("secret_key", key)]);
+    for text in [
+        "$password=hash29Pq7x;$user=x;",
+        "user.password=hash29Pq7x;",
+        "password = hash29Pq7x; user=x;",
+        "password=hash29Pq7x;\nuser=x;",
+        "password=hash29Pq7x; break;",
+        "password=hash29Pq7x + salt",
+        "pgpassword=hash29Pq7x psql",
+        "PGPASSWORD=hash29Pq7x + salt",
+        "a.PGPASSWORD=hash29Pq7x psql",
+        "PGPASSWORD=$PASSWORD psql -h x",
+        "PGPASSWORD=secret123 psql -h x",
+        "Server=db;User Id=sa;Password=changeme;Database=x",
+        "Server=db;User Id=sa;Password={0};Database=x",
+        "password：见下文",
+        "密码 password：必填",
+    ] {
+        assert_eq!(kinds(text), [""; 0], "{text}");
+    }
+}
+
+#[test]
 fn values_whose_name_calls_them_secret_are_found_in_every_notation() {
     let (password, key) = (format!("tR4{}!", "vug-9Lq"), made(LETTERS, 32));
     for text in [
@@ -180,7 +259,7 @@ proptest! {
     #[test]
     fn secrets_are_disjoint_and_within_the_text(parts in proptest::collection::vec(prop::sample::select(vec![
         "password", "token", "api_key", "secret", "=", ": ", "\"", "'", "tR4vug-9Lq!", "ghp_", "AKIA", "://", "a:b1c2d3e4@", "host", "-----BEGIN RSA PRIVATE KEY-----", "-----END ", "PuTTY-User-Key-File-",
-        "<", "</", ">", "\\", " ", "\n", "Bearer ", "é", "eyJhbGciOi", ".", ":AA", "1234567890", "value=", "--", "\0",
+        "<", "</", ">", "\\", " ", "\n", "Bearer ", "é", "eyJhbGciOi", ".", ":AA", "1234567890", "value=", "--", "\0", ";", "Uid=sa;", "：", "，",
     ]), 0..40)) {
         let text = parts.concat();
         let n = text.chars().count();

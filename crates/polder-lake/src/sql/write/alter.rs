@@ -25,6 +25,9 @@ fn refused(what: impl Into<String>) -> LakeError {
 /// Runs one alteration.
 pub(in super::super) async fn alter_table(run: &Run<'_>, alter: AlterTable) -> Result<Done, LakeError> {
     let table = run.named(&alter.name).await?;
+    if alter.if_exists && !run.lake.tables.store().exists(&table).await? {
+        return Ok(Done::new("ALTER TABLE", &table, None));
+    }
     let opened = run.open(&table).await?;
     let mut operations = alter.operations;
     let (Some(operation), true) = (operations.pop(), operations.is_empty()) else {

@@ -4,19 +4,21 @@ use datafusion::common::{DFSchema, ToDFSchema};
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan, ident, try_cast};
+use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     ColumnOption, CommentDef, CreateTable, CreateTableOptions, Expr as SqlExpr, GeneratedAs, HiveDistributionStyle, Ident, ObjectName,
     SqlOption, Statement as Sql, TableConstraint, Value,
 };
+use deltalake::DeltaTable;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
 use deltalake::kernel::{MetadataValue, StructField};
 use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::SaveMode;
 use polder_base::TableName;
 
-use super::super::fit;
-use super::{Done, Run};
+use super::super::{Params, fit};
+use super::{Done, Run, rows};
 use crate::tables::SCHEMAS;
 use crate::write::{self, WriteMode};
 use crate::{LakeError, WriteOptions, ops, views};
@@ -36,13 +38,15 @@ struct Extras {
     generated: Vec<(String, String)>,
     comment: Option<String>,
     column_comments: Vec<(String, String)>,
+    /// Whether a column is NOT NULL.
+    has_required: bool,
 }
 
 /// What a table is called while it is planned.
 pub(in super::super) const NEW_TABLE: &str = "new table";
 
 /// Makes a table.
-pub(in super::super) async fn create_table(run: &Run<'_>, mut create: CreateTable) -> Result<Done, LakeError> {
+pub(in super::super) async fn create_table(run: &Run<'_>, mut create: CreateTable, params: &Params<'_>) -> Result<Done, LakeError> {
     let extras = Extras::take(&mut create)?;
     let if_not_exists = create.if_not_exists;
     let is_replaced = create.or_replace;
@@ -67,16 +71,23 @@ pub(in super::super) async fn create_table(run: &Run<'_>, mut create: CreateTabl
     let planned = run.session.state().statement_to_plan(statement.clone()).await;
     let planned = super::super::planned_or_why(run.lake, run.session, &statement, planned).await?;
     let LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(plan)) = planned else { return Err(refused("it is no CREATE TABLE")) };
-    let input = plan.input.as_ref().clone();
+    let input = with_values(plan.input.as_ref().clone(), params)?;
     fit::choose(run.lake, run.session, run.opened, &input);
     if let Some(missing) = extras.partition_by.iter().find(|c| !input.schema().has_column_with_unqualified_name(c)) {
         return Err(refused(format!("the table has no column `{missing}` to be partitioned by")));
     }
-    if !has_query && before.is_none() {
-        return empty(run, &table, input.schema(), extras).await;
+    if input.schema().fields().iter().all(|f| extras.partition_by.contains(f.name())) {
+        return Err(refused("a table needs a column beside those that it is partitioned by"));
     }
-    if !extras.checks.is_empty() || !extras.generated.is_empty() {
-        return Err(refused("constraints and generated columns belong to a new table with columns of its own: add them with ALTER TABLE"));
+    if !has_query {
+        return empty(run, &table, before.as_ref(), input.schema(), extras).await;
+    }
+    if !extras.checks.is_empty() || !extras.generated.is_empty() || !extras.column_comments.is_empty() || extras.has_required {
+        let what = "constraints, NOT NULL, comments on columns and generated columns belong to a table that is made without a query";
+        return Err(refused(format!("{what}: make it so, and write INSERT INTO … SELECT")));
+    }
+    if let Some(opened) = &before {
+        replaceable(opened, &table, &extras)?;
     }
     let mode = if before.is_some() { WriteMode::Overwrite } else { WriteMode::Append };
     let options = WriteOptions {
@@ -84,6 +95,7 @@ pub(in super::super) async fn create_table(run: &Run<'_>, mut create: CreateTabl
         metadata: run.metadata(),
         partition_by: extras.partition_by,
         properties: extras.properties,
+        comment: extras.comment,
         ..WriteOptions::default()
     };
     let rows = DataFrame::new(run.session.state(), input);
@@ -95,10 +107,48 @@ pub(in super::super) async fn create_table(run: &Run<'_>, mut create: CreateTabl
     Ok(Done::new("CREATE TABLE", &table, Some(written.version)).with("n_rows_inserted", written.n_rows))
 }
 
-/// Makes a table without rows.
-async fn empty(run: &Run<'_>, table: &TableName, schema: &DFSchema, extras: Extras) -> Result<Done, LakeError> {
+/// Refuses to replace by a query what a commit of rows would leave as it was: rules, partitions, and what the statement says beside.
+fn replaceable(opened: &DeltaTable, table: &TableName, extras: &Extras) -> Result<(), LakeError> {
+    let state = opened.snapshot().map_err(LakeError::delta("read the snapshot of", table))?;
+    let kept = [
+        (state.metadata().configuration().keys().any(|key| key.starts_with("delta.constraints.")), "constraints"),
+        (!rows::generated(opened, table)?.is_empty(), "generated columns"),
+        (*state.metadata().partition_columns() != extras.partition_by, "partitions of its own"),
+        (!extras.properties.is_empty() || extras.comment.is_some(), "properties, which a query does not replace"),
+    ];
+    match kept.iter().find(|(is_kept, _)| *is_kept) {
+        Some((_, what)) => Err(refused(format!(
+            "`{table}` has {what}: replace it by CREATE OR REPLACE TABLE with columns, and write INSERT INTO … SELECT, or drop it first"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// A plan with a statement's parameters in it.
+fn with_values(plan: LogicalPlan, params: &Params<'_>) -> Result<LogicalPlan, LakeError> {
+    if params.is_empty() {
+        return Ok(plan);
+    }
+    let values: Vec<(String, ScalarValue)> = params.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    plan.with_param_values(values).map_err(LakeError::statement)
+}
+
+/// Makes a table without rows, or makes one anew whose rows and rules go.
+async fn empty(
+    run: &Run<'_>,
+    table: &TableName,
+    before: Option<&DeltaTable>,
+    schema: &DFSchema,
+    extras: Extras,
+) -> Result<Done, LakeError> {
     let mut fields = Vec::new();
     for field in schema.fields() {
+        if !field.is_nullable() && extras.partition_by.contains(field.name()) && field.data_type().is_string() {
+            return Err(refused(format!(
+                "the column `{0}` is text to partition by, and cannot be NOT NULL: the format keeps '' as NULL there; write CHECK ({0} <> '')",
+                field.name()
+            )));
+        }
         let mut made: StructField =
             field.as_ref().try_into_kernel().map_err(|source| LakeError::Arrow { step: "give a column its type", source })?;
         let mut metadata: Vec<(String, MetadataValue)> = Vec::new();
@@ -126,10 +176,13 @@ async fn empty(run: &Run<'_>, table: &TableName, schema: &DFSchema, extras: Extr
     }
     properties.extend(extras.properties.into_iter().map(|(key, value)| (key, Some(value))));
     let mut builder = CreateBuilder::new()
-        .with_log_store(run.lake.tables.handle(table)?.log_store())
+        .with_log_store(match before {
+            Some(opened) => opened.log_store(),
+            None => run.lake.tables.handle(table)?.log_store(),
+        })
         .with_columns(fields)
         .with_partition_columns(extras.partition_by)
-        .with_save_mode(SaveMode::ErrorIfExists)
+        .with_save_mode(if before.is_some() { SaveMode::Overwrite } else { SaveMode::ErrorIfExists })
         .with_raise_if_key_not_exists(false)
         .with_configuration(properties)
         .with_commit_properties(run.commit().with_max_retries(0));
@@ -195,15 +248,14 @@ impl Extras {
             }
         }
         extras.properties = properties(options)?;
+        // The name that it was given or the one that it gets, and the condition.
+        let mut checks: Vec<(Option<Ident>, String, String)> = Vec::new();
         for column in &mut create.columns {
             let name = column.name.value.clone();
             let mut kept = Vec::new();
             for option in std::mem::take(&mut column.options) {
                 match option.option {
-                    ColumnOption::Check(check) => {
-                        let name = option.name.map_or(format!("{name}_check"), |i| i.value);
-                        extras.checks.push((name, check.expr.to_string()));
-                    }
+                    ColumnOption::Check(check) => checks.push((option.name, format!("{name}_check"), check.expr.to_string())),
                     ColumnOption::Generated {
                         generated_as: GeneratedAs::Always | GeneratedAs::ExpStored,
                         generation_expr: Some(expr),
@@ -212,27 +264,35 @@ impl Extras {
                         extras.generated.push((name.clone(), expr.to_string()));
                     }
                     ColumnOption::Comment(text) => extras.column_comments.push((name.clone(), text)),
-                    ColumnOption::Null | ColumnOption::NotNull => kept.push(option),
+                    ColumnOption::Null => kept.push(option),
+                    ColumnOption::NotNull => {
+                        extras.has_required = true;
+                        kept.push(option);
+                    }
                     other => return Err(refused(format!("`{other}` of column `{name}` is nothing that a table here can hold to"))),
                 }
             }
             column.options = kept;
         }
-        let mut n_unnamed = 0;
         for constraint in std::mem::take(&mut create.constraints) {
             match constraint {
-                TableConstraint::Check(check) => {
-                    let name = check.name.map_or_else(
-                        || {
-                            n_unnamed += 1;
-                            format!("check_{n_unnamed}")
-                        },
-                        |i| i.value,
-                    );
-                    extras.checks.push((name, check.expr.to_string()));
-                }
+                TableConstraint::Check(check) => checks.push((check.name, "check".into(), check.expr.to_string())),
                 other => return Err(refused(format!("`{other}` is nothing that a table here can hold to: it has CHECK and NOT NULL"))),
             }
+        }
+        // Names are given before they are made up.
+        checks.sort_by_key(|(name, ..)| name.is_none());
+        for (name, stem, text) in checks {
+            let is_taken = |name: &str| extras.checks.iter().any(|(taken, _)| taken == name);
+            let name = match name {
+                Some(name) if is_taken(&name.value) => return Err(refused(format!("two constraints are called `{}`", name.value))),
+                Some(name) => name.value,
+                None => std::iter::once(stem.clone())
+                    .chain((2..).map(|n| format!("{stem}_{n}")))
+                    .find(|name| !is_taken(name))
+                    .unwrap_or(stem),
+            };
+            extras.checks.push((name, text));
         }
         Ok(extras)
     }

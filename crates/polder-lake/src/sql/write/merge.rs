@@ -3,6 +3,7 @@
 //! Keys are null-safe: `t.key = s.key` in the ON condition also matches NULL with NULL, else a row without a key would come in
 //! again with every run.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -11,7 +12,8 @@ use datafusion::dataframe::DataFrame;
 use datafusion::error::{DataFusionError, Result as PlanResult};
 use datafusion::logical_expr::dml::{MergeIntoAction, MergeIntoClause, MergeIntoClauseKind, MergeIntoOp};
 use datafusion::logical_expr::utils::{conjunction, expr_to_columns, split_conjunction_owned};
-use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator};
+use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator, lit};
+use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast::{
     Assignment, AssignmentTarget, Expr as SqlExpr, Ident, Merge, MergeAction, MergeInsertKind, ObjectName, ObjectNamePart, Parens,
     TableFactor, Values,
@@ -24,7 +26,7 @@ use deltalake::kernel::StructField;
 use deltalake::operations::merge::MergeBuilder;
 use polder_base::TableName;
 
-use super::{Done, Run};
+use super::{Done, Run, rows};
 use crate::{LakeError, write};
 
 /// Names of the two sides while the writer works.
@@ -46,6 +48,7 @@ pub(super) async fn run(
     let on = sides.on(op.on, &required).map_err(LakeError::statement)?;
     let rows = DataFrame::new(run.session.state(), source);
     let mut builder = opened
+        .clone()
         .merge(rows, on)
         .with_source_alias(SOURCE)
         .with_target_alias(TARGET)
@@ -53,8 +56,15 @@ pub(super) async fn run(
         .with_session_fallback_policy(SessionFallbackPolicy::RequireSessionState)
         .with_writer_properties(write::parquet())
         .with_commit_properties(run.commit());
+    // Without a value a column of a row that comes in is NULL; one that is there stays.
+    let make = |values: &mut BTreeMap<String, Expr>, is_new: bool| {
+        rows::make_anew(run, table, &opened, values, &|name, schema| match is_new {
+            true => Ok(lit(ScalarValue::try_from(schema.field_with_unqualified_name(name)?.data_type())?)),
+            false => Ok(Expr::Column(Column::new(Some(TableReference::bare(TARGET)), name))),
+        })
+    };
     for clause in op.clauses {
-        builder = sides.clause(builder, clause, &columns).map_err(LakeError::statement)?;
+        builder = sides.clause(builder, clause, &columns, &make).map_err(LakeError::statement)?;
     }
     let (after, metrics) = builder.await.map_err(write::failed("merge into", table))?;
     Ok(Done::new("MERGE", table, after.version())
@@ -90,6 +100,21 @@ impl Sides<'_> {
         Ok(sided.data)
     }
 
+    /// What columns get, those that are made from others among them.
+    fn assigned(
+        &self,
+        values: impl IntoIterator<Item = (String, Expr)>,
+        make: &Make<'_>,
+        is_new: bool,
+    ) -> PlanResult<Vec<(Column, Expr)>> {
+        let mut sided = BTreeMap::new();
+        for (column, value) in values {
+            sided.insert(column, self.sided(value)?);
+        }
+        make(&mut sided, is_new)?;
+        Ok(sided.into_iter().map(|(column, value)| (Column::new_unqualified(column), value)).collect())
+    }
+
     /// The ON condition, its keys null-safe. A key that cannot be NULL keeps `=`, by which files are left out.
     fn on(&self, on: Expr, required: &[String]) -> PlanResult<Expr> {
         let mut terms = Vec::new();
@@ -104,15 +129,12 @@ impl Sides<'_> {
         conjunction(terms).ok_or_else(|| DataFusionError::Plan("MERGE needs an ON condition".into()))
     }
 
-    fn clause(&self, builder: MergeBuilder, clause: MergeIntoClause, columns: &[String]) -> PlanResult<MergeBuilder> {
+    fn clause(&self, builder: MergeBuilder, clause: MergeIntoClause, columns: &[String], make: &Make<'_>) -> PlanResult<MergeBuilder> {
         let predicate = clause.predicate.map(|p| self.sided(p)).transpose()?;
         let wrong = |e: deltalake::DeltaTableError| DataFusionError::External(Box::new(e));
         match (clause.kind.canonical(), clause.action) {
             (kind @ (MergeIntoClauseKind::Matched | MergeIntoClauseKind::NotMatchedBySource), MergeIntoAction::Update(values)) => {
-                let mut sided = Vec::new();
-                for (column, value) in values {
-                    sided.push((Column::new_unqualified(column), self.sided(value)?));
-                }
+                let sided = self.assigned(values, make, false)?;
                 let build = |update: deltalake::operations::merge::UpdateBuilder| {
                     let update = sided.into_iter().fold(update, |update, (column, value)| update.update(column, value));
                     predicate.into_iter().fold(update, |update, p| update.predicate(p))
@@ -125,10 +147,7 @@ impl Sides<'_> {
             }
             (MergeIntoClauseKind::NotMatchedByTarget, MergeIntoAction::Insert { columns: named, values }) => {
                 let named = if named.is_empty() { columns.to_vec() } else { named };
-                let mut sided = Vec::new();
-                for (column, value) in named.into_iter().zip(values) {
-                    sided.push((Column::new_unqualified(column), self.sided(value)?));
-                }
+                let sided = self.assigned(named.into_iter().zip(values), make, true)?;
                 let build = |insert: deltalake::operations::merge::InsertBuilder| {
                     let insert = sided.into_iter().fold(insert, |insert, (column, value)| insert.set(column, value));
                     predicate.into_iter().fold(insert, |insert, p| insert.predicate(p))
@@ -150,6 +169,9 @@ impl Sides<'_> {
         }
     }
 }
+
+/// Makes the generated columns of a row, new or not, from values.
+type Make<'a> = dyn Fn(&mut BTreeMap<String, Expr>, bool) -> PlanResult<()> + 'a;
 
 /// Whether an equation compares one side with the other, and either may be NULL.
 fn is_key(left: &Expr, right: &Expr, required: &[String]) -> PlanResult<bool> {
@@ -225,6 +247,9 @@ pub(in super::super) fn expand_stars(merge: &mut Merge, columns: &[String]) -> C
     for clause in &mut merge.clauses {
         match &mut clause.action {
             MergeAction::Update(update) if update.assignments.iter().any(is_star) => {
+                if update.assignments.len() > 1 {
+                    return ControlFlow::Break("UPDATE SET * gives every column a value: no other stands beside it".into());
+                }
                 let target = |name: &str| AssignmentTarget::ColumnName(ObjectName::from(vec![quoted(name)]));
                 update.assignments = columns.iter().map(|c| Assignment { target: target(c), value: value(c) }).collect();
             }

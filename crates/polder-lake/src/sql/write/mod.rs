@@ -13,6 +13,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::TableReference;
+use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName, ObjectNamePart};
@@ -29,7 +30,7 @@ pub(super) use self::upkeep::{detail, run as keep_up};
 
 use crate::catalog::{CATALOG, Opened, SESSION_SCHEMA};
 use crate::tables::SCHEMAS;
-use crate::{Lake, LakeError, features, ops};
+use crate::{Lake, LakeError, features, ops, views};
 
 /// Who writes, and when: both stand in the table's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,15 +164,19 @@ impl Run<'_> {
 
     /// Opens a table to write it, at its newest version.
     async fn open(&self, table: &TableName) -> Result<DeltaTable, LakeError> {
+        if views::exists(self.lake.layout(), table) && !self.lake.tables.store().exists(table).await? {
+            let what = format!("`{table}` is a view: write the tables that it is made from");
+            return Err(LakeError::statement(DataFusionError::Plan(what)));
+        }
         let opened = self.opened.table(&self.lake.known, table).await?;
         features::writable(&opened, table)?;
         Ok(opened)
     }
 }
 
-/// The columns of the table that a statement writes.
+/// The columns of the table that a statement writes, but for those that are made from others.
 pub(super) async fn columns(run: &Run<'_>, name: &ObjectName) -> Result<Vec<String>, LakeError> {
-    Ok(run.columns_of(name).await?.into_iter().map(|(column, _)| column).collect())
+    Ok(run.columns_of(name).await?.into_iter().filter(|(_, is_made)| !is_made).map(|(column, _)| column).collect())
 }
 
 /// The columns that are not made from others, where some are.

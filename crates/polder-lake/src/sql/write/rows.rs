@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, ToDFSchema};
+use datafusion::common::{Column, DFSchema, ToDFSchema};
 use datafusion::dataframe::DataFrame;
 use datafusion::error::{DataFusionError, Result as PlanResult};
 use datafusion::logical_expr::dml::InsertOp;
@@ -140,7 +140,7 @@ async fn update(run: &Run<'_>, table: &TableName, opened: DeltaTable, input: Log
             values.insert(field.name().clone(), condition(run, expr).await.map_err(LakeError::statement)?);
         }
     }
-    make_anew(run, table, &opened, &mut values).map_err(LakeError::statement)?;
+    make_anew(run, table, &opened, &mut values, &|name, _| Ok(ident(name))).map_err(LakeError::statement)?;
     let mut builder = opened
         .update()
         .with_session_state(run.state())
@@ -157,8 +157,14 @@ async fn update(run: &Run<'_>, table: &TableName, opened: DeltaTable, input: Log
     Ok(Done::new("UPDATE", table, after.version()).with("n_rows_updated", metrics.num_updated_rows as u64))
 }
 
-/// Adds the generated columns that depend on columns which get values.
-fn make_anew(run: &Run<'_>, table: &TableName, opened: &DeltaTable, values: &mut BTreeMap<String, Expr>) -> PlanResult<()> {
+/// Adds the generated columns that get no value, made from those that do and from what `others` stand for.
+pub(super) fn make_anew(
+    run: &Run<'_>,
+    table: &TableName,
+    opened: &DeltaTable,
+    values: &mut BTreeMap<String, Expr>,
+    others: &dyn Fn(&str, &DFSchema) -> PlanResult<Expr>,
+) -> PlanResult<()> {
     let generated = generated(opened, table).map_err(LakeError::through_engine)?;
     if generated.is_empty() {
         return Ok(());
@@ -174,7 +180,7 @@ fn make_anew(run: &Run<'_>, table: &TableName, opened: &DeltaTable, values: &mut
         let replaced = expr.transform(|e| match &e {
             Expr::Column(of) => match values.get(&of.name) {
                 Some(value) => Ok(Transformed::yes(value.clone())),
-                None => Ok(Transformed::yes(ident(&of.name))),
+                None => Ok(Transformed::yes(others(&of.name, &schema)?)),
             },
             _ => Ok(Transformed::no(e)),
         })?;

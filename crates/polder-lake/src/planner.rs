@@ -13,7 +13,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 use deltalake::delta_datafusion::planner::DeltaPlanner;
 
-use crate::memory::{QueryMemory, Tight, compacted, is_filled_by_joins};
+use crate::memory::{QueryMemory, Tight, accounted, compacted, is_filled_by_joins};
 use crate::watch::Watched;
 
 /// The planner of every session.
@@ -61,6 +61,7 @@ impl QueryPlanner for Planner {
         if let Some(tight) = config.get_extension::<Tight>() {
             planned = compacted(planned, &tight)?;
         }
+        planned = accounted(planned)?;
         self.watched.set(&planned);
         Ok(planned)
     }

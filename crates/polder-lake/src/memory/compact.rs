@@ -113,7 +113,7 @@ fn pieces(batch: &RecordBatch, batch_bytes: usize) -> Vec<Result<RecordBatch>> {
 }
 
 /// Bytes of texts in a column.
-fn used_bytes(column: &ArrayRef) -> usize {
+pub(super) fn used_bytes(column: &ArrayRef) -> usize {
     match column.data_type() {
         DataType::Utf8View => column.as_byte_view::<StringViewType>().total_buffer_bytes_used(),
         DataType::BinaryView => column.as_byte_view::<BinaryViewType>().total_buffer_bytes_used(),

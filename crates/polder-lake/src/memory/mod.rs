@@ -4,6 +4,7 @@ mod compact;
 mod held;
 mod shares;
 mod spilled;
+mod windows;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub(crate) use compact::{Tight, compacted};
 pub(crate) use held::is_filled_by_joins;
 use shares::Shares;
 use spilled::Folder;
+pub(crate) use windows::accounted;
 
 /// Percent of the machine's memory; the rest is for what no query accounts for.
 const MACHINE_PERCENT: u64 = 60;

@@ -150,3 +150,18 @@ async fn a_join_of_text_that_is_small_in_its_files_is_planned_by_what_it_is_in_m
     let ids = "SELECT max(a.id), max(b.text) FROM raw.a a JOIN raw.b b ON a.id = b.id";
     assert!(plan(&lake, ids).await.contains("HashJoinExec"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_window_over_all_of_its_group_ends_with_the_memory_error_before_the_machine_does() {
+    let (_dir, lake) = lake().await;
+    large(&lake).await;
+    let small = lake.clone().with_memory_max(100_000_000).expect("a limit");
+    let frame = small.sql("SELECT max(n) FROM (SELECT min(id) OVER (PARTITION BY text) AS n FROM raw.docs)").await.expect("planned");
+    let error = LakeError::reading(frame.collect().await.expect_err("too large"));
+    assert!(matches!(&error, LakeError::Memory { operator } if operator == "WindowAggExec"), "{error:?}");
+    // In order, the same needs no more than a row.
+    let sql = "SELECT max(n) FROM (SELECT first_value(id) OVER (PARTITION BY text ORDER BY id) AS n FROM raw.docs)";
+    assert_eq!(number(&small, sql).await, ROWS);
+    let few = "SELECT max(n) FROM (SELECT count(*) OVER (PARTITION BY id % 10) AS n FROM raw.docs)";
+    assert_eq!(number(&small, few).await, ROWS / 10);
+}

@@ -339,7 +339,7 @@ impl LakeError {
     pub(crate) fn statement(source: DataFusionError) -> Self {
         match unwrapped(source) {
             Ok(ours) => ours,
-            Err(source) => Self::Statement { source },
+            Err(source) => Self::Statement { source: called(source) },
         }
     }
 
@@ -386,6 +386,15 @@ fn store_error(error: &LakeError) -> Option<&StoreError> {
         cause = inner.source();
     }
     None
+}
+
+/// Where no signature of a function fits a call, the engine asks for a report of its own defect, and says what there is behind that.
+fn called(error: DataFusionError) -> DataFusionError {
+    let text = error.to_string();
+    match text.find("No function matches").filter(|_| text.contains("failed to match any signature")) {
+        Some(from) => DataFusionError::Plan(text[from..].to_owned()),
+        None => error,
+    }
 }
 
 fn unwrapped(error: DataFusionError) -> Result<LakeError, DataFusionError> {

@@ -283,7 +283,11 @@ async fn recorded(opened: &DeltaTable, table: &TableName, options: &WriteOptions
 /// What rows that break a table's rule did, if that is what an error says. The library says it in text alone.
 fn broken_rule(error: &DeltaTableError) -> Option<String> {
     const ROWS: &str = "failed validation check";
+    const CAST: &str = "Cast error: ";
     let text = error.to_string();
+    if let Some(at) = text.find(CAST) {
+        return Some(format!("a value does not fit its column: {}", &text[at + CAST.len()..]));
+    }
     if text.contains("declared as non-nullable but contains null values") {
         return Some("NULL stands where a column is NOT NULL".into());
     }

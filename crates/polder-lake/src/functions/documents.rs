@@ -132,6 +132,13 @@ pub(super) fn granted(name: &str, options: &NearOptions, folder: &Path, context:
     (NearOptions { memory_bytes_max: reservation.size(), spill_folder: folder.to_owned(), ..options.clone() }, reservation)
 }
 
+/// Memory for what a search holds besides, a few bytes for each document, which goes to no file.
+pub(super) fn held(name: &str, bytes: usize, context: &TaskContext) -> Result<MemoryReservation> {
+    let reservation = MemoryConsumer::new(name).register(context.memory_pool());
+    reservation.try_grow(bytes)?;
+    Ok(reservation)
+}
+
 /// The work of a table function, once its table is read.
 pub(super) type Work = dyn Fn(Arc<TaskContext>) -> BoxFuture<'static, Result<BoxStream<'static, Result<RecordBatch>>>> + Send + Sync;
 

@@ -10,7 +10,7 @@ use datafusion::error::{DataFusionError, Result};
 use futures::{StreamExt, stream};
 use polder_duplicates::{Duplicate, Found, NearDuplicates, banding};
 
-use super::documents::{failed, granted, options, read, scan, table};
+use super::documents::{failed, granted, held, options, read, scan, table};
 use super::{Call, Kind, LakeFunction, Parameter};
 
 /// Rows in a batch of the answer.
@@ -61,10 +61,10 @@ impl LakeFunction for NearDuplicatesFunction {
                     let (options, reservation) = granted("near_duplicates", &options, &folder, &context);
                     let search = NearDuplicates::new(options).map_err(failed)?;
                     read(&input, &context, || search.reader()).await?;
-                    reservation.try_grow(search.held_bytes())?;
+                    let reservation = (reservation, held("near_duplicates", search.held_bytes(), &context)?);
                     let found = tokio::task::spawn_blocking(|| search.finish());
                     let found = found.await.map_err(|e| DataFusionError::External(Box::new(e)))?.map_err(failed)?;
-                    // The reservation lives as long as the rows are read.
+                    // The reservations live as long as the rows are read.
                     let rows = (0..found.len()).step_by(BATCH_ROWS).map(move |from| {
                         let _ = &reservation;
                         batch(&found, from, &schema)

@@ -15,7 +15,7 @@ use futures::{StreamExt, stream};
 use polder_duplicates::{Match, Matcher};
 use tokio::task::JoinSet;
 
-use super::documents::{failed, granted, join, options, read, scan, table};
+use super::documents::{failed, granted, held, join, options, read, scan, table};
 use super::{Call, Kind, LakeFunction, Parameter};
 
 /// One row for each new document that nearly repeats an earlier one, in order of id.
@@ -62,7 +62,7 @@ impl LakeFunction for NearMatchesFunction {
                     let (options, reservation) = granted("near_matches", &options, &folder, &context);
                     let arrivals = Matcher::arrivals(options).map_err(failed)?;
                     read(&input, &context, || arrivals.reader()).await?;
-                    reservation.try_grow(arrivals.held_bytes())?;
+                    let reservation = (reservation, held("near_matches", arrivals.held_bytes(), &context)?);
                     let matcher = Arc::new(arrivals.finish().map_err(failed)?);
                     let mut tasks = JoinSet::new();
                     for partition in 0..earlier.output_partitioning().partition_count() {

@@ -75,7 +75,8 @@ impl QueryMemory {
         let partitions = (self.bytes_max / PARTITION_BYTES).min(config.target_partitions()).max(partitions_min);
         let batch_bytes = self.bytes_max / BATCHES / partitions;
         let rows = usize::try_from(batch_bytes as u64 / row_bytes.max(1)).unwrap_or(usize::MAX).clamp(BATCH_ROWS_MIN, BATCH_ROWS);
-        let mut config = config.with_target_partitions(partitions).with_batch_size(rows).with_extension(Arc::new(Tight { batch_bytes, row_bytes }));
+        let mut config =
+            config.with_target_partitions(partitions).with_batch_size(rows).with_extension(Arc::new(Tight { batch_bytes, row_bytes }));
         // Batches put together share their texts, which each piece of the sorted whole would be accounted with.
         config.options_mut().execution.sort_in_place_threshold_bytes = 0;
         config

@@ -6,9 +6,7 @@ use std::ops::ControlFlow;
 use datafusion::error::DataFusionError;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, ObjectName, ObjectNamePart, Statement as Sql, Value, ValueWithSpan, visit_expressions,
-};
+use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, ObjectNamePart, Statement as Sql, Value, ValueWithSpan, visit_expressions};
 use polder_base::Timestamp;
 
 use super::{Answer, Author, Params, Parsed, answer};

@@ -87,7 +87,8 @@ impl VisitorMut for Rewriter<'_> {
         if let TableFactor::Derived { sample: Some(_), .. } = factor {
             return left_out(&[(true, "TABLESAMPLE")]);
         }
-        let TableFactor::Table { name, alias, version, args, with_hints, with_ordinality, partitions, json_path, sample, index_hints } = factor
+        let TableFactor::Table { name, alias, version, args, with_hints, with_ordinality, partitions, json_path, sample, index_hints } =
+            factor
         else {
             return ControlFlow::Continue(());
         };

@@ -113,7 +113,9 @@ impl Advice for StoreError {
             Self::Region { .. } => "Set AWS_REGION to the region in which the bucket stands.",
             Self::Http { .. } => "Write https:// in AWS_ENDPOINT_URL, or allow it with AWS_ALLOW_HTTP=true.",
             Self::Unreachable { .. } => "Look at the network and at AWS_ENDPOINT_URL, and run the same command again; nothing was lost.",
-            Self::Certificate { .. } => "Name the file of the authority that signed it, in PEM, in SSL_CERT_FILE; or look at AWS_ENDPOINT_URL.",
+            Self::Certificate { .. } => {
+                "Name the file of the authority that signed it, in PEM, in SSL_CERT_FILE; or look at AWS_ENDPOINT_URL."
+            }
             Self::NoConditions { .. } => "Use a store that honours `If-None-Match` on PUT, or keep the tables in the lake's own folder.",
             Self::Failed { .. } => "Run the same command again; nothing was lost.",
         };

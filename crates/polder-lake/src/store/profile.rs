@@ -6,8 +6,11 @@ use std::fs;
 use std::path::PathBuf;
 
 /// Names in the files, and those of the environment.
-const KEYS: [(&str, &str); 3] =
-    [("aws_access_key_id", "AWS_ACCESS_KEY_ID"), ("aws_secret_access_key", "AWS_SECRET_ACCESS_KEY"), ("aws_session_token", "AWS_SESSION_TOKEN")];
+const KEYS: [(&str, &str); 3] = [
+    ("aws_access_key_id", "AWS_ACCESS_KEY_ID"),
+    ("aws_secret_access_key", "AWS_SECRET_ACCESS_KEY"),
+    ("aws_session_token", "AWS_SESSION_TOKEN"),
+];
 const SETTINGS: [(&str, &str); 2] = [("region", "AWS_REGION"), ("endpoint_url", "AWS_ENDPOINT_URL")];
 /// Other ways to credentials: where one is taken, a profile's keys are not looked at.
 const OTHERS: [&str; 6] = [

@@ -186,7 +186,8 @@ async fn the_example_of_every_function_can_be_planned() {
 async fn near_duplicates_finds_the_pairs_of_a_low_similarity_too() {
     let (_dir, lake) = lake().await;
     let words = |pair: usize, from: usize| (from..from + 60).map(|i| format!("w{pair}x{i}")).collect::<Vec<_>>().join(" ");
-    let pairs: Vec<(String, String)> = (0..60).flat_map(|p| [(format!("a{p:02}"), words(p, 0)), (format!("b{p:02}"), words(p, 19))]).collect();
+    let pairs: Vec<(String, String)> =
+        (0..60).flat_map(|p| [(format!("a{p:02}"), words(p, 0)), (format!("b{p:02}"), words(p, 19))]).collect();
     let rows: Vec<(&str, &str)> = pairs.iter().map(|(id, text)| (id.as_str(), text.as_str())).collect();
     documents(&lake, "raw.docs", &rows).await;
     // Of 56 shingles each, 37 are shared: a similarity of 0.49.

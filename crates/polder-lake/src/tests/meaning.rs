@@ -106,6 +106,16 @@ async fn a_version_whose_files_are_gone_gets_no_tag() {
 }
 
 #[tokio::test]
+async fn a_call_and_a_value_that_do_not_fit_are_told_without_the_engines_own_words() {
+    let (_dir, lake) = lake().await;
+    let told = told(&lake.sql("SELECT gopher_quality('a', 'b', 'c')").await.expect_err("refused"));
+    assert!(told.contains("gopher_quality(String, String)") && !told.contains("bug"), "{told}");
+    run(&lake, "CREATE TABLE raw.n (a BIGINT)").await;
+    let error = run_refused(&lake, "INSERT INTO raw.n VALUES ('abc')").await;
+    assert!(matches!(&error, LakeError::Rule { reason, .. } if reason.contains("Cannot cast string 'abc'")), "{error:?}");
+}
+
+#[tokio::test]
 async fn one_column_gets_one_value() {
     let (_dir, lake) = lake().await;
     run(&lake, "CREATE TABLE raw.t AS SELECT 1 AS id, 2 AS n").await;

@@ -37,6 +37,16 @@ const CODE_SHARE: f64 = 0.17;
 const UNKNOWN_LETTERS_MIN: usize = 25;
 /// An unknown language must be so likely beside the best of the known ones.
 const UNKNOWN_FACTOR: f32 = 0.5;
+/// And so likely where the best one's own small words are a good part of the text.
+const SPOKEN_UNKNOWN_FACTOR: f32 = 4.0;
+const SPOKEN_CODE_SHARE: f64 = 0.1;
+const SPOKEN_SHARE: f64 = 0.25;
+const SPOKEN_MIN: usize = 3;
+/// Words that hold sentences together, and that few other languages have.
+const SMALL_WORDS: [(&str, &str); 2] = [
+    ("en", " the of and to is was it that for with as but are not be have had there from by at his her they you we this an on in "),
+    ("de", " der die und ist nicht das ich ein eine zu mit den auf für von dem sich sie wir auch wie aber im es dass noch nur "),
+];
 /// Below this probability a verdict is not believed.
 const SCORE_MIN: f32 = 0.1;
 
@@ -163,11 +173,25 @@ impl LanguageIdentifier {
             unknown = 0.0;
         }
         let score = best_score / (sum + unknown).max(f32::MIN_POSITIVE);
-        if unknown > best_score * UNKNOWN_FACTOR || score < SCORE_MIN {
+        let is_plain = (prose.code_weight as f64) < SPOKEN_CODE_SHARE * prose.n_visible as f64;
+        let factor = if is_plain && is_spoken(best, &prose.words) { SPOKEN_UNKNOWN_FACTOR } else { UNKNOWN_FACTOR };
+        if unknown > best_score * factor || score < SCORE_MIN {
             return UNKNOWN;
         }
         DetectedLanguage { code: best, score: f64::from(score).clamp(0.0, 1.0) * share }
     }
+}
+
+/// Whether a text has enough of a language's small words to be in it, and in none that nobody here knows.
+fn is_spoken(code: &str, words: &str) -> bool {
+    let Some((_, small)) = SMALL_WORDS.iter().find(|(of, _)| *of == code) else { return false };
+    let (mut n, mut n_small) = (0usize, 0usize);
+    for word in words.split_whitespace().take(200) {
+        let word = word.trim_matches(|c: char| !c.is_alphabetic());
+        n += usize::from(!word.is_empty());
+        n_small += usize::from(word.len() < 8 && !word.is_empty() && small.contains(&format!(" {} ", word.to_lowercase())));
+    }
+    n_small >= SPOKEN_MIN && n_small as f64 >= SPOKEN_SHARE * n as f64
 }
 
 /// How much a character of a script says: those that write syllables and words take fewer of them.

@@ -89,6 +89,17 @@ fn what_is_no_language_is_undetermined() {
 }
 
 #[test]
+fn sentences_that_small_words_hold_together_are_in_their_language() {
+    for (text, code) in [
+        ("It is a genius at random, and not a genius constituted.", "en"),
+        ("Let's see; there are but enough for four clumps.", "en"),
+        ("Der Kater lag auf der Matte und es ist ihm gut gegangen", "de"),
+    ] {
+        assert_eq!(detect_language(text).code, code, "{text}");
+    }
+}
+
+#[test]
 fn a_long_text_is_judged_by_samples_of_all_of_it() {
     let german = "Der schnelle braune Fuchs springt über den faulen Hund, und niemand im Dorf hat sich darüber gewundert. ";
     assert_eq!(detect_language(&german.repeat(20_000)).code, "de");

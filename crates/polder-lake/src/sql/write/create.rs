@@ -287,10 +287,9 @@ impl Extras {
             let name = match name {
                 Some(name) if is_taken(&name.value) => return Err(refused(format!("two constraints are called `{}`", name.value))),
                 Some(name) => name.value,
-                None => std::iter::once(stem.clone())
-                    .chain((2..).map(|n| format!("{stem}_{n}")))
-                    .find(|name| !is_taken(name))
-                    .unwrap_or(stem),
+                None => {
+                    std::iter::once(stem.clone()).chain((2..).map(|n| format!("{stem}_{n}"))).find(|name| !is_taken(name)).unwrap_or(stem)
+                }
             };
             extras.checks.push((name, text));
         }

@@ -101,12 +101,7 @@ impl Sides<'_> {
     }
 
     /// What columns get, those that are made from others among them.
-    fn assigned(
-        &self,
-        values: impl IntoIterator<Item = (String, Expr)>,
-        make: &Make<'_>,
-        is_new: bool,
-    ) -> PlanResult<Vec<(Column, Expr)>> {
+    fn assigned(&self, values: impl IntoIterator<Item = (String, Expr)>, make: &Make<'_>, is_new: bool) -> PlanResult<Vec<(Column, Expr)>> {
         let mut sided = BTreeMap::new();
         for (column, value) in values {
             sided.insert(column, self.sided(value)?);

@@ -188,3 +188,13 @@ fn a_new_file_in_the_source_runs_again_what_reads_it() {
     assert_eq!(ran(&said.err)[..2], ["ingest", "tables"], "{}", said.err);
     assert_eq!(number(&lake, "SELECT count(*) FROM raw.docs WHERE path LIKE 'late-1.0.0/%'"), 1);
 }
+
+#[test]
+fn upkeep_of_a_table_makes_nothing_stale() {
+    let lake = copy("upkeep");
+    for table in ["clean.docs_clean", "clean.packages"] {
+        line(&lake, &format!("table vacuum {table} --retain-hours 0")).well();
+    }
+    let said = polder(&lake, &quickstart(&finished().source)).well();
+    assert!(said.err.contains("everything is up to date in "), "{}", said.err);
+}

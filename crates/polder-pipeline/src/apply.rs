@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use polder_base::{At, Digest, Event, Hasher, Input, Reference, TableName, Timestamp, digest_bytes};
-use polder_lake::{Lake, Snapshot, WriteMode, WriteOptions};
+use polder_lake::{Commit, Lake, Snapshot, WriteMode, WriteOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::removed::{append_removed, count_removed};
@@ -97,10 +97,14 @@ fn reference(snapshot: &Snapshot) -> Input {
     Input { reference: Reference::Table(snapshot.table.clone(), At::Version(snapshot.version)), digest: snapshot.files_digest }
 }
 
-/// Reads what was recorded with the newest version of a table.
+/// So many commits of upkeep are passed over.
+const UPKEEP_MAX: usize = 16;
+
+/// Reads what was recorded with the newest version of a table; upkeep since then has changed no row.
 async fn recorded(lake: &Lake, table: &TableName) -> Result<Option<(u64, Timestamp, Record)>, PipelineError> {
-    let commits = lake.history(table, Some(1)).await?;
-    Ok(commits.into_iter().next().and_then(|c| {
+    let commits = lake.history(table, Some(UPKEEP_MAX)).await?;
+    let is_upkeep = |c: &Commit| c.operation.starts_with("VACUUM") || c.operation == "OPTIMIZE";
+    Ok(commits.into_iter().find(|c| !is_upkeep(c)).and_then(|c| {
         let record = serde_json::from_str(c.metadata.get(RECORD)?.as_str()?).ok()?;
         Some((c.version, c.at, record))
     }))
@@ -122,9 +126,15 @@ async fn state_of(lake: &Lake, file: &SqlFile, inputs: &[Snapshot]) -> Result<St
     if record.sql_digest != file.digest() {
         return Ok(StepState::QueryChanged);
     }
-    let now: Vec<Input> = inputs.iter().map(reference).collect();
-    let changed = inputs.iter().zip(&now).find(|(_, input)| !record.inputs.contains(input));
-    Ok(changed.map_or(StepState::UpToDate, |(s, _)| StepState::InputChanged(s.table.clone())))
+    // A version more of the same files has the same rows.
+    let is_known = |now: &Snapshot| {
+        record
+            .inputs
+            .iter()
+            .any(|then| then.digest == now.files_digest && matches!(&then.reference, Reference::Table(t, _) if *t == now.table))
+    };
+    let changed = inputs.iter().find(|now| !is_known(now));
+    Ok(changed.map_or(StepState::UpToDate, |s| StepState::InputChanged(s.table.clone())))
 }
 
 /// Says for every file whether it would run, and why.

@@ -232,7 +232,8 @@ impl Lake {
             return Err(LakeError::BadTag { tag: tag.to_owned() });
         }
         let opened = self.known.open(table, &State::At(at.map_or(At::Latest, At::Version))).await?;
-        if at.is_some() {
+        // One that is there may have a copy of its own.
+        if at.is_some() && !self.tags(Some(table)).await?.iter().any(|known| known.tag == tag) {
             self.expect_files(&opened, table).await?;
         }
         let snapshot = Snapshot::of(&opened, table).await?;

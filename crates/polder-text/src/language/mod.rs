@@ -39,7 +39,7 @@ const UNKNOWN_LETTERS_MIN: usize = 25;
 const UNKNOWN_FACTOR: f32 = 0.5;
 /// And so likely where the best one's own small words are a good part of the text.
 const SPOKEN_UNKNOWN_FACTOR: f32 = 4.0;
-const SPOKEN_CODE_SHARE: f64 = 0.1;
+const SPOKEN_CODE_SHARE: f64 = 0.11;
 const SPOKEN_SHARE: f64 = 0.25;
 const SPOKEN_MIN: usize = 3;
 /// Words that hold sentences together, and that few other languages have.

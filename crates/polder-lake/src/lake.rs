@@ -173,7 +173,7 @@ impl Lake {
             .with_information_schema(true)
             .with_batch_size(batch_rows)
             .set_bool("datafusion.sql_parser.enable_ident_normalization", false)
-            // Texts take a third to a half of the room, and disks are slower than that.
+            // Texts shrink, and disks are slower than that.
             .set_str("datafusion.execution.spill_compression", "lz4_frame")
             // Filters on dictionary keys that the join pushes into scans panic there; hash look-ups are right.
             .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_size", 0)

@@ -2,23 +2,20 @@
 //! few rows of a page of Parquet with the whole page, merged rows with the batches of all that were merged. Where memory is short,
 //! sorts get and give batches that own their texts, and no batch holds much.
 
-use std::fmt;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch};
 use datafusion::arrow::datatypes::{BinaryViewType, ByteViewType, DataType, StringViewType};
-use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
-use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::common::tree_node::{Transformed, TreeNode as _};
+use datafusion::error::Result;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties, ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ExecutionPlanProperties as _, ReplaceChildrenOptions};
 use futures::{TryStreamExt as _, stream};
+
+use super::passing::{Pass, PassingExec};
 
 /// Marks a session's statement as one whose data is much for the memory that it may take.
 pub(crate) struct Tight {
@@ -32,8 +29,14 @@ pub(crate) struct Tight {
 /// Several that deal and must spill may wait for each other: the reader of a partition waits for the oldest file to which any of
 /// them writes, while they wait for room in its queue.
 pub(crate) fn compacted(plan: Arc<dyn ExecutionPlan>, tight: &Tight) -> Result<Arc<dyn ExecutionPlan>> {
-    let over =
-        |input: Arc<dyn ExecutionPlan>| -> Arc<dyn ExecutionPlan> { Arc::new(CompactExec { input, batch_bytes: tight.batch_bytes }) };
+    let batch_bytes = tight.batch_bytes;
+    // The same rows, in batches that own their texts.
+    let pass: Arc<Pass> = Arc::new(move |_, rows, _| {
+        let schema = rows.schema();
+        let rows = rows.map_ok(move |batch| stream::iter(pieces(&batch, batch_bytes)));
+        Box::pin(RecordBatchStreamAdapter::new(schema, rows.try_flatten()))
+    });
+    let over = |input| PassingExec::over("CompactExec", input, pass.clone());
     let compacted = plan.transform_up(|node| {
         if let Some(sort) = node.downcast_ref::<SortExec>() {
             let input = over(sort.input().clone());
@@ -50,54 +53,8 @@ pub(crate) fn compacted(plan: Arc<dyn ExecutionPlan>, tight: &Tight) -> Result<A
     Ok(compacted.data)
 }
 
-fn with_input(node: Arc<dyn ExecutionPlan>, input: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+pub(super) fn with_input(node: Arc<dyn ExecutionPlan>, input: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     node.replace_children(vec![input], ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-}
-
-/// The same rows, in batches that own their texts.
-#[derive(Debug)]
-struct CompactExec {
-    input: Arc<dyn ExecutionPlan>,
-    batch_bytes: usize,
-}
-
-impl DisplayAs for CompactExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CompactExec")
-    }
-}
-
-impl ExecutionPlan for CompactExec {
-    fn name(&self) -> &'static str {
-        "CompactExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(&self, _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        let [input] = <[_; 1]>::try_from(children).map_err(|_| DataFusionError::Internal("CompactExec has one input".into()))?;
-        Ok(Arc::new(Self { input, batch_bytes: self.batch_bytes }))
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let batch_bytes = self.batch_bytes;
-        let rows = self.input.execute(partition, context)?.map_ok(move |batch| stream::iter(pieces(&batch, batch_bytes)));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows.try_flatten())))
-    }
 }
 
 /// A batch in batches of about so many bytes, each with texts of its own; one row is the least.

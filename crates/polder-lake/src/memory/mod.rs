@@ -2,6 +2,7 @@
 
 mod compact;
 mod held;
+mod passing;
 mod shares;
 mod spilled;
 mod windows;

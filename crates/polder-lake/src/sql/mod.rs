@@ -147,11 +147,16 @@ async fn planned(
     let planned = session.state().statement_to_plan(statement.clone()).await;
     let planned = planned_or_why(lake, session, statement, planned).await?;
     fit::choose(lake, session, opened, &planned);
+    with_values(planned, params)
+}
+
+/// A plan with a statement's parameters in it.
+fn with_values(plan: LogicalPlan, params: &Params<'_>) -> Result<LogicalPlan, LakeError> {
     if params.is_empty() {
-        return Ok(planned);
+        return Ok(plan);
     }
     let values: Vec<(String, ScalarValue)> = params.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-    planned.with_param_values(values).map_err(LakeError::statement)
+    plan.with_param_values(values).map_err(LakeError::statement)
 }
 
 /// Everything that must be done before the engine may see a statement.

@@ -42,11 +42,11 @@ pub(super) struct Solved {
     pub(super) losses: Vec<f64>,
 }
 
-/// One label's weights for all features, and what was lost in each pass.
-struct Column {
-    weights: Vec<f32>,
-    bias: f32,
-    losses: Vec<f64>,
+/// One label's weights for all features or for its own, and what was lost in each pass.
+pub(super) struct Column {
+    pub(super) weights: Vec<f32>,
+    pub(super) bias: f32,
+    pub(super) losses: Vec<f64>,
 }
 
 /// What a feature counts that is as common among a label's rows as among the others, beside one that is e times as common in one of them.

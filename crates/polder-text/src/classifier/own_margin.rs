@@ -12,6 +12,7 @@
 use rayon::prelude::*;
 
 use super::dictionary::{Dictionary, Rows};
+use super::margin::Column;
 
 /// Every pass of the first and one in so many later look at all rows, the others at those that are near the margin or beyond.
 const ALL_ROWS_ONE_IN: usize = 3;
@@ -39,13 +40,6 @@ pub(super) struct Solved {
     pub(super) weights: Vec<f32>,
     pub(super) bias: Vec<f32>,
     pub(super) losses: Vec<f64>,
-}
-
-/// One label's weights for its own features, and what was lost in each pass.
-struct Column {
-    weights: Vec<f32>,
-    bias: f32,
-    losses: Vec<f64>,
 }
 
 /// Rows in terms of one label's features.

@@ -38,6 +38,8 @@ pub enum Command {
     /// Remove files that no kept version needs; what a tag names stays.
     Vacuum(vacuum::Args),
     /// Erase rows from a table and from every version that a tag names. Each tag that held some gets a successor and retires.
+    ///
+    /// What the log says of earlier statements, and of the least and greatest values in files, stays.
     Purge {
         /// For example pile.base.
         table: String,

@@ -4,7 +4,6 @@ use datafusion::common::{DFSchema, ToDFSchema};
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan, ident, try_cast};
-use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     ColumnOption, CommentDef, CreateTable, CreateTableOptions, Expr as SqlExpr, GeneratedAs, HiveDistributionStyle, Ident, ObjectName,
@@ -17,7 +16,7 @@ use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::SaveMode;
 use polder_base::TableName;
 
-use super::super::{Params, fit};
+use super::super::{Params, fit, with_values};
 use super::{Done, Run, rows};
 use crate::tables::SCHEMAS;
 use crate::write::{self, WriteMode};
@@ -122,15 +121,6 @@ fn replaceable(opened: &DeltaTable, table: &TableName, extras: &Extras) -> Resul
         ))),
         None => Ok(()),
     }
-}
-
-/// A plan with a statement's parameters in it.
-fn with_values(plan: LogicalPlan, params: &Params<'_>) -> Result<LogicalPlan, LakeError> {
-    if params.is_empty() {
-        return Ok(plan);
-    }
-    let values: Vec<(String, ScalarValue)> = params.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-    plan.with_param_values(values).map_err(LakeError::statement)
 }
 
 /// Makes a table without rows, or makes one anew whose rows and rules go.

@@ -12,7 +12,7 @@ mod reference;
 pub mod trace;
 
 pub use backend::{
-    Activation, AdamW, Attention, Backend, Buffer, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, LogitsRoom, Muon, Norm, NormKind, Rope,
+    Activation, AdamW, Attention, Backend, Buffer, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, LogitsRoom, Muon, MuonStep, Norm, NormKind, Rope,
     RopeScaling, View,
 };
 pub use collective::{Alone, Collective, CollectiveError, LocalRank, Patience, RankPlace, RendezvousError, TcpRank, local_ranks};

@@ -77,7 +77,7 @@ pub(crate) fn ranks_bytes(model: &ModelConfig, options: &NetworkOptions, ranks: 
 /// Counts the bytes that Muon computes in: those of its largest matrix, on each rank.
 fn muon_bytes(model: &ModelConfig, settings: &TrainConfig) -> u64 {
     let table = ParamTable::new(model);
-    let scratch = |[rows, columns]: [usize; 2]| Muon { rows, columns, lr: 0.0, momentum: 0.0, weight_decay: 0.0, clip: 0.0 }.scratch_len();
+    let scratch = |[rows, columns]: [usize; 2]| Muon { rows, columns }.scratch_len();
     let largest = table.iter().filter(|p| p.group == Group::Hidden).flat_map(|p| p.blocks()).map(|(_, sizes)| scratch(sizes)).max();
     let ranks = if settings.optimizer == Optimizer::Muon { settings.ranks } else { 0 };
     (4 * largest.unwrap_or(0) * ranks) as u64

@@ -186,7 +186,7 @@ impl Run<'_> {
                 clip: self.options.clip as f32,
             };
             let scale = cpu::clip_scale(cpu::sum_squares(&grads), update.clip);
-            cpu::adamw::<f32>(&mut adapter.data, None, &mut m, &mut v, &grads, scale, update);
+            cpu::adamw::<f32>(&mut adapter.data, None, &mut m, &mut v, &grads, scale, update.scalars());
             adapter.apply(&self.base.data, self.network.params_mut());
             losses.push(loss);
             n_tokens += tokens.len() as u64;

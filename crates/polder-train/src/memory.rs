@@ -57,7 +57,8 @@ const CHECKPOINT_BYTES_PER_PARAM: u64 = 16;
 
 /// Counts the bytes that a run of one rank takes at most.
 pub fn run_bytes(model: &ModelConfig, options: &NetworkOptions) -> u64 {
-    memory_bytes(model, options) + CHECKPOINT_BYTES_PER_PARAM * model.n_params()
+    // A processor takes one batch at a time.
+    memory_bytes(model, &NetworkOptions { batches_at_once: 1, ..*options }) + CHECKPOINT_BYTES_PER_PARAM * model.n_params()
 }
 
 /// Bytes a parameter that each rank of several takes for what it gives to the others and gets from them.

@@ -141,8 +141,9 @@ ENTRY(256) muon_trace(float *scalars, const float *square, int n, int first, flo
     scalars[FACTOR] = factor, scalars[CENTRE] = centre, scalars[GROWTH] = a + centre * (b + c * centre);
 }
 
+// The momentum has a bound of five blocks, for what the compiler aims at by itself, six, costs a spill.
 #define MUON(type)                                                                                                                        \
-    ENTRY(256)                                                                                                                            \
+    ENTRY_RESIDENT(256, 5)                                                                                                                \
     muon_momentum_##type(float *x, NUMBER(type) *copy, float *momentum, float *parts, const float *grads, const float *norm_squared,      \
                          const float *step, long long n) {                                                                                \
         momentum_parts(x, copy, momentum, parts, grads, norm_squared, step, n);                                                           \

@@ -7,10 +7,11 @@ use bytemuck::cast_slice;
 use super::cublaslt::{self, CublasLt, CublasLtError};
 use super::device::{CudaError, Device};
 use super::table::Pointer;
-use super::{activation, adamw, attention, bias, cross_entropy, embedding, gemm, head_norm, muon, norm, plain, pool, rope};
+use super::{activation, adamw, attention, bias, cross_entropy, embedding, gemm, head_norm, muon, norm, plain, pool, rope, sample};
 use crate::number::Bf16;
 use crate::{
-    Activation, AdamW, Attention, Backend, Buffer, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, LogitsRoom, Muon, Norm, Number, Rope, View,
+    Activation, AdamW, Attention, Backend, Buffer, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, KvCache, LogitsRoom, Muon, Norm, Number,
+    Rope, View,
 };
 
 /// Bytes that buffers begin at multiples of: what the copy engine and 16-byte loads ask for, and a cache line.
@@ -246,6 +247,12 @@ impl Backend for Cuda {
         }
     }
 
+    fn download_ids(&mut self, from: IdView, ids: &mut [i32]) {
+        assert_eq!(from.len, ids.len(), "sizes of a copy");
+        let at = self.ids_at(from);
+        must(self.device.copy_out(at, bytemuck::cast_slice_mut(ids)));
+    }
+
     fn replay(&mut self, key: u64) -> bool {
         if self.device.is_timing() {
             return false;
@@ -355,6 +362,14 @@ impl Backend for Cuda {
         attention::attention_backward(self, dqkv, dout, out, lse, qkv, documents, shape);
     }
 
+    fn attention_append(&mut self, cache: &KvCache, qkv: View, shape: Attention) {
+        attention::attention_append(self, cache, qkv, shape);
+    }
+
+    fn attention_decode(&mut self, out: View, qkv: View, cache: &KvCache, keys_max: usize, shape: Attention) {
+        attention::attention_decode(self, out, qkv, cache, keys_max, shape);
+    }
+
     fn activation_forward(&mut self, out: View, x: View, width: usize, activation: Activation) {
         activation::activation_forward(self, out, x, width, activation);
     }
@@ -365,6 +380,10 @@ impl Backend for Cuda {
 
     fn cross_entropy(&mut self, losses: View, logits: View, targets: IdView, settings: CrossEntropy) {
         cross_entropy::cross_entropy(self, losses, logits, targets, settings);
+    }
+
+    fn sample(&mut self, tokens: IdView, logits: View, settings: IdView, places: IdView, vocab: usize, n_classes: usize) {
+        sample::sample(self, tokens, logits, settings, places, vocab, n_classes);
     }
 
     fn sum_squares(&mut self, out: View, x: View) {

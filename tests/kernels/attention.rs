@@ -1,11 +1,8 @@
 //! Attention with shared key heads: causal or not, within windows and documents, over and across the edges of blocks.
 
-use polder_compute::cuda::{Cuda, Emulated, KvCache};
-use polder_compute::{Attention, Backend, Dtype, IdView, View, cpu};
+use polder_compute::{Attention, Backend, Dtype, IdView, KvCache, View, cpu};
 
-use super::{
-    Data, Op, TYPES, assert_near, check_slopes, compare, compare_at_odd_addresses, emulation, numbers, on_cpu, on_reference, stored,
-};
+use super::{Data, Op, TYPES, assert_near, check_slopes, compare, compare_at_odd_addresses, numbers, on_cpu, on_reference, stored};
 
 fn shape(batch: usize, time: usize, n_heads: usize, n_kv_heads: usize, head: usize) -> Attention {
     Attention { batch, time, n_heads, n_kv_heads, head, causal: true, window: None }
@@ -164,9 +161,8 @@ fn any_view_may_begin_at_an_odd_address() {
     for (dtype, head) in TYPES.into_iter().flat_map(|d| [16, 64, 72].map(|head| (d, head))) {
         let s = shape(1, 9, 2, 1, head);
         compare_at_odd_addresses("attention", &buffers(&s, dtype), &[], 1e-5, &|b, v, d| both_passes(s, b, v, d));
-        for odd in 0..4 {
-            check_decoding_at(shape(1, 2, 2, 1, head), &[3], 8, dtype, Some(odd));
-        }
+        let s = shape(1, 2, 2, 1, head);
+        compare_at_odd_addresses("over a cache", &cached(&s, 8, dtype), &[vec![3]], 1e-5, &|b, v, ids| decode(s, b, v, ids[0], 8, 5));
     }
 }
 
@@ -223,67 +219,31 @@ fn packed_documents_give_what_they_give_alone() {
     }
 }
 
-/// Decodes `n` rows of each sequence behind those that it has seen, in two calls, and compares each head with one row over the cache.
-fn check_decoding(s: Attention, n_seen: &[i32], capacity: usize, dtype: Dtype) {
-    check_decoding_at(s, n_seen, capacity, dtype, None);
+/// Output, packed rows, keys and values of rows over a cache.
+pub fn cached(s: &Attention, capacity: usize, dtype: Dtype) -> Vec<Data> {
+    let (rows, kept) = (s.batch * s.time, s.batch * capacity * s.n_kv_heads * s.head);
+    let qkv = numbers(3, rows * s.row()).iter().map(|x| x * 3.0).collect();
+    stored(dtype, [numbers(2, rows * s.n_heads * s.head), qkv, numbers(4, kept), numbers(5, kept)]).to_vec()
 }
 
-/// The same with one of packed rows, keys, values and output at an odd address.
-pub fn check_decoding_at(s: Attention, n_seen: &[i32], capacity: usize, dtype: Dtype, odd: Option<usize>) {
-    let Some(library) = emulation() else { return };
-    let (n, width, row) = (s.time, s.n_kv_heads * s.head, s.row());
-    let [(qkv, _), (old_keys, _), (old_values, _)] = stored(dtype, [3, 4, 5].map(|seed| numbers(seed, s.batch * capacity.max(n) * row)));
-    let qkv: Vec<f32> = qkv[..s.batch * n * row].iter().map(|x| x * 3.0).collect();
-    let device = Emulated::open(library, (8, 0), 1).expect("emulation");
-    let mut cuda = Cuda::on(Box::new(device), 0).expect("backend");
-    let mut upload = |values: &[f32], place: usize| {
-        let shift = usize::from(odd == Some(place));
-        let view = cuda.alloc(values.len() + shift, dtype).part(shift, values.len());
-        cuda.upload(view, values);
-        view
-    };
-    let (packed, keys, values) =
-        (upload(&qkv, 0), upload(&old_keys[..s.batch * capacity * width], 1), upload(&old_values[..s.batch * capacity * width], 2));
-    let out = upload(&vec![f32::NAN; s.batch * n * s.n_heads * s.head], 3);
-    let ids = cuda.alloc_ids(s.batch);
-    cuda.upload_ids(ids, n_seen);
-    let cache = KvCache { keys, values, capacity, n_seen: ids };
-    cuda.attention_append(&cache, packed, s);
-    let keys_max = n_seen.iter().map(|seen| (*seen + n as i32).max(0) as usize).max().unwrap_or(0);
-    cuda.attention_decode(out, packed, &cache, keys_max, s);
-    let read = |view: View| {
-        let mut values = vec![0f32; view.len];
-        cuda.download(view, &mut values);
-        values
-    };
-    let [out, keys, values, qkv] = [out, keys, values, packed].map(read);
-    for (r, packed) in qkv.chunks_exact(row).enumerate() {
-        let (b, seen) = (r / n, n_seen[r / n]);
-        let place = (seen + (r % n) as i32).max(0) as usize;
-        let cached = (b * capacity + place) * width;
-        if seen >= 0 && place < capacity {
-            let (q, k) = (s.n_heads * s.head, width);
-            assert_eq!((&packed[q..q + k], &packed[q + k..]), (&keys[cached..][..k], &values[cached..][..k]), "row {r} in the cache");
-        }
-        let from = s.window.map_or(0, |w| place.saturating_sub(w));
-        let n_keys = if seen < 0 { 0 } else { (place + 1).min(capacity).saturating_sub(from) };
-        for h in 0..s.n_heads {
-            let query = &packed[h * s.head..][..s.head];
-            let mut truth = vec![0f32; s.head];
-            if n_keys > 0 {
-                let first = (b * capacity + from) * width + h / (s.n_heads / s.n_kv_heads) * s.head;
-                cpu::attend_row(&mut truth, &mut vec![0f32; n_keys], query, &keys[first..], &values[first..], width, s.scale() as f32);
-            }
-            let ours = &out[(r * s.n_heads + h) * s.head..][..s.head];
-            let (tolerance, norm) = (if dtype == Dtype::Bf16 { 4e-3 } else { 1e-5 }, truth.iter().map(|x| x * x).sum::<f32>().sqrt());
-            let distance = ours.iter().zip(&truth).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
-            assert!(distance <= tolerance * norm, "{s:?}, {n_seen:?}, {dtype:?}: row {r}, head {h} is {distance} from a norm of {norm}");
-        }
-    }
+/// Puts the packed rows behind those that each sequence has seen, and attends them.
+pub fn decode(s: Attention, b: &mut dyn Backend, v: &[View], seen: IdView, capacity: usize, keys_max: usize) {
+    let cache = KvCache { keys: v[2], values: v[3], capacity, n_seen: seen };
+    b.attention_append(&cache, v[1], s);
+    b.attention_decode(v[0], v[1], &cache, keys_max, s);
+}
+
+/// The most tokens that a sequence holds then.
+pub fn keys_max(s: &Attention, n_seen: &[i32]) -> usize {
+    n_seen.iter().map(|seen| (*seen + s.time as i32).max(0) as usize).max().unwrap_or(0)
 }
 
 #[test]
-fn a_row_over_the_cache_equals_the_processors() {
+fn rows_over_a_cache_agree_with_the_reference() {
+    let check_decoding = |s: Attention, n_seen: &[i32], capacity: usize, dtype: Dtype| {
+        let (what, most) = (format!("{s:?} behind {n_seen:?} of {capacity}, {dtype:?}"), keys_max(&s, n_seen));
+        compare(&what, &cached(&s, capacity, dtype), &[n_seen.to_vec()], 1e-5, &|b, v, ids| decode(s, b, v, ids[0], capacity, most));
+    };
     for dtype in TYPES {
         check_decoding(shape(1, 1, 1, 1, 64), &[0], 4, dtype);
         check_decoding(shape(3, 1, 4, 2, 6), &[0, 299, -1], 300, dtype);

@@ -47,9 +47,7 @@ fn long_rows_that_begin_anywhere_agree_with_the_reference() {
         // First and last numbers of a row are apart from its middle.
         let targets = [[0, last as i32, -1][..rows].to_vec()];
         let plain = CrossEntropy { vocab, n_classes, z_loss: 1e-3, ..CrossEntropy::default() };
-        for (settings, first) in
-            [((plain, Some(2.0)), 3), ((CrossEntropy { soft_cap: 15.0, ..plain }, Some(0.5)), 0), ((plain, None), 1)]
-        {
+        for (settings, first) in [((plain, Some(2.0)), 3), ((CrossEntropy { soft_cap: 15.0, ..plain }, Some(0.5)), 0), ((plain, None), 1)] {
             let buffers = [(numbers(2, rows), Dtype::F32), (logits.clone(), dtype)];
             compare(&format!("{settings:?} at {first}"), &buffers, &targets, 6e-6, &|b, v, t| {
                 judge(b, [v[0], v[1].part(first, rows * vocab)], t[0], settings);

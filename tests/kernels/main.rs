@@ -269,7 +269,7 @@ const WATCHED: [&str; 20] = [
     "adamw::any_view_may_begin_at_an_odd_address",
     "adamw::segments_are_updated_each_in_its_way_and_the_rest_is_left",
     "attention::any_view_may_begin_at_an_odd_address",
-    "attention::a_row_over_the_cache_equals_the_processors",
+    "attention::rows_over_a_cache_agree_with_the_reference",
     "attention_sm90::tiles_of_padding_see_nothing",
     "bias::sums_over_rows_agree_with_the_reference",
     "cross_entropy::any_view_may_begin_at_an_odd_address",

@@ -218,12 +218,7 @@ fn losses() {
         let (vocab, rows, dtype) = (d.of(&[300, 9000]), 1 + d.below(9), d.dtype());
         let vocab = d.size(vocab);
         let n_classes = if d.one_in(2) { 0 } else { 1 + d.below(vocab) };
-        let settings = CrossEntropy {
-            vocab,
-            n_classes,
-            soft_cap: d.of(&[0.0, 5.0, 30.0]),
-            z_loss: d.of(&[0.0, 1e-3]),
-        };
+        let settings = CrossEntropy { vocab, n_classes, soft_cap: d.of(&[0.0, 5.0, 30.0]), z_loss: d.of(&[0.0, 1e-3]) };
         let scale = d.of(&[None, Some(0.5)]);
         let n = if n_classes == 0 { vocab } else { n_classes };
         let targets = [(0..rows).map(|_| if d.one_in(5) { -1 } else { d.below(n) as i32 }).collect()];
@@ -317,8 +312,10 @@ fn rows_over_a_cache() {
         let (batch, n_heads) = (1 + d.below(3), n_kv_heads * (1 + d.below(6)));
         let s = Attention { batch, time: n, n_heads, n_kv_heads, head, causal: true, window };
         let seen: Vec<i32> = (0..batch).map(|_| d.below(capacity + 5) as i32 - 2).collect();
-        let odd = d.of(&[None, Some(0), Some(1), Some(2), Some(3)]);
-        attention::check_decoding_at(s, &seen, capacity, d.dtype(), odd);
+        let (buffers, most) = (attention::cached(&s, capacity, d.dtype()), attention::keys_max(&s, &seen));
+        d.compare(&format!("{s:?} behind {seen:?} of {capacity}"), &buffers, &[seen], 2e-5, &|b, v, ids| {
+            attention::decode(s, b, v, ids[0], capacity, most)
+        });
     });
 }
 

@@ -62,7 +62,7 @@ fn draws_follow_the_formula() {
             let logits: Vec<f32> = numbers(n as u64, n).iter().map(|x| x * size).collect();
             let places: Vec<i32> = (0..100).collect();
             let mut tokens = vec![0; places.len()];
-            cpu::sample(&mut tokens, &logits.repeat(places.len()), n, n, &vec![s; places.len()], &places);
+            cpu::sample(&mut tokens, &logits.repeat(places.len()), &s.words().repeat(places.len()), &places, n, n);
             let truth: Vec<i32> = places.iter().map(|place| choose(&logits, s, *place as u64)).collect();
             assert_eq!(tokens, truth, "{n} {s:?}");
         }
@@ -76,7 +76,7 @@ fn frequencies_follow_the_probabilities() {
     let times = 20_000;
     let mut tokens = vec![0; times];
     let places: Vec<i32> = (0..times as i32).collect();
-    cpu::sample(&mut tokens, &logits.repeat(times), 4, 4, &vec![PLAIN; times], &places);
+    cpu::sample(&mut tokens, &logits.repeat(times), &PLAIN.words().repeat(times), &places, 4, 4);
     for (id, p) in p.iter().enumerate() {
         let share = tokens.iter().filter(|t| **t == id as i32).count() as f64 / times as f64;
         assert!((share - p).abs() < 0.015, "{id}: {share}");
@@ -87,16 +87,16 @@ fn frequencies_follow_the_probabilities() {
 pub fn agree(what: &str, logits: &[f32], dtype: Dtype, vocab: usize, n_classes: usize, settings: &[Sampling]) {
     let n = settings.len();
     let places: Vec<i32> = (0..n as i32).map(|i| i * 77 + 1).collect();
+    let words: Vec<i32> = settings.iter().flat_map(Sampling::words).collect();
     let mut truth = vec![0; n];
     match dtype {
-        Dtype::F32 => cpu::sample(&mut truth, logits, vocab, n_classes, settings, &places),
+        Dtype::F32 => cpu::sample(&mut truth, logits, &words, &places, vocab, n_classes),
         Dtype::Bf16 => {
             let rounded: Vec<Bf16> = logits.iter().map(|x| Bf16::of(*x)).collect();
-            cpu::sample(&mut truth, &rounded, vocab, n_classes, settings, &places);
+            cpu::sample(&mut truth, &rounded, &words, &places, vocab, n_classes);
         }
     }
     let Some(library) = emulation() else { return };
-    let words: Vec<i32> = settings.iter().flat_map(Sampling::words).collect();
     for seed in [1, 2] {
         let device = Emulated::open(library, CAPABILITIES[0], seed).expect("emulation");
         let mut cuda = Cuda::on(Box::new(device), 0).expect("backend");
@@ -107,7 +107,9 @@ pub fn agree(what: &str, logits: &[f32], dtype: Dtype, vocab: usize, n_classes: 
         cuda.upload_ids(at, &places);
         cuda.upload_ids(table, &words);
         cuda.sample(tokens, view, table, at, vocab, n_classes);
-        assert_eq!(cuda.download_ids(tokens).expect("ids"), truth, "{what}: {dtype:?}, {n_classes} of {vocab}");
+        let mut drawn = vec![0; n];
+        cuda.download_ids(tokens, &mut drawn);
+        assert_eq!(drawn, truth, "{what}: {dtype:?}, {n_classes} of {vocab}");
     }
 }
 

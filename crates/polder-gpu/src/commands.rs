@@ -12,6 +12,7 @@ use polder_tune::{TuneOptions, TuneProgress, TuningData};
 
 use crate::kernels::{self, Asked};
 use crate::note;
+use crate::prompt::{self, Prompt};
 use crate::train::{self, Train};
 
 const EXAMPLES: &str = "Examples:
@@ -21,7 +22,8 @@ const EXAMPLES: &str = "Examples:
   polder-gpu train tokens/base --run runs/r3 --model small --steps 1000 --gpus 2 --tokenizer … --out models/small/1
   polder-gpu train --bench --model gpt2-124m --set context=1024 --set precision=bf16
   polder-gpu kernels check
-  polder-gpu eval models/base/1 requests/bits_per_byte --out runs/e1";
+  polder-gpu eval models/base/1 requests/bits_per_byte --out runs/e1
+  polder-gpu prompt models/base/1 'The lake' --max-tokens 100 --precision bf16 --times 32";
 
 /// The model side alone: files in, files out, no lake.
 #[derive(Debug, Parser)]
@@ -53,6 +55,8 @@ enum Command {
         #[arg(long, value_name = "MACHINE", default_value = "auto")]
         device: Machine,
     },
+    /// Go on with a text.
+    Prompt(Prompt),
     /// Tune a model with examples.
     Tune {
         /// The model's folder.
@@ -142,6 +146,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Train(args) => train::train(&args),
         Command::Eval { model, requests, out, device } => eval(&model, &requests, &out, device),
+        Command::Prompt(args) => prompt::prompt(&args),
         Command::Tune { model, data, out } => tune(&model, &data, &out),
     }
 }
@@ -172,13 +177,7 @@ fn eval(model: &Path, requests: &Path, out: &Path, device: Machine) -> anyhow::R
     let asked = polder_eval::read_requests(requests).or_advise()?;
     let chosen = device.choose(0).or_advise()?;
     say_machine(&chosen);
-    let on_gpu = match &chosen {
-        Chosen::Gpu(_) => {
-            let backend = chosen.open(Packed::bytes(&engine)).or_advise()?;
-            Some(OnBackend::new(&engine, Packed::try_new(&engine, backend).or_advise()?))
-        }
-        Chosen::Processor { .. } => None,
-    };
+    let on_gpu = Packed::on(&chosen, &engine).or_advise()?.map(|packed| OnBackend::new(&engine, packed));
     let scorer: &dyn Scorer = match &on_gpu {
         Some(scorer) => scorer,
         None => &engine,

@@ -2,13 +2,15 @@
 //!
 //! It reads a model's folder and writes nothing; it knows no lake and no server. Start with [`Engine`].
 
+mod batcher;
 mod decoder;
 mod engine;
 mod error;
 mod packed;
-mod sample;
 mod stream;
 
 pub use engine::{Engine, Finish, GenerateOptions, Generation};
 pub use error::InferError;
 pub use packed::Packed;
+pub use polder_compute::Dtype;
+pub use polder_model::DecodeOptions;

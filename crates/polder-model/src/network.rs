@@ -15,6 +15,7 @@ use crate::{Head, ModelConfig, ModelError, ParamTable, Parts, Pooling, Weights};
 
 mod activations;
 mod batch;
+mod decode;
 mod head;
 mod layers;
 mod step;
@@ -22,11 +23,13 @@ mod update;
 
 pub use activations::memory_bytes;
 pub use batch::Batch;
+pub use decode::{DecodeOptions, Growing};
 pub use polder_compute::MuonStep;
 pub use step::{BATCHES_AT_ONCE_MAX, StepGrads, StepPart};
 
 use activations::Activations;
 use batch::Judged;
+use decode::{Growth, Slots};
 use step::Inputs;
 
 /// Sum of losses over tokens (of a classifier: over texts), in nats, and how many it is over.
@@ -117,6 +120,8 @@ pub struct Network<B: Backend> {
     inputs: Inputs,
     /// Those of the batch under way.
     ids: Ids,
+    /// Where sequences grow, in a network that generates.
+    slots: Option<Slots>,
     a: Activations,
 }
 
@@ -143,9 +148,16 @@ struct Step {
     split: bool,
     /// Rows that pass the head: all, those with a target, or one a document.
     n_judged: usize,
+    /// Its rows go behind sequences in slots.
+    growth: Option<Growth>,
 }
 
 impl Step {
+    /// Rows alone.
+    fn of(n: usize) -> Self {
+        Self { n, split: false, n_judged: 0, growth: None }
+    }
+
     /// Tells apart what differs in an operation or a size.
     fn key(steps: &[Self], what: &str) -> u64 {
         let mut hasher = DefaultHasher::new();
@@ -170,7 +182,10 @@ impl<B: Backend> Network<B> {
     /// Those of [`Network::new`].
     pub fn with_options(mut backend: B, weights: &Weights, options: NetworkOptions) -> Result<Self, ModelError> {
         let batches_at_once = if backend.replays() { options.batches_at_once } else { 1 };
-        let options = NetworkOptions { logits: backend.logits_room(), batches_at_once, ..options };
+        let room = backend.logits_room();
+        // What only judges or draws loses nothing of its logits.
+        let logits = LogitsRoom { as_rows: room.as_rows && !options.frozen, ..room };
+        let options = NetworkOptions { logits, batches_at_once, ..options };
         let config = weights.config.clone();
         config.check()?;
         let (batch, time) = (options.batch, options.time);
@@ -199,6 +214,7 @@ impl<B: Backend> Network<B> {
             rotations: rotations.iter().map(|_| b.alloc(table_len, Dtype::F32)).collect(),
             ids: Ids::of(inputs.ids, &config, &options, 0),
             inputs,
+            slots: None,
             a,
             options,
             parts,

@@ -12,10 +12,10 @@ use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+pub use counted::{Asked, Counts, counted_gpu};
 use polder_base::{Clearance, Manifest, ManifestFile, Reference, Timestamp, Verdict, digest_bytes};
 use polder_compute::cuda::{Cuda, Emulated, EmulationError, Watch, compile};
 use polder_shard::{Document, Dtype, Offer, SetOptions, ShardDetails, ShardOptions, TokenSetDetails, TokenSetWriter};
-pub use counted::{Asked, Counts, counted_gpu};
 use polder_tokenizer::{END_OF_TEXT, Tokenizer, TrainOptions, WordCounts, train};
 
 /// The text that the fixtures repeat.

@@ -1,6 +1,6 @@
 //! A backend that is chosen while the program runs.
 
-use super::{Activation, Attention, Backend, CrossEntropy, Dtype, Gemm, IdView, LogitsRoom, Muon, Norm, Rope, View};
+use super::{Activation, Attention, Backend, CrossEntropy, Dtype, Gemm, IdView, KvCache, LogitsRoom, Muon, Norm, Rope, View};
 use crate::Cpu;
 
 impl From<Cpu> for Box<dyn Backend> {
@@ -36,6 +36,10 @@ impl Backend for Box<dyn Backend> {
 
     fn download(&mut self, from: View, values: &mut [f32]) {
         (**self).download(from, values);
+    }
+
+    fn download_ids(&mut self, from: IdView, ids: &mut [i32]) {
+        (**self).download_ids(from, ids);
     }
 
     fn alloc_inputs(&mut self, n_ids: usize, n_numbers: usize) -> (IdView, View) {
@@ -141,6 +145,14 @@ impl Backend for Box<dyn Backend> {
         (**self).attention_backward(dqkv, dout, out, lse, qkv, documents, shape);
     }
 
+    fn attention_append(&mut self, cache: &KvCache, qkv: View, shape: Attention) {
+        (**self).attention_append(cache, qkv, shape);
+    }
+
+    fn attention_decode(&mut self, out: View, qkv: View, cache: &KvCache, keys_max: usize, shape: Attention) {
+        (**self).attention_decode(out, qkv, cache, keys_max, shape);
+    }
+
     fn activation_forward(&mut self, out: View, x: View, width: usize, activation: Activation) {
         (**self).activation_forward(out, x, width, activation);
     }
@@ -151,6 +163,10 @@ impl Backend for Box<dyn Backend> {
 
     fn cross_entropy(&mut self, losses: View, logits: View, targets: IdView, scale: Option<View>, settings: CrossEntropy) {
         (**self).cross_entropy(losses, logits, targets, scale, settings);
+    }
+
+    fn sample(&mut self, tokens: IdView, logits: View, settings: IdView, places: IdView, vocab: usize, n_classes: usize) {
+        (**self).sample(tokens, logits, settings, places, vocab, n_classes);
     }
 
     fn sum_squares(&mut self, out: View, x: View) {

@@ -4,8 +4,8 @@ mod boxed;
 mod shapes;
 
 pub use shapes::{
-    Activation, AdamW, Attention, Buffer, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, LogitsRoom, Muon, MuonStep, Norm, NormKind, Rope, RopeScaling,
-    View,
+    Activation, AdamW, Attention, Buffer, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, KvCache, LogitsRoom, Muon, MuonStep, Norm, NormKind,
+    Rope, RopeScaling, View,
 };
 
 /// A machine's half of the work. Buffers are made at the start; no operation allocates or waits for the host.
@@ -44,6 +44,9 @@ pub trait Backend: Send {
 
     /// Copies numbers out, after everything that was called before.
     fn download(&mut self, from: View, values: &mut [f32]);
+
+    /// Copies ids out, after everything that was called before.
+    fn download_ids(&mut self, from: IdView, ids: &mut [i32]);
 
     /// Makes room for ids and for f32 numbers that go in together.
     fn alloc_inputs(&mut self, n_ids: usize, n_numbers: usize) -> (IdView, View) {
@@ -152,6 +155,13 @@ pub trait Backend: Send {
     #[allow(clippy::too_many_arguments)]
     fn attention_backward(&mut self, dqkv: View, dout: View, out: View, lse: View, qkv: View, documents: Option<IdView>, shape: Attention);
 
+    /// Puts keys and values of the packed rows `qkv (B·T, …)` into the cache, behind those that each sequence has seen; what has no room is left out.
+    fn attention_append(&mut self, cache: &KvCache, qkv: View, shape: Attention);
+
+    /// `out (B·T, H·D)`, where row t of a sequence sees the cached tokens up to its own, which [`Backend::attention_append`] has put there, within
+    /// the shape's window. No sequence may hold more than `keys_max` tokens then: the host knows it, and what is launched depends on it.
+    fn attention_decode(&mut self, out: View, qkv: View, cache: &KvCache, keys_max: usize, shape: Attention);
+
     /// `out (N, F) = activation(x)`, x (N, F · inputs).
     fn activation_forward(&mut self, out: View, x: View, width: usize, activation: Activation);
 
@@ -161,6 +171,11 @@ pub trait Backend: Send {
     /// `losses (N) = −ln softmax(logits)[target]`; with a `scale (1)`, the logits (N, V) become `scale ·` their gradient.
     /// A negative target gives 0 and no gradient.
     fn cross_entropy(&mut self, losses: View, logits: View, targets: IdView, scale: Option<View>, settings: CrossEntropy);
+
+    /// Draws a token for each of N rows of `vocab` logits, of which the first `n_classes` count: a pure function of the row, its settings
+    /// ([`cpu::Sampling::words`](crate::cpu::Sampling::words) a row) and its place, the same on every backend. A temperature of 0 takes the largest, of
+    /// equals the first.
+    fn sample(&mut self, tokens: IdView, logits: View, settings: IdView, places: IdView, vocab: usize, n_classes: usize);
 
     /// `out (1) = Σ x²`.
     fn sum_squares(&mut self, out: View, x: View);

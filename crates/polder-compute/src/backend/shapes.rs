@@ -20,6 +20,18 @@ impl Dtype {
     }
 }
 
+impl std::str::FromStr for Dtype {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "f32" => Ok(Self::F32),
+            "bf16" => Ok(Self::Bf16),
+            _ => Err(format!("`{text}` is neither f32 nor bf16")),
+        }
+    }
+}
+
 /// Names a flat buffer of numbers that a backend owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Buffer(pub usize);
@@ -166,6 +178,29 @@ impl Attention {
         let to = if self.causal { row + 1 } else { self.window.map_or(end, |w| end.min(row + w + 1)) };
         (from, to.min(end))
     }
+
+    /// Where a row of the batch stands in its sequence, of which so many tokens came before; `None` for one that rests.
+    pub fn place(&self, n_seen: &[i32], row: usize) -> Option<usize> {
+        usize::try_from(n_seen[row / self.time]).ok().map(|seen| seen + row % self.time)
+    }
+
+    /// The cached tokens that a row of the batch sees, first and end.
+    pub fn cached(&self, n_seen: &[i32], row: usize, capacity: usize) -> (usize, usize) {
+        self.place(n_seen, row).map_or((0, 0), |place| (self.window.map_or(0, |w| place.saturating_sub(w)), (place + 1).min(capacity)))
+    }
+}
+
+/// Keys and values of the tokens seen so far, (B, capacity, K · D) each.
+#[derive(Clone, Copy, Debug)]
+pub struct KvCache {
+    /// Keys.
+    pub keys: View,
+    /// Values.
+    pub values: View,
+    /// Tokens that a sequence has room for.
+    pub capacity: usize,
+    /// How many tokens each sequence has seen before those at hand, (B); negative for one that rests.
+    pub n_seen: IdView,
 }
 
 /// Sizes of a rotation of heads by their position.

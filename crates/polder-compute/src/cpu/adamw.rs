@@ -49,9 +49,7 @@ pub fn adamw<W: Number>(
     match working {
         Some(working) => {
             assert_eq!(working.len(), grads.len(), "sizes of an update");
-            tasks
-                .zip(working.par_chunks_mut(TASK))
-                .for_each(|((((p, m), v), g), w)| task(p, w, m, v, g, scale, scalars));
+            tasks.zip(working.par_chunks_mut(TASK)).for_each(|((((p, m), v), g), w)| task(p, w, m, v, g, scale, scalars));
         }
         None => tasks.for_each(|(((p, m), v), g)| task::<f32>(p, &mut [], m, v, g, scale, scalars)),
     }

@@ -7,6 +7,7 @@ mod adamw;
 mod arena;
 mod attention;
 mod bias;
+mod cached;
 mod cross_entropy;
 mod embedding;
 mod gemm;
@@ -23,13 +24,16 @@ mod scratch;
 mod simd;
 mod tile;
 
-use crate::{Activation, AdamW, Attention, Backend, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, Muon, MuonStep, Norm, Rope, View};
+use crate::{
+    Activation, AdamW, Attention, Backend, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, KvCache, Muon, MuonStep, Norm, Rope, View,
+};
 use arena::{Arena, alike, typed};
 
 pub use activation::{activation_backward, activation_forward};
 pub use adamw::{adamw, clip_scale};
 pub use attention::{attention_backward, attention_forward};
 pub use bias::bias_backward;
+pub use cached::{attention_append, attention_decode};
 pub use cross_entropy::cross_entropy;
 pub use embedding::{embedding_backward, embedding_forward};
 pub use gemm::gemm;
@@ -116,6 +120,10 @@ impl Backend for Cpu {
     fn download(&mut self, from: View, values: &mut [f32]) {
         let from = self.arena.get(from);
         typed!([from] copy(values, from));
+    }
+
+    fn download_ids(&mut self, from: IdView, ids: &mut [i32]) {
+        ids.copy_from_slice(ids_of(&self.ids, from));
     }
 
     fn fill(&mut self, out: View, value: f32) {
@@ -212,6 +220,18 @@ impl Backend for Cpu {
         alike!([dqkv, dout, out, qkv] attention_backward(dqkv, dout, out, lse, qkv, documents, shape));
     }
 
+    fn attention_append(&mut self, cache: &KvCache, qkv: View, shape: Attention) {
+        let ([keys, values], [qkv]) = self.arena.lend([cache.keys, cache.values], [qkv]);
+        let n_seen = ids_of(&self.ids, cache.n_seen);
+        alike!([keys, values, qkv] attention_append(keys, values, qkv, n_seen, shape));
+    }
+
+    fn attention_decode(&mut self, out: View, qkv: View, cache: &KvCache, _keys_max: usize, shape: Attention) {
+        let ([out], [qkv, keys, values]) = self.arena.lend([out], [qkv, cache.keys, cache.values]);
+        let n_seen = ids_of(&self.ids, cache.n_seen);
+        alike!([out, qkv, keys, values] attention_decode(out, qkv, keys, values, n_seen, shape));
+    }
+
     fn activation_forward(&mut self, out: View, x: View, width: usize, activation: Activation) {
         let ([out], [x]) = self.arena.lend([out], [x]);
         alike!([out, x] activation_forward(out, x, width, activation));
@@ -227,6 +247,14 @@ impl Backend for Cpu {
         let ([losses, logits], []) = self.arena.lend([losses, logits], []);
         let (losses, targets) = (losses.f32(), ids_of(&self.ids, targets));
         typed!([logits] cross_entropy(losses, logits, targets, scale, settings));
+    }
+
+    fn sample(&mut self, tokens: IdView, logits: View, settings: IdView, places: IdView, vocab: usize, n_classes: usize) {
+        let logits = self.arena.get(logits);
+        let mut drawn = vec![0; tokens.len];
+        let (settings, places) = (ids_of(&self.ids, settings), ids_of(&self.ids, places));
+        typed!([logits] sample(&mut drawn, logits, settings, places, vocab, n_classes));
+        self.upload_ids(tokens, &drawn);
     }
 
     fn sum_squares(&mut self, out: View, x: View) {

@@ -44,10 +44,25 @@ impl Sampling {
         let start = 0xcbf2_9ce4_8422_2325 ^ mix(self.seed);
         mix(b"sample".iter().fold(start, |key, byte| (key ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)))
     }
+}
+
+/// What [`Sampling::words`] say.
+struct Draw {
+    k: f32,
+    top_k: usize,
+    share: u64,
+    key: u64,
+}
+
+impl Draw {
+    fn of(words: &[i32]) -> Self {
+        let whole = |at: usize| u64::from(words[at] as u32) | u64::from(words[at + 1] as u32) << 32;
+        Self { k: f32::from_bits(words[0] as u32), top_k: usize::try_from(words[1]).unwrap_or(0), share: whole(2), key: whole(4) }
+    }
 
     /// The random number of a place.
     fn random(&self, place: u64) -> u64 {
-        mix(self.key().wrapping_add(place.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+        mix(self.key.wrapping_add(place.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
     }
 }
 
@@ -83,19 +98,21 @@ fn weight(x: f32, largest: f32, k: f32, bits: i32) -> u64 {
     if shift >= 0 { digits << shift } else { digits >> -shift }
 }
 
-fn draw<T: Number>(logits: &[T], s: Sampling, place: u64) -> i32 {
+fn draw<T: Number>(logits: &[T], s: &Draw, place: u64) -> i32 {
     let n = logits.len();
     let bits = 62 - n.next_power_of_two().trailing_zeros() as i32;
-    let mut tokens: Vec<(u32, u32)> = logits.iter().map(|x| order(x.get())).zip(0..).collect();
-    tokens.sort_unstable();
-    let (k, logit) = (s.k(), |id: u32| logits[id as usize].get());
-    let first = tokens[0].1;
+    let tokens = logits.iter().map(|x| order(x.get())).zip(0u32..);
+    let (k, logit) = (s.k, |id: u32| logits[id as usize].get());
+    let first = tokens.clone().min().map_or(0, |(_, id)| id);
     if k == 0.0 {
         return first as i32;
     }
-    if s.top_k > 0 {
+    let mut tokens: Vec<(u32, u32)> = tokens.collect();
+    if s.top_k > 0 && s.top_k < tokens.len() {
+        tokens.select_nth_unstable(s.top_k - 1);
         tokens.truncate(s.top_k);
     }
+    tokens.sort_unstable();
     let weights: Vec<u64> = tokens.iter().map(|(_, id)| weight(logit(*id), logit(first), k, bits)).collect();
     // The first at which the sum reaches something, and the sum there.
     let reach = |wanted: u64| {
@@ -106,23 +123,24 @@ fn draw<T: Number>(logits: &[T], s: Sampling, place: u64) -> i32 {
         sums.enumerate().find(|(_, sum)| *sum >= wanted)
     };
     let total: u64 = weights.iter().sum();
-    let share = (u128::from(total) * u128::from(s.share()) + ((1 << 62) - 1)) >> 62;
+    let share = (u128::from(total) * u128::from(s.share) + ((1 << 62) - 1)) >> 62;
     let kept = reach((share as u64).max(1)).map_or(0, |(_, sum)| sum);
     let left = (u128::from(s.random(place)) * u128::from(kept)) >> 64;
     // With infinite logits, or none that is a number, there is nothing to draw by.
     reach(left as u64 + 1).map_or(first, |(i, _)| tokens[i].1) as i32
 }
 
-/// Draws a token for each row of `vocab` logits, of which the first `n_classes` count: a pure function of the row, its settings and its place.
+/// Draws a token for each row of `vocab` logits, of which the first `n_classes` count: a pure function of the row, its settings
+/// ([`Sampling::words`]) and its place.
 ///
 /// # Panics
 /// When the slices do not have their sizes.
-pub fn sample<T: Number>(tokens: &mut [i32], logits: &[T], vocab: usize, n_classes: usize, settings: &[Sampling], places: &[i32]) {
+pub fn sample<T: Number>(tokens: &mut [i32], logits: &[T], settings: &[i32], places: &[i32], vocab: usize, n_classes: usize) {
     let n = tokens.len();
-    assert_eq!((logits.len(), settings.len(), places.len()), (n * vocab, n, n), "sizes of a draw");
+    assert_eq!((logits.len(), settings.len(), places.len()), (n * vocab, n * Sampling::WORDS, n), "sizes of a draw");
     assert!(0 < n_classes && n_classes <= vocab, "sizes of a draw");
-    let rows = tokens.par_iter_mut().zip(logits.par_chunks(vocab)).zip(settings).zip(places);
-    rows.for_each(|(((token, row), s), place)| *token = draw(&row[..n_classes], *s, *place as u64));
+    let rows = tokens.par_iter_mut().zip(logits.par_chunks(vocab)).zip(settings.par_chunks(Sampling::WORDS)).zip(places);
+    rows.for_each(|(((token, row), words), place)| *token = draw(&row[..n_classes], &Draw::of(words), *place as u64));
 }
 
 #[cfg(test)]
@@ -134,7 +152,8 @@ mod tests {
         for seed in [0, 3, u64::MAX] {
             let s = Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, seed };
             let stream = polder_base::Random::new(seed, "sample");
-            assert!((0..20).all(|place| s.random(place) == stream.at(place)));
+            let draw = Draw::of(&s.words());
+            assert!((0..20).all(|place| draw.random(place) == stream.at(place)));
         }
     }
 

@@ -5,7 +5,7 @@ use std::f64::consts::LOG2_E;
 use super::device::Device;
 use super::table::{Pointer, kernels};
 use super::{Cuda, attention_sm90};
-use crate::{Attention, Dtype, IdView, View};
+use crate::{Attention, Dtype, IdView, KvCache, View};
 
 /// As in `kernels/attention.cu`: rows of a block on tensor cores, keys that it takes at a time, rows of a tile of statistics.
 const BLOCK: i64 = 128;
@@ -292,55 +292,35 @@ pub fn attention_backward(
     );
 }
 
-/// Keys and values of the tokens seen so far, (B, capacity, K · D) each.
-#[derive(Clone, Copy, Debug)]
-pub struct KvCache {
-    /// Keys.
-    pub keys: View,
-    /// Values.
-    pub values: View,
-    /// Tokens that a sequence has room for.
-    pub capacity: usize,
-    /// How many tokens each sequence has seen before those at hand, (B); negative for one that rests.
-    pub n_seen: IdView,
+fn check_cache(cache: &KvCache, qkv: View, s: &Attention) {
+    let len = s.batch * cache.capacity * s.n_kv_heads * s.head;
+    assert!(cache.keys.len == len && cache.values.len == len && cache.n_seen.len == s.batch, "sizes of a cache");
+    assert_eq!(qkv.len, s.batch * s.time * s.row(), "sizes of attention");
+    assert!(cache.keys.dtype == qkv.dtype && cache.values.dtype == qkv.dtype, "attention is of one type");
 }
 
-impl KvCache {
-    fn check(&self, qkv: View, s: &Attention) {
-        let len = s.batch * self.capacity * s.n_kv_heads * s.head;
-        assert!(self.keys.len == len && self.values.len == len && self.n_seen.len == s.batch, "sizes of a cache");
-        assert_eq!(qkv.len, s.batch * s.time * s.row(), "sizes of attention");
-        assert!(self.keys.dtype == qkv.dtype && self.values.dtype == qkv.dtype, "attention is of one type");
-    }
+pub fn attention_append(cuda: &mut Cuda, cache: &KvCache, qkv: View, shape: Attention) {
+    check_cache(cache, qkv, &shape);
+    let (keys, values, from, n_seen) = (cuda.at(cache.keys), cuda.at(cache.values), cuda.at(qkv), cuda.ids_at(cache.n_seen));
+    let Sizes { batch, time, n_heads, n_kv_heads, head, .. } = Sizes::of(&shape);
+    let (device, types, capacity) = (cuda.device(), &[qkv.dtype], cache.capacity as i32);
+    // It asks for neither splits nor a window.
+    launch::attention_append(device, types, keys, values, from, n_seen, batch, time, capacity, 0, n_heads, n_kv_heads, head, -1);
 }
 
-impl Cuda {
-    /// Puts keys and values of the packed rows `qkv (B·T, …)` into the cache, behind those seen before; what has no room is left out.
-    pub fn attention_append(&mut self, cache: &KvCache, qkv: View, shape: Attention) {
-        cache.check(qkv, &shape);
-        let (keys, values, from, n_seen) = (self.at(cache.keys), self.at(cache.values), self.at(qkv), self.ids_at(cache.n_seen));
-        let Sizes { batch, time, n_heads, n_kv_heads, head, .. } = Sizes::of(&shape);
-        let (device, types, capacity) = (self.device(), &[qkv.dtype], cache.capacity as i32);
-        // It asks for neither splits nor a window.
-        launch::attention_append(device, types, keys, values, from, n_seen, batch, time, capacity, 0, n_heads, n_kv_heads, head, -1);
-    }
-
-    /// `out (B·T, H·D)`, where row t of a sequence sees the cached tokens up to its own, which [`Cuda::attention_append`] has put there, within
-    /// the shape's window. No sequence may hold more than `keys_max` tokens then: the host knows it, and what is launched depends on it.
-    pub fn attention_decode(&mut self, out: View, qkv: View, cache: &KvCache, keys_max: usize, shape: Attention) {
-        cache.check(qkv, &shape);
-        assert!(out.dtype == qkv.dtype && out.len == shape.batch * shape.time * shape.n_heads * shape.head, "sizes of attention");
-        let (to, from, n_seen) = (self.at(out), self.at(qkv), self.ids_at(cache.n_seen));
-        let (keys, values, capacity) = (self.at(cache.keys), self.at(cache.values), cache.capacity as i32);
-        let Sizes { batch, time, n_heads, n_kv_heads, window, scale, head, .. } = Sizes::of(&shape);
-        // A window is cut to the shape's length elsewhere, which is not that of the cache; what a sequence has seen may be more than either.
-        let window = shape.window.map_or(window, |w| i32::try_from(w).unwrap_or(i32::MAX));
-        let n_splits = keys_max.min(cache.capacity).div_ceil(SPLIT as usize).max(1);
-        let parts = self.scratch(4 * shape.batch * shape.time * shape.n_heads * n_splits * (shape.head + 2));
-        let (device, types, n_splits) = (self.device(), &[qkv.dtype], n_splits as i32);
-        launch::attention_decode(
-            device, types, parts, from, keys, values, n_seen, batch, time, capacity, n_splits, n_heads, n_kv_heads, head, window, scale,
-        );
-        launch::attention_decode_sum(device, types, to, parts, n_seen, batch, time, capacity, n_splits, n_heads, n_kv_heads, head, window);
-    }
+pub fn attention_decode(cuda: &mut Cuda, out: View, qkv: View, cache: &KvCache, keys_max: usize, shape: Attention) {
+    check_cache(cache, qkv, &shape);
+    assert!(out.dtype == qkv.dtype && out.len == shape.batch * shape.time * shape.n_heads * shape.head, "sizes of attention");
+    let (to, from, n_seen) = (cuda.at(out), cuda.at(qkv), cuda.ids_at(cache.n_seen));
+    let (keys, values, capacity) = (cuda.at(cache.keys), cuda.at(cache.values), cache.capacity as i32);
+    let Sizes { batch, time, n_heads, n_kv_heads, window, scale, head, .. } = Sizes::of(&shape);
+    // A window is cut to the shape's length elsewhere, which is not that of the cache; what a sequence has seen may be more than either.
+    let window = shape.window.map_or(window, |w| i32::try_from(w).unwrap_or(i32::MAX));
+    let n_splits = keys_max.min(cache.capacity).div_ceil(SPLIT as usize).max(1);
+    let parts = cuda.scratch(4 * shape.batch * shape.time * shape.n_heads * n_splits * (shape.head + 2));
+    let (device, types, n_splits) = (cuda.device(), &[qkv.dtype], n_splits as i32);
+    launch::attention_decode(
+        device, types, parts, from, keys, values, n_seen, batch, time, capacity, n_splits, n_heads, n_kv_heads, head, window, scale,
+    );
+    launch::attention_decode_sum(device, types, to, parts, n_seen, batch, time, capacity, n_splits, n_heads, n_kv_heads, head, window);
 }

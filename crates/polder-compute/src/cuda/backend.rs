@@ -7,10 +7,11 @@ use bytemuck::cast_slice;
 use super::cublaslt::{self, CublasLt, CublasLtError};
 use super::device::{CudaError, Device};
 use super::table::Pointer;
-use super::{activation, adamw, attention, bias, cross_entropy, embedding, gemm, head_norm, muon, norm, plain, pool, rope};
+use super::{activation, adamw, attention, bias, cross_entropy, embedding, gemm, head_norm, muon, norm, plain, pool, rope, sample};
 use crate::number::Bf16;
 use crate::{
-    Activation, Attention, Backend, Buffer, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, LogitsRoom, Muon, Norm, Number, Rope, View,
+    Activation, Attention, Backend, Buffer, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, KvCache, LogitsRoom, Muon, Norm, Number, Rope,
+    View,
 };
 
 /// Bytes that buffers begin at multiples of: what the copy engine and 16-byte loads ask for, and a cache line.
@@ -254,6 +255,12 @@ impl Backend for Cuda {
         }
     }
 
+    fn download_ids(&mut self, from: IdView, ids: &mut [i32]) {
+        assert_eq!(from.len, ids.len(), "sizes of a copy");
+        let at = self.ids_at(from);
+        must(self.device.copy_out(at, bytemuck::cast_slice_mut(ids)));
+    }
+
     fn alloc_inputs(&mut self, n_ids: usize, n_numbers: usize) -> (IdView, View) {
         let first_id = first_id_behind(n_numbers);
         let at = self.take((first_id + n_ids) * 4);
@@ -392,6 +399,14 @@ impl Backend for Cuda {
         attention::attention_backward(self, dqkv, dout, out, lse, qkv, documents, shape);
     }
 
+    fn attention_append(&mut self, cache: &KvCache, qkv: View, shape: Attention) {
+        attention::attention_append(self, cache, qkv, shape);
+    }
+
+    fn attention_decode(&mut self, out: View, qkv: View, cache: &KvCache, keys_max: usize, shape: Attention) {
+        attention::attention_decode(self, out, qkv, cache, keys_max, shape);
+    }
+
     fn activation_forward(&mut self, out: View, x: View, width: usize, activation: Activation) {
         activation::activation_forward(self, out, x, width, activation);
     }
@@ -402,6 +417,10 @@ impl Backend for Cuda {
 
     fn cross_entropy(&mut self, losses: View, logits: View, targets: IdView, scale: Option<View>, settings: CrossEntropy) {
         cross_entropy::cross_entropy(self, losses, logits, targets, scale, settings);
+    }
+
+    fn sample(&mut self, tokens: IdView, logits: View, settings: IdView, places: IdView, vocab: usize, n_classes: usize) {
+        sample::sample(self, tokens, logits, settings, places, vocab, n_classes);
     }
 
     fn sum_squares(&mut self, out: View, x: View) {

@@ -51,5 +51,19 @@ pub fn cross_entropy(cuda: &mut Cuda, losses: View, logits: View, targets: IdVie
     // What is read once needs no room.
     let most = if with_gradient == 1 { half_of_shared(cuda.device().capability()) } else { 0 };
     let room = (vocab * logits.dtype.bytes()).next_multiple_of(16).min(most) as i32;
-    launch::cross_entropy(cuda.device(), &[logits.dtype], to, at, ids, factor, n, columns, n_classes, room, with_gradient, z_loss, soft_cap);
+    launch::cross_entropy(
+        cuda.device(),
+        &[logits.dtype],
+        to,
+        at,
+        ids,
+        factor,
+        n,
+        columns,
+        n_classes,
+        room,
+        with_gradient,
+        z_loss,
+        soft_cap,
+    );
 }

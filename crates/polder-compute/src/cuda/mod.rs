@@ -29,7 +29,6 @@ mod table;
 use cudarc::driver::{result, sys};
 
 pub use adamw::Segment;
-pub use attention::KvCache;
 pub use backend::{Cuda, GemmChoice};
 pub use choice::{Chosen, Machine, MachineError};
 pub use cublaslt::CublasLtError;

@@ -1,7 +1,7 @@
 //! Draws the next token from logits.
 
+use super::Cuda;
 use super::table::kernels;
-use super::{Cuda, CudaError};
 use crate::cpu::Sampling;
 use crate::{IdView, View};
 
@@ -18,30 +18,12 @@ kernels! {
         threads 1024; grid line(n); shared SHARED; bytes n * i64::from(n_classes) * t0; flop 0;
 }
 
-impl Cuda {
-    /// Draws a token for each row of `vocab` logits, of which the first `n_classes` count, as [`cpu::sample`](crate::cpu::sample) does: the same
-    /// token. `settings` holds [`Sampling::words`] of each row.
-    ///
-    /// # Panics
-    /// When a view does not have its size.
-    pub fn sample(&mut self, tokens: IdView, logits: View, settings: IdView, places: IdView, vocab: usize, n_classes: usize) {
-        let n = tokens.len;
-        assert_eq!((logits.len, settings.len, places.len), (n * vocab, n * Sampling::WORDS, n), "sizes of a draw");
-        assert!(0 < n_classes && n_classes <= vocab && i32::try_from(vocab).is_ok(), "sizes of a draw");
-        let (to, at) = (self.ids_at(tokens), self.at(logits));
-        let (words, places) = (self.ids_at(settings), self.ids_at(places));
-        let (columns, counted, id_bits) = (vocab as i32, n_classes as i32, n_classes.next_power_of_two().trailing_zeros() as i32);
-        launch::sample(self.device(), &[logits.dtype], to, at, words, places, n as i64, columns, counted, id_bits);
-    }
-
-    /// Copies ids out, after everything that was called before.
-    ///
-    /// # Errors
-    /// The device fails, or something called before has failed.
-    pub fn download_ids(&mut self, from: IdView) -> Result<Vec<i32>, CudaError> {
-        let at = self.ids_at(from);
-        let mut ids = vec![0; from.len];
-        self.device().copy_out(at, bytemuck::cast_slice_mut(&mut ids))?;
-        Ok(ids)
-    }
+pub fn sample(cuda: &mut Cuda, tokens: IdView, logits: View, settings: IdView, places: IdView, vocab: usize, n_classes: usize) {
+    let n = tokens.len;
+    assert_eq!((logits.len, settings.len, places.len), (n * vocab, n * Sampling::WORDS, n), "sizes of a draw");
+    assert!(0 < n_classes && n_classes <= vocab && i32::try_from(vocab).is_ok(), "sizes of a draw");
+    let (to, at) = (cuda.ids_at(tokens), cuda.at(logits));
+    let (words, places) = (cuda.ids_at(settings), cuda.ids_at(places));
+    let (columns, counted, id_bits) = (vocab as i32, n_classes as i32, n_classes.next_power_of_two().trailing_zeros() as i32);
+    launch::sample(cuda.device(), &[logits.dtype], to, at, words, places, n as i64, columns, counted, id_bits);
 }

@@ -7,6 +7,7 @@ mod activation;
 mod adamw;
 mod attention;
 mod bias;
+mod cached;
 mod cross_entropy;
 mod embedding;
 mod gemm;
@@ -20,7 +21,7 @@ mod rope;
 pub(crate) use activation::erf;
 
 use crate::number::round;
-use crate::{Activation, Attention, Backend, Buffer, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, Muon, Norm, Rope, View};
+use crate::{Activation, Attention, Backend, Buffer, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, KvCache, Muon, Norm, Rope, View};
 
 /// The reference as a backend, so that a whole model runs on it.
 #[derive(Default)]
@@ -95,6 +96,10 @@ impl Backend for Reference {
 
     fn download(&mut self, from: View, values: &mut [f32]) {
         self.slice(from).iter().zip(values).for_each(|(f, v)| *v = *f as f32);
+    }
+
+    fn download_ids(&mut self, from: IdView, ids: &mut [i32]) {
+        ids.copy_from_slice(&self.ids(from));
     }
 
     fn fill(&mut self, out: View, value: f32) {
@@ -194,6 +199,19 @@ impl Backend for Reference {
         attention::attention_backward(self.slice_mut(dqkv), &dout, &qkv, documents.as_deref(), shape);
     }
 
+    fn attention_append(&mut self, cache: &KvCache, qkv: View, shape: Attention) {
+        let (qkv, n_seen) = (self.get(qkv), self.ids(cache.n_seen));
+        let (mut keys, mut values) = (self.get(cache.keys), self.get(cache.values));
+        cached::attention_append(&mut keys, &mut values, &qkv, &n_seen, shape);
+        self.set(cache.keys, &keys);
+        self.set(cache.values, &values);
+    }
+
+    fn attention_decode(&mut self, out: View, qkv: View, cache: &KvCache, _keys_max: usize, shape: Attention) {
+        let (qkv, keys, values, n_seen) = (self.get(qkv), self.get(cache.keys), self.get(cache.values), self.ids(cache.n_seen));
+        cached::attention_decode(self.slice_mut(out), &qkv, &keys, &values, &n_seen, shape);
+    }
+
     fn activation_forward(&mut self, out: View, x: View, width: usize, activation: Activation) {
         let x = self.get(x);
         activation::activation_forward(self.slice_mut(out), &x, width, activation);
@@ -210,6 +228,14 @@ impl Backend for Reference {
         cross_entropy::cross_entropy(&mut l, &mut x, &targets, scale, settings);
         self.set(losses, &l);
         self.set(logits, &x);
+    }
+
+    fn sample(&mut self, tokens: IdView, logits: View, settings: IdView, places: IdView, vocab: usize, n_classes: usize) {
+        // Draws are defined to the bit, over logits as they are stored.
+        let stored: Vec<f32> = self.slice(logits).iter().map(|x| round(*x as f32, logits.dtype)).collect();
+        let mut drawn = vec![0; tokens.len];
+        crate::cpu::sample(&mut drawn, &stored, &self.ids(settings), &self.ids(places), vocab, n_classes);
+        self.upload_ids(tokens, &drawn);
     }
 
     fn sum_squares(&mut self, out: View, x: View) {

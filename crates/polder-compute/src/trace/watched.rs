@@ -32,6 +32,10 @@ macro_rules! watched {
                 self.first().download(from, values);
             }
 
+            fn download_ids(&mut self, from: IdView, ids: &mut [i32]) {
+                self.first().download_ids(from, ids);
+            }
+
             fn fill(&mut self, out: View, value: f32) {
                 let facts = Facts::plain("fill", format!("{}", out.len), out.dtype, &[out], &[], &[]);
                 self.watch(facts, &mut |b| b.fill(out, value));
@@ -141,6 +145,20 @@ macro_rules! watched {
                 self.watch(facts, &mut |b| b.attention_backward(dqkv, dout, out, lse, qkv, documents, shape));
             }
 
+            fn attention_append(&mut self, cache: &KvCache, qkv: View, shape: Attention) {
+                let sizes = format!("({}, {}, {})", shape.batch * shape.time, shape.n_kv_heads, shape.head);
+                let bytes = (4 * shape.batch * shape.time * shape.n_kv_heads * shape.head * qkv.dtype.bytes()) as f64;
+                let facts = Facts { bytes, ..Facts::plain("attention_append", sizes, qkv.dtype, &[], &[cache.keys, cache.values], &[]) };
+                self.watch(facts, &mut |b| b.attention_append(cache, qkv, shape));
+            }
+
+            fn attention_decode(&mut self, out: View, qkv: View, cache: &KvCache, keys_max: usize, shape: Attention) {
+                let sizes = format!("({}, {}, {}) over {keys_max}", shape.batch * shape.time, shape.n_heads, shape.head);
+                let bytes = (2 * shape.batch * keys_max * shape.n_kv_heads * shape.head * qkv.dtype.bytes()) as f64;
+                let facts = Facts { bytes, ..Facts::plain("attention_decode", sizes, out.dtype, &[out], &[], &[]) };
+                self.watch(facts, &mut |b| b.attention_decode(out, qkv, cache, keys_max, shape));
+            }
+
             fn activation_forward(&mut self, out: View, x: View, width: usize, activation: Activation) {
                 let facts = Facts::activation("activation_forward", activation, width, out, &[x]);
                 self.watch(facts, &mut |b| b.activation_forward(out, x, width, activation));
@@ -154,6 +172,11 @@ macro_rules! watched {
             fn cross_entropy(&mut self, losses: View, logits: View, targets: IdView, scale: Option<View>, settings: CrossEntropy) {
                 let facts = Facts::cross_entropy(losses, logits, scale.is_some(), settings);
                 self.watch(facts, &mut |b| b.cross_entropy(losses, logits, targets, scale, settings));
+            }
+
+            fn sample(&mut self, tokens: IdView, logits: View, settings: IdView, places: IdView, vocab: usize, n_classes: usize) {
+                let facts = Facts::plain("sample", format!("({}, {vocab})", tokens.len), logits.dtype, &[], &[], &[logits]);
+                self.watch(facts, &mut |b| b.sample(tokens, logits, settings, places, vocab, n_classes));
             }
 
             fn sum_squares(&mut self, out: View, x: View) {

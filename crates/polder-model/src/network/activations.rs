@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use polder_compute::{Buffer, Dtype, View};
 
-use super::step::{Inputs, slots};
+use super::step::{Inputs, batches_at_once};
 use super::{NetworkOptions, Recompute};
 use crate::config::{Head, ModelConfig, NormPlace};
 use crate::{ParamTable, Parts};
@@ -105,7 +105,7 @@ impl Activations {
         let (dx, ds) = (grad(n * c, Dtype::F32), grad(n * c, Dtype::F32));
         let (drow, dqkv, dmixed) = (grad(n * c, rows), grad(n * qkv, rows), grad(n * q, rows));
         let (dup, dact) = (grad(n * width, rows), grad(n * f, rows));
-        let results = alloc(NORM_ROOM + slots(options) * aligned(n), Dtype::F32);
+        let results = alloc(NORM_ROOM + batches_at_once(options) * aligned(n), Dtype::F32);
         Self {
             embedded,
             layers,

@@ -123,11 +123,11 @@ impl<B: Backend> Network<B> {
             std::iter::repeat_n([id(first - sequence), id(end - sequence)], end - first)
         });
         put(ids.documents, &of_rows.flatten().collect::<Vec<i32>>());
-        Ok(Step { n, split: documents.len() - 1 > n / time, n_judged: rows.len() })
+        Ok(Step { split: documents.len() - 1 > n / time, n_judged: rows.len(), ..Step::of(n) })
     }
 
     /// Ids that must be below a bound, one a token; zeros where none are given.
-    fn checked(&self, what: &str, ids: Option<&[u32]>, n: usize, bound: usize) -> Result<Vec<i32>, ModelError> {
+    pub(super) fn checked(&self, what: &str, ids: Option<&[u32]>, n: usize, bound: usize) -> Result<Vec<i32>, ModelError> {
         let Some(ids) = ids else { return Ok(vec![0; n]) };
         if ids.len() != n {
             return wrong(format!("{} {what}s for {n} tokens", ids.len()));

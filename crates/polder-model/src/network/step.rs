@@ -55,7 +55,7 @@ impl Inputs {
     /// Words of ids and of scalars.
     pub fn lens(config: &ModelConfig, table: &ParamTable, options: &NetworkOptions) -> (usize, usize) {
         let n_scalars = 1 + 2 * AdamW::SCALARS + MuonStep::SCALARS * muon_matrices(table).count();
-        let ids = batch_ids(config, options) * slots(options);
+        let ids = batch_ids(config, options) * batches_at_once(options);
         (ids, if options.frozen { 1 } else { n_scalars })
     }
 
@@ -81,7 +81,7 @@ impl Inputs {
 }
 
 /// Batches that there is room for at once.
-pub(super) fn slots(options: &NetworkOptions) -> usize {
+pub(super) fn batches_at_once(options: &NetworkOptions) -> usize {
     if options.frozen { 1 } else { options.batches_at_once.clamp(1, BATCHES_AT_ONCE_MAX) }
 }
 
@@ -108,7 +108,7 @@ impl Ids {
 impl<B: Backend> Network<B> {
     /// How many batches [`Network::step_grads`] takes at once: one where nothing is replayed, so that the caller can look up between two.
     pub fn batches_at_once(&self) -> usize {
-        slots(&self.options)
+        batches_at_once(&self.options)
     }
 
     /// Makes the ids and losses of a batch the ones that operations see.
@@ -125,7 +125,11 @@ impl<B: Backend> Network<B> {
     pub fn step_grads(&mut self, batches: &[Batch<'_>], part: StepPart) -> Result<StepGrads, ModelError> {
         let most = self.batches_at_once();
         if self.grads.is_none() || batches.is_empty() || batches.len() > most {
-            let reason = if self.grads.is_none() { "a frozen network keeps no gradients".into() } else { format!("{} batches where 1 to {most} go in", batches.len()) };
+            let reason = if self.grads.is_none() {
+                "a frozen network keeps no gradients".into()
+            } else {
+                format!("{} batches where 1 to {most} go in", batches.len())
+            };
             return Err(ModelError::Input { reason });
         }
         let mut scalars = self.inputs.values.clone();
@@ -172,7 +176,8 @@ impl<B: Backend> Network<B> {
 
     /// Writes the scalars of an update where it reads them.
     fn write_update(&self, scalars: &mut [f32], adamw: AdamW, muon: Option<MuonStep>) {
-        let mut put = |view: View, values: &[f32]| scalars[view.offset - self.inputs.scalars.offset..][..values.len()].copy_from_slice(values);
+        let mut put =
+            |view: View, values: &[f32]| scalars[view.offset - self.inputs.scalars.offset..][..values.len()].copy_from_slice(values);
         put(self.inputs.adamw(true), &adamw.scalars());
         put(self.inputs.adamw(false), &AdamW { weight_decay: 0.0, ..adamw }.scalars());
         if let Some(muon) = muon {

@@ -154,7 +154,8 @@ impl<B: Backend> TrainRun<B> {
         let scale = 1.0 / n_targets[0].max(1.0) as f32;
         let (adamw, muon) = c.update_at(step);
         let (mut loss, mut norm) = (Loss::default(), None);
-        let parts: Vec<Range<usize>> = (0..own).step_by(c.micro_batch_size).map(|first| first..own.min(first + c.micro_batch_size)).collect();
+        let parts: Vec<Range<usize>> =
+            (0..own).step_by(c.micro_batch_size).map(|first| first..own.min(first + c.micro_batch_size)).collect();
         let at_once = self.network.batches_at_once();
         for (i, ranges) in parts.chunks(at_once).enumerate() {
             // Gradients of half a step are worth nothing, and the step before it is whole.

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-use super::super::attention::KvCache;
 use super::super::backend::Cuda;
 use super::super::device::{CudaError, Device, Launch, TensorMap, Tiled};
 use super::super::table::{Kind, Pointer, Row, table};
 use super::tests::{kernels, manifest};
+use crate::KvCache;
 use crate::cpu::Sampling;
 use crate::{Activation, AdamW, Attention, Backend, CrossEntropy, Dtype, Gemm, Muon, MuonStep, Norm, NormKind, Rope};
 

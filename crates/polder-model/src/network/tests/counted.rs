@@ -23,6 +23,7 @@ impl Backend for Counted {
     fn upload(&mut self, to: View, values: &[f32]) {}
     fn upload_ids(&mut self, to: IdView, values: &[i32]) {}
     fn download(&mut self, from: View, values: &mut [f32]) {}
+    fn download_ids(&mut self, from: IdView, ids: &mut [i32]) {}
     fn fill(&mut self, out: View, value: f32) {}
     fn copy(&mut self, out: View, x: View) {}
     fn add(&mut self, out: View, x: View) {}
@@ -41,9 +42,12 @@ impl Backend for Counted {
     fn attention_forward(&mut self, out: View, lse: View, qkv: View, documents: Option<IdView>, shape: Attention) {}
     fn attention_backward(&mut self, dqkv: View, dout: View, out: View, lse: View, qkv: View, documents: Option<IdView>, shape: Attention) {
     }
+    fn attention_append(&mut self, cache: &KvCache, qkv: View, shape: Attention) {}
+    fn attention_decode(&mut self, out: View, qkv: View, cache: &KvCache, keys_max: usize, shape: Attention) {}
     fn activation_forward(&mut self, out: View, x: View, width: usize, activation: Activation) {}
     fn activation_backward(&mut self, dx: View, dout: View, x: View, width: usize, activation: Activation) {}
     fn cross_entropy(&mut self, losses: View, logits: View, targets: IdView, scale: Option<View>, settings: CrossEntropy) {}
+    fn sample(&mut self, tokens: IdView, logits: View, settings: IdView, places: IdView, vocab: usize, n_classes: usize) {}
     fn sum_squares(&mut self, out: View, x: View) {}
     fn adamw(&mut self, params: View, working: Option<View>, m: View, v: View, grads: View, norm_squared: View, scalars: View) {}
     fn muon(

@@ -84,7 +84,8 @@ fn muon_bytes(model: &ModelConfig, settings: &TrainConfig) -> u64 {
     (4 * largest.unwrap_or(0) * ranks) as u64
 }
 
-/// Counts the bytes of a GPU's memory that a run of one rank takes: the network and what its operations compute in.
+/// Counts the bytes of a GPU's memory that a run of one rank takes at once when it begins: the network, what its steps take in and give out, and what
+/// its operations compute in.
 pub fn gpu_bytes(model: &ModelConfig, settings: &TrainConfig) -> u64 {
     let options = gpu_options(settings.network_options());
     memory_bytes(model, &options) + muon_bytes(model, &TrainConfig { ranks: 1, ..settings.clone() }) + GPU_SCRATCH_BYTES
@@ -94,7 +95,8 @@ fn gpu_options(options: NetworkOptions) -> NetworkOptions {
     NetworkOptions { logits: LogitsRoom::GPU, ..options }
 }
 
-/// Room for partial sums, ordered rows and the beginnings of buffers.
+/// Room for partial sums, ordered rows and the beginnings of buffers; not counted from sizes. Who needs more takes it when a step is called for the first
+/// time, before it is put down, and never again.
 const GPU_SCRATCH_BYTES: u64 = 1 << 28;
 
 /// Checks that a run fits the memory of a GPU that is free.

@@ -11,8 +11,9 @@ pub use shapes::{
 /// A machine's half of the work. Buffers are made at the start; no operation allocates or waits for the host.
 ///
 /// Operations are ordered as called. Scalars that depend on results (the norm of the gradients) stay in views, so a step
-/// is enqueued whole; only [`Backend::download`] waits. So do scalars that differ from step to step: what is replayed is the same. Matrices are row-major. No output may overlap another argument;
-/// an argument that is read and written is named once, as output.
+/// is enqueued whole; only [`Backend::download`] waits. So do those that differ from step to step (what gradients are multiplied
+/// by, the optimizer's), so that it is replayed whole. Matrices are row-major. No output may overlap another argument; an
+/// argument that is read and written is named once, as output.
 ///
 /// Activations (rows between operations) are stored as either type, one type an operation where nothing else is said.
 /// Statistics, losses, tables, gradients of parameters and the optimizer's state are f32, and so are parameters that are

@@ -45,6 +45,18 @@ pub enum Precision {
     Bf16,
 }
 
+impl std::str::FromStr for Precision {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "f32" => Ok(Self::F32),
+            "bf16" => Ok(Self::Bf16),
+            _ => Err(format!("`{text}` is neither f32 nor bf16")),
+        }
+    }
+}
+
 impl Precision {
     /// As the backend calls it.
     pub fn dtype(self) -> Dtype {

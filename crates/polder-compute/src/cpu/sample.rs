@@ -101,13 +101,14 @@ fn weight(x: f32, largest: f32, k: f32, bits: i32) -> u64 {
 fn draw<T: Number>(logits: &[T], s: &Draw, place: u64) -> i32 {
     let n = logits.len();
     let bits = 62 - n.next_power_of_two().trailing_zeros() as i32;
-    let mut tokens: Vec<(u32, u32)> = logits.iter().map(|x| order(x.get())).zip(0..).collect();
-    tokens.sort_unstable();
     let (k, logit) = (s.k, |id: u32| logits[id as usize].get());
-    let first = tokens[0].1;
+    let ordered = logits.iter().map(|x| order(x.get())).zip(0..);
     if k == 0.0 {
-        return first as i32;
+        return ordered.min().map_or(0, |(_, id): (u32, u32)| id as i32);
     }
+    let mut tokens: Vec<(u32, u32)> = ordered.collect();
+    tokens.sort_unstable();
+    let first = tokens[0].1;
     if s.top_k > 0 {
         tokens.truncate(s.top_k);
     }

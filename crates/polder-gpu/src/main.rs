@@ -10,6 +10,7 @@ mod kernels;
 mod ranks;
 mod stop;
 mod train;
+mod tune;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -276,7 +276,7 @@ pub fn train(world: &mut World, request: &TrainRequest) -> anyhow::Result<Traine
 }
 
 /// Says where a run computes, where that is no matter of course.
-fn say_machine(machine: &Chosen) {
+pub fn say_machine(machine: &Chosen) {
     match machine {
         Chosen::Gpu(gpu) => output::note(&format!("    on GPU {}, {}", gpu.ordinal, gpu.name)),
         Chosen::Processor { because: Some(why) } => output::note(&format!("    on the processor: {why}")),

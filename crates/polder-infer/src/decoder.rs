@@ -113,11 +113,6 @@ impl<'a> Decoder<'a> {
         let hidden = self.extend(tokens);
         project(logits, &hidden[hidden.len() - c..], Linear { weight: weights.head(), bias: None }, 1);
     }
-
-    /// Counts the tokens taken.
-    pub fn n_seen(&self) -> usize {
-        self.n_seen
-    }
 }
 
 /// Normalises query and key heads of the packed rows in `s.qkv`, where the model does so.

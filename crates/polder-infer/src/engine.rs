@@ -3,13 +3,14 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use polder_compute::{CrossEntropy, Gemm, Rope, cpu};
-use polder_model::{ModelConfig, Weights};
+use polder_compute::cpu::Sampling;
+use polder_compute::{Backend, CrossEntropy, Gemm, Rope, cpu};
+use polder_model::{DecodeOptions, ModelConfig, Weights};
 use polder_tokenizer::Tokenizer;
 
 use crate::InferError;
+use crate::batcher::Batcher;
 use crate::decoder::Decoder;
-use crate::sample::choose;
 use crate::stream::TextStream;
 
 /// How text is generated.
@@ -27,6 +28,12 @@ pub struct GenerateOptions {
     pub seed: u64,
     /// Texts that end the generation; they are not part of it.
     pub stop: Vec<String>,
+}
+
+impl GenerateOptions {
+    fn sampling(&self) -> Sampling {
+        Sampling { temperature: self.temperature, top_k: self.top_k, top_p: self.top_p, seed: self.seed }
+    }
 }
 
 impl Default for GenerateOptions {
@@ -67,6 +74,8 @@ pub struct Engine {
     weights: Weights,
     tokenizer: Tokenizer,
     rope: Vec<f32>,
+    /// Where texts grow, when that is not the processor.
+    batcher: Option<Batcher>,
 }
 
 impl Engine {
@@ -98,7 +107,18 @@ impl Engine {
         }
         let (context, head) = (config.max_position_embeddings, config.head_dim);
         let rope = config.rotations().first().map_or_else(Vec::new, |(theta, scaling)| Rope::table(context, head, *theta, *scaling));
-        Ok(Self { weights, tokenizer, rope })
+        Ok(Self { weights, tokenizer, rope, batcher: None })
+    }
+
+    /// Generates on a backend from here on, for as many callers at once as there are slots; see [`DecodeOptions::bytes`] for what it takes. The same
+    /// seed draws by the same rule there.
+    ///
+    /// # Errors
+    /// A model that cannot be put there.
+    pub fn generate_on(&mut self, backend: Box<dyn Backend>, options: DecodeOptions) -> Result<(), InferError> {
+        let batcher = Batcher::start(backend, &self.weights, options).map_err(|source| InferError::Network { source })?;
+        self.batcher = Some(batcher);
+        Ok(())
     }
 
     /// The model's tokenizer.
@@ -225,18 +245,16 @@ impl Engine {
         if tokens.is_empty() {
             return Err(InferError::EmptyPrompt);
         }
-        let capacity = (tokens.len() + options.max_tokens).min(self.weights.config.max_position_embeddings);
-        let mut decoder = Decoder::new(&self.weights, &self.rope, capacity);
+        // The last token needs no place of its own.
+        let limit = options.max_tokens.min(self.weights.config.max_position_embeddings - tokens.len() + 1);
+        let mut next = self.drawing(tokens, options.sampling(), limit);
         let mut stream = TextStream::new(&options.stop);
-        let mut logits = Vec::new();
-        let mut next = Vec::from(tokens);
         let mut n_tokens = 0;
         let finish = loop {
-            if n_tokens == options.max_tokens || decoder.n_seen() + next.len() > capacity {
+            if n_tokens == limit {
                 break Finish::Length;
             }
-            decoder.next_logits(&next, &mut logits);
-            let token = choose(&logits, options, n_tokens as u64);
+            let token = next()?;
             if Some(token) == self.weights.config.eos_token_id {
                 break Finish::Stop;
             }
@@ -248,8 +266,6 @@ impl Engine {
             if stopped {
                 break Finish::Stop;
             }
-            next.clear();
-            next.push(token);
         };
         let mut finish = finish;
         if finish != Finish::Cancelled {
@@ -262,6 +278,24 @@ impl Engine {
             }
         }
         Ok(Generation { text: stream.into_text(), n_prompt_tokens: tokens.len(), n_tokens, finish })
+    }
+
+    /// What draws the tokens behind some, one a call, up to a limit.
+    fn drawing<'a>(&'a self, tokens: &[u32], sampling: Sampling, limit: usize) -> Box<dyn FnMut() -> Result<u32, InferError> + 'a> {
+        if let Some(batcher) = &self.batcher {
+            let drawn = batcher.draw(tokens, sampling, limit);
+            return Box::new(move || drawn.recv().map_err(|_| InferError::Backend));
+        }
+        let mut decoder = Decoder::new(&self.weights, &self.rope, tokens.len() + limit.saturating_sub(1));
+        let (words, mut next, mut logits, mut n_drawn) = (sampling.words(), tokens.to_vec(), Vec::new(), 0);
+        Box::new(move || {
+            decoder.next_logits(&next, &mut logits);
+            let mut token = [0];
+            cpu::sample(&mut token, &logits, &words, &[n_drawn], logits.len(), logits.len());
+            n_drawn += 1;
+            next = vec![token[0] as u32];
+            Ok(next[0])
+        })
     }
 }
 

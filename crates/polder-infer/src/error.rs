@@ -77,6 +77,9 @@ pub enum InferError {
         #[source]
         source: ModelError,
     },
+    /// The backend has failed under way.
+    #[error("the machine that the model runs on has failed")]
+    Backend,
     /// An option has a value that means nothing.
     #[error("{option} cannot be {value}")]
     Option {
@@ -97,6 +100,9 @@ impl Advice for InferError {
             Self::PromptTooLong { .. } => Some("Shorten the prompt, or choose a model with a longer context.".into()),
             Self::EmptyPrompt => Some("Give at least one character to continue.".into()),
             Self::Token { .. } => Some("Encode the text with the tokenizer of this model.".into()),
+            Self::Backend => Some(
+                "`polder-gpu kernels check` runs every kernel against the processor's results; --device cpu works without a GPU.".into(),
+            ),
             Self::Option { .. } => Some("Use a temperature of 0 or more, and a top-p above 0 and at most 1.".into()),
         }
     }
@@ -105,7 +111,7 @@ impl Advice for InferError {
         match self {
             Self::Model { source, .. } | Self::Adapter { source, .. } | Self::Network { source } => source.exit(),
             Self::Tokenizer { source, .. } => source.exit(),
-            Self::Vocabulary { .. } => ExitKind::Failed,
+            Self::Vocabulary { .. } | Self::Backend => ExitKind::Failed,
             Self::NotADecoder { .. } | Self::PromptTooLong { .. } | Self::EmptyPrompt | Self::Token { .. } | Self::Option { .. } => {
                 ExitKind::Usage
             }

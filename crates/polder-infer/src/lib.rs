@@ -2,11 +2,11 @@
 //!
 //! It reads a model's folder and writes nothing; it knows no lake and no server. Start with [`Engine`].
 
+mod batcher;
 mod decoder;
 mod engine;
 mod error;
 mod packed;
-mod sample;
 mod stream;
 
 pub use engine::{Engine, Finish, GenerateOptions, Generation};

@@ -15,16 +15,19 @@ use crate::{Head, ModelConfig, ModelError, ParamTable, Parts, Pooling, Weights};
 
 mod activations;
 mod batch;
+mod decode;
 mod head;
 mod layers;
 mod update;
 
 pub use activations::memory_bytes;
 pub use batch::Batch;
+pub use decode::{DecodeOptions, Growing};
 pub use update::MuonStep;
 
 use activations::Activations;
 use batch::Judged;
+use decode::{Growth, Slots};
 
 /// Sum of losses over tokens (of a classifier: over texts), in nats, and how many it is over.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -110,6 +113,8 @@ pub struct Network<B: Backend> {
     rotations: Vec<View>,
     ids: Ids,
     choices: Option<Choices>,
+    /// Where sequences grow, in a network that generates.
+    slots: Option<Slots>,
     a: Activations,
 }
 
@@ -144,9 +149,16 @@ struct Step {
     split: bool,
     /// Rows that pass the head: all, those with a target, or one a document.
     n_judged: usize,
+    /// Its rows go behind sequences in slots.
+    growth: Option<Growth>,
 }
 
 impl Step {
+    /// Rows alone.
+    fn of(n: usize) -> Self {
+        Self { n, split: false, n_judged: 0, growth: None }
+    }
+
     /// Tells steps apart whose operations differ in a size or a scalar.
     fn key(self, scale: Option<f32>) -> u64 {
         let mut hasher = DefaultHasher::new();
@@ -169,7 +181,10 @@ impl<B: Backend> Network<B> {
     /// # Errors
     /// Those of [`Network::new`].
     pub fn with_options(mut backend: B, weights: &Weights, options: NetworkOptions) -> Result<Self, ModelError> {
-        let options = NetworkOptions { logits: backend.logits_room(), ..options };
+        let room = backend.logits_room();
+        // What only judges or draws loses nothing of its logits.
+        let logits = LogitsRoom { as_rows: room.as_rows && !options.frozen, ..room };
+        let options = NetworkOptions { logits, ..options };
         let config = weights.config.clone();
         config.check()?;
         let (batch, time) = (options.batch, options.time);
@@ -204,6 +219,7 @@ impl<B: Backend> Network<B> {
                 targets: b.alloc_ids(n),
             },
             choices: None,
+            slots: None,
             a: Activations::new(&config, &options, &mut |len, dtype| b.alloc(len, dtype)),
             options,
             parts,

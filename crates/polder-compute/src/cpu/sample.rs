@@ -101,17 +101,18 @@ fn weight(x: f32, largest: f32, k: f32, bits: i32) -> u64 {
 fn draw<T: Number>(logits: &[T], s: &Draw, place: u64) -> i32 {
     let n = logits.len();
     let bits = 62 - n.next_power_of_two().trailing_zeros() as i32;
+    let tokens = logits.iter().map(|x| order(x.get())).zip(0u32..);
     let (k, logit) = (s.k, |id: u32| logits[id as usize].get());
-    let ordered = logits.iter().map(|x| order(x.get())).zip(0..);
+    let first = tokens.clone().min().map_or(0, |(_, id)| id);
     if k == 0.0 {
-        return ordered.min().map_or(0, |(_, id): (u32, u32)| id as i32);
+        return first as i32;
     }
-    let mut tokens: Vec<(u32, u32)> = ordered.collect();
-    tokens.sort_unstable();
-    let first = tokens[0].1;
-    if s.top_k > 0 {
+    let mut tokens: Vec<(u32, u32)> = tokens.collect();
+    if s.top_k > 0 && s.top_k < tokens.len() {
+        tokens.select_nth_unstable(s.top_k - 1);
         tokens.truncate(s.top_k);
     }
+    tokens.sort_unstable();
     let weights: Vec<u64> = tokens.iter().map(|(_, id)| weight(logit(*id), logit(first), k, bits)).collect();
     // The first at which the sum reaches something, and the sum there.
     let reach = |wanted: u64| {

@@ -1,7 +1,8 @@
 //! Generation and probabilities against the network that training uses.
 
-use polder_compute::{Cpu, RopeScaling};
+use polder_compute::{Cpu, Dtype, RopeScaling};
 use polder_model::{AttentionBias, Batch, Family, Llama, Network, preset};
+use polder_testkit::emulated_gpu;
 use polder_tokenizer::{END_OF_TEXT, TrainOptions, WordCounts, train};
 
 use super::*;
@@ -176,6 +177,35 @@ fn one_engine_serves_several_threads() {
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| text(&engine, "fn main", &options).0)).collect();
         threads.into_iter().for_each(|t| assert_eq!(t.join().expect("thread"), alone));
     });
+}
+
+#[test]
+fn many_callers_of_a_backend_get_the_processor_s_texts_whoever_comes_and_goes() {
+    let processor = engine();
+    let asked = |i: usize| GenerateOptions {
+        max_tokens: [1, 7, 20, 0, 1000][i % 5],
+        temperature: [0.0, 0.8][i % 2],
+        top_k: 30,
+        seed: i as u64,
+        ..GenerateOptions::default()
+    };
+    let prompts = ["the lake", "fn", "the polder lies below the sky, and so on: one, two, three"];
+    let truth: Vec<Generation> = (0..12).map(|i| text(&processor, prompts[i % 3], &asked(i)).0).collect();
+    let gpu = || emulated_gpu((9, 0), 1).map(|gpu| Box::new(gpu) as Box<dyn Backend>);
+    for backend in [Some(Cpu::new().into()), gpu()].into_iter().flatten() {
+        let mut engine = engine();
+        engine.generate_on(backend, DecodeOptions { slots: 3, dtype: Dtype::F32 }).expect("backend");
+        let engine = &engine;
+        std::thread::scope(|scope| {
+            // One takes a piece and goes away; its slot is free for others then.
+            let gone = scope.spawn(|| engine.generate(prompts[0], &asked(4), &mut |_| ControlFlow::Break(())).expect("generate").finish);
+            let threads: Vec<_> = (0..12).map(|i| scope.spawn(move || text(engine, prompts[i % 3], &asked(i)).0)).collect();
+            for (i, thread) in threads.into_iter().enumerate() {
+                assert_eq!(thread.join().expect("thread"), truth[i], "{i}");
+            }
+            assert_eq!(gone.join().expect("thread"), Finish::Cancelled);
+        });
+    }
 }
 
 #[test]

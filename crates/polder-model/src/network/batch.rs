@@ -87,11 +87,11 @@ impl<B: Backend> Network<B> {
             self.backend.upload_ids(self.ids.documents.part(0, 2 * n), &of_rows);
         }
         let n_judged = self.take_judged(batch, judged, &documents[..documents.len() - 1])?;
-        Ok(Step { n, split, n_judged })
+        Ok(Step { split, n_judged, ..Step::of(n) })
     }
 
     /// Ids that must be below a bound, one a token; zeros where none are given.
-    fn checked(&self, what: &str, ids: Option<&[u32]>, n: usize, bound: usize) -> Result<Vec<i32>, ModelError> {
+    pub(super) fn checked(&self, what: &str, ids: Option<&[u32]>, n: usize, bound: usize) -> Result<Vec<i32>, ModelError> {
         let Some(ids) = ids else { return Ok(vec![0; n]) };
         if ids.len() != n {
             return wrong(format!("{} {what}s for {n} tokens", ids.len()));

@@ -112,7 +112,7 @@ impl<B: Backend> Network<B> {
     }
 
     /// Computes logits of a block of rows at a time: the block's logits, its first row, and how many.
-    fn for_logits(&mut self, rows: View, m: usize, output: Linear, receive: &mut dyn FnMut(&mut Self, View, usize, usize)) {
+    pub(super) fn for_logits(&mut self, rows: View, m: usize, output: Linear, receive: &mut dyn FnMut(&mut Self, View, usize, usize)) {
         let Some(space) = self.a.head.logits else { return };
         let (c, v) = (self.width(), output.n_out);
         let most = space.len / v;

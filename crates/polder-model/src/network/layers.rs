@@ -2,16 +2,21 @@
 
 use polder_compute::{Attention, Backend, IdView, Rope, View};
 
-use super::{Network, Recompute, Step};
+use super::{Growth, Network, Recompute, Step};
 use crate::config::{NormPlace, Positions};
 use crate::table::{LayerPlaces, NormPlaces, Place};
 
 impl<B: Backend> Network<B> {
-    fn attention_shape(&self, step: Step, layer: usize) -> Attention {
+    pub(super) fn attention_shape(&self, step: Step, layer: usize) -> Attention {
         let c = &self.config;
+        let time = match step.growth {
+            None => self.options.time,
+            Some(Growth::One { .. }) => step.n,
+            Some(Growth::All { .. }) => 1,
+        };
         Attention {
-            batch: step.n / self.options.time,
-            time: self.options.time,
+            batch: step.n / time,
+            time,
             n_heads: c.num_attention_heads,
             n_kv_heads: c.num_key_value_heads,
             head: c.head_dim,
@@ -26,7 +31,16 @@ impl<B: Backend> Network<B> {
             let n_rotated = c.num_attention_heads + c.num_key_value_heads;
             let shape = Rope { n_rotated, head: c.head_dim, row: c.qkv_row(), inverse };
             let table = self.rotations[c.range(layer).1];
-            self.backend.rope(qkv, table, self.ids.positions.part(0, step.n), shape);
+            let positions = self.row_ids(step)[1];
+            self.backend.rope(qkv, table, positions, shape);
+        }
+    }
+
+    /// Tokens and positions of the rows.
+    fn row_ids(&self, step: Step) -> [IdView; 2] {
+        match (step.growth, &self.slots) {
+            (Some(Growth::All { .. }), Some(slots)) => [slots.tokens(), slots.positions()],
+            _ => [self.ids.tokens, self.ids.positions].map(|ids| ids.part(0, step.n)),
         }
     }
 
@@ -65,11 +79,11 @@ impl<B: Backend> Network<B> {
     }
 
     /// The tables that are added up for each row, with the ids that choose from them.
-    fn embeddings_used(&self, n: usize) -> Vec<(Place, IdView)> {
-        let places = self.table.places();
-        let position = places.position.map(|p| (p, self.ids.positions));
-        let token_type = places.token_type.zip(self.ids.token_types);
-        [Some((places.word, self.ids.tokens)), position, token_type].into_iter().flatten().map(|(p, ids)| (p, ids.part(0, n))).collect()
+    fn embeddings_used(&self, step: Step) -> Vec<(Place, IdView)> {
+        let (places, [tokens, positions]) = (self.table.places(), self.row_ids(step));
+        let position = places.position.map(|p| (p, positions));
+        let token_type = places.token_type.zip(self.ids.token_types).map(|(p, ids)| (p, ids.part(0, step.n)));
+        [Some((places.word, tokens)), position, token_type].into_iter().flatten().collect()
     }
 
     /// Runs the layers; the last hidden states end in `self.a.hidden`.
@@ -78,7 +92,7 @@ impl<B: Backend> Network<B> {
         let rows = |view: View| view.part(0, step.n * c);
         let first = rows(self.a.layers[0].x);
         let sums = self.a.embedded.map_or(first, |(sums, _)| rows(sums));
-        for (i, (place, ids)) in self.embeddings_used(step.n).into_iter().enumerate() {
+        for (i, (place, ids)) in self.embeddings_used(step).into_iter().enumerate() {
             let weight = self.matrix(place);
             self.backend.embedding_forward(sums, weight, ids, c, i > 0);
         }
@@ -179,8 +193,13 @@ impl<B: Backend> Network<B> {
             self.backend.head_norm_forward(qkv, k_rstd.part(0, n * kv_heads), raw, k_norm, row, heads, kv_heads, eps);
         }
         self.rope(qkv, step, i, false);
-        let (documents, shape) = (self.documents(step), self.attention_shape(step, i));
-        self.backend.attention_forward(mixed, lse, qkv, documents, shape);
+        match step.growth {
+            Some(growth) => self.attend_cached(step, i, growth, (mixed, lse, qkv)),
+            None => {
+                let (documents, shape) = (self.documents(step), self.attention_shape(step, i));
+                self.backend.attention_forward(mixed, lse, qkv, documents, shape);
+            }
+        }
         self.linear_onto(sum, residual, mixed, at.o);
     }
 
@@ -252,7 +271,7 @@ impl<B: Backend> Network<B> {
             self.norm_backward(ds, dout, rows(sums), stats, at);
             dsums = ds;
         }
-        for (place, ids) in self.embeddings_used(step.n) {
+        for (place, ids) in self.embeddings_used(step) {
             let dweight = self.grad(place);
             self.backend.embedding_backward(dweight, dsums, ids, c);
         }

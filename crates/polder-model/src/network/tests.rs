@@ -488,5 +488,6 @@ fn the_plan_of_memory_is_what_a_network_asks_for() {
 }
 
 mod counted;
+mod decode;
 mod emulated;
 use counted::Counted;

@@ -194,14 +194,12 @@ impl<B: Backend> Network<B> {
         if let Some(choices) = self.choices.filter(|_| step.n_judged > 0) {
             self.backend.download_ids(choices.ids.part(0, ids.len()), &mut ids);
         }
-        // A masked model judges the rows that have a target alone.
-        let is_chosen = self.config.head == Head::MaskedLm;
-        let mut judged = ids.into_iter();
-        let choice = |(target, loss): (&i32, f32)| {
-            let id = if *target >= 0 || !is_chosen { judged.next().unwrap_or(0) } else { 0 };
-            (*target >= 0).then_some((loss, id as u32))
-        };
-        targets.iter().zip(losses).map(choice).collect()
+        if self.config.head != Head::MaskedLm {
+            return targets.iter().zip(losses).zip(ids).map(|((target, loss), id)| (*target >= 0).then_some((loss, id as u32))).collect();
+        }
+        // Rows without a target were not judged.
+        let mut ids = ids.into_iter();
+        targets.iter().zip(losses).map(|(target, loss)| (*target >= 0).then(|| (loss, ids.next().unwrap_or(0) as u32))).collect()
     }
 
     /// Copies the logits of all judged rows out.

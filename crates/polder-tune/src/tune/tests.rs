@@ -134,7 +134,8 @@ fn a_network_with_an_adapter_has_the_bits_of_the_model_that_it_was_added_to() {
     for dtype in [Dtype::F32, Dtype::Bf16] {
         let options = NetworkOptions { dtype, ..NetworkOptions::new(1, 24) };
         let mut adapted = Adapted::try_new(Cpu::new(), &base, &adapter, options).expect("adapted");
-        // Once more, as after a step.
+        // Twice, as after steps.
+        adapted.apply();
         adapted.apply();
         let mut network = Network::with_options(Cpu::new(), &merged, options).expect("network");
         let [ours, theirs] = [&mut adapted.network, &mut network].map(|n| n.logits(&Batch::of(&tokens)).expect("logits"));
@@ -292,6 +293,12 @@ fn wishes_and_data_that_cannot_be_are_refused() {
     let long = Example { id: "l".into(), prompt: String::new(), completion: "q".repeat(100) };
     assert!(matches!(refused(options(), TuningData { train: vec![long], ..data() }), TuneError::NoExamples { which: "training", .. }));
     assert!("x_proj".parse::<Target>().is_err() && "gate".parse::<Target>().is_ok_and(|t| t == Target::Gate));
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_it() {
+    let result = tune(Cpu::new(), &data(), &TuneOptions { lr: 1e30, ..options() });
+    assert!(matches!(result, Err(TuneError::Diverged { step: 2.., loss }) if !loss.is_finite()), "{result:?}");
 }
 
 #[test]

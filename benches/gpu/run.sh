@@ -2,13 +2,13 @@
 # Everything that only a GPU can show, in one go: `bash benches/gpu/run.sh PROGRAM TOKENS TOKENIZER OUT [PART...]`.
 # PROGRAM is a polder-gpu that was carried here, TOKENS a token set's folder, TOKENIZER its tokenizer.json, OUT a folder for logs.
 # With MASKED_TOKENS and MASKED_TOKENIZER, encoders are compared too.
-# Parts: kernels, timed, bench, pytorch, losses, resume, sanitizer; all by default. Each has a limit of its own, and none ends the others.
+# Parts: kernels, timed, bench, pytorch, losses, resume, decode, sanitizer; all by default. Each has a limit of its own, and none ends the others.
 set -uo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 program=$1 tokens=$2 tokenizer=$3 out=$4
 shift 4
 parts=("$@")
-[ ${#parts[@]} -eq 0 ] && parts=(kernels timed bench pytorch losses resume sanitizer)
+[ ${#parts[@]} -eq 0 ] && parts=(kernels timed bench pytorch losses resume decode sanitizer)
 work=$(mktemp -d)
 mkdir -p "$out"
 
@@ -75,11 +75,27 @@ resume() { # whole, and stopped after half of the steps: the same weights
   sha256sum "$work/whole/1/model.safetensors" "$work/stopped-model/1/model.safetensors" | awk '{print $1}' | uniq -c
 }
 
+decode() { # the processor's text and the GPU's of a small model, and how fast one text and many grow with a larger one
+  local model=$work/whole/1 device precision times
+  [ -d "$model" ] || train whole whole --device gpu --set precision=bf16 >"$work/log" 2>&1
+  for device in cpu gpu; do
+    "$program" prompt "$model" 'The lake' --max-tokens 100 --device $device 2>/dev/null | sha256sum
+  done | awk '{print $1}' | uniq -c
+  model=$work/medium/1
+  MODEL=medium STEPS=1 train medium medium --device gpu --set precision=bf16 >"$work/log" 2>&1 || tail -5 "$work/log"
+  for precision in f32 bf16; do
+    for times in 1 16 64; do
+      "$program" prompt "$model" 'The lake' --max-tokens 200 --temperature 0.8 --device gpu --precision $precision --times $times 2>&1 >/dev/null |
+        tail -1 | sed "s/^/$precision, $times at once: /"
+    done
+  done
+}
+
 bench() {
   "$program" train --bench --device gpu --model gpt2-124m --set context=1024 --set batch_size="${BATCH:-32}" --set micro_batch_size="${BATCH:-32}" --set precision=bf16
 }
 
-export -f train losses resume bench
+export -f train losses resume decode bench
 export program tokens tokenizer work
 for name in "${parts[@]}"; do
   case $name in
@@ -89,6 +105,7 @@ for name in "${parts[@]}"; do
   pytorch) part pytorch 150 python3 "$here/pytorch.py" --batch "${BATCH:-32}" ;;
   losses) part losses 110 bash -c losses ;;
   resume) part resume 60 bash -c resume ;;
+  decode) part decode 60 bash -c decode ;;
   sanitizer) part sanitizer 75 compute-sanitizer --error-exitcode 9 "$program" kernels check --small --only "${ONLY:-}" ;;
   *) echo "no part is called $name" ;;
   esac

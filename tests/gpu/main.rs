@@ -30,6 +30,24 @@ fn it_trains_without_a_lake_and_does_nothing_twice() {
 }
 
 #[test]
+fn a_text_goes_on_in_any_precision_and_many_times_at_once() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    polder_testkit::token_set(dir.path(), true);
+    assert!(train(dir.path(), "3").status.success());
+    let model = dir.path().join("models/test/1").to_string_lossy().into_owned();
+    let ask = |more: &[&str]| {
+        let output = polder_gpu(&[&["prompt", &model, "The lake", "--max-tokens", "9", "--device", "cpu"], more].concat());
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, text, said) = ask(&[]);
+    assert!(code == Some(0) && !text.trim().is_empty() && said.contains("9 tokens in"), "{text}{said}");
+    let (code, text, said) = ask(&["--times", "3", "--precision", "bf16", "--temperature", "0.8"]);
+    assert!(code == Some(0) && !text.trim().is_empty() && said.contains("27 tokens in"), "{text}{said}");
+    assert_eq!(ask(&["--precision", "f16"]).0, Some(2));
+    assert_eq!(ask(&["--temperature", "-1"]).0, Some(2));
+}
+
+#[test]
 fn tokens_without_a_clearance_are_refused_with_exit_code_3() {
     let dir = tempfile::tempdir().expect("temporary folder");
     polder_testkit::token_set(dir.path(), false);

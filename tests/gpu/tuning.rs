@@ -20,7 +20,8 @@ fn model_and_examples(dir: &Path) -> [PathBuf; 2] {
     said(&mut train(dir, "r", 3, &[])).well();
     let examples = dir.join("tuning/lakes");
     std::fs::create_dir_all(&examples).expect("folder");
-    let lines = |n: usize| (0..n).map(|i| format!("{{\"id\":\"{i}\",\"prompt\":\"the lake lies {i}\",\"completion\":\" below the sky\"}}\n"));
+    let lines =
+        |n: usize| (0..n).map(|i| format!("{{\"id\":\"{i}\",\"prompt\":\"the lake lies {i}\",\"completion\":\" below the sky\"}}\n"));
     std::fs::write(examples.join("train.jsonl"), lines(24).collect::<String>()).expect("write");
     std::fs::write(examples.join("heldout.jsonl"), lines(3).collect::<String>()).expect("write");
     let reference = Reference::artefact("tuning", "lakes");

@@ -11,6 +11,7 @@ use polder_infer::{Engine, Packed};
 
 use crate::kernels::{self, Asked};
 use crate::note;
+use crate::prompt::{self, Prompt};
 use crate::train::{self, Train};
 use crate::tune::{self, Tune};
 
@@ -22,7 +23,8 @@ const EXAMPLES: &str = "Examples:
   polder-gpu train --bench --model gpt2-124m --set context=1024 --set precision=bf16
   polder-gpu kernels check
   polder-gpu eval models/base/1 requests/bits_per_byte --out runs/e1
-  polder-gpu tune models/base/1 tuning/signatures --precision bf16 --out adapters/base/1";
+  polder-gpu tune models/base/1 tuning/signatures --precision bf16 --out adapters/base/1
+  polder-gpu prompt models/base/1 'The lake' --max-tokens 100 --precision bf16 --times 32";
 
 /// The model side alone: files in, files out, no lake.
 #[derive(Debug, Parser)]
@@ -54,6 +56,8 @@ enum Command {
         #[arg(long, value_name = "MACHINE", default_value = "auto")]
         device: Machine,
     },
+    /// Go on with a text.
+    Prompt(Prompt),
     /// Tune a model with examples.
     Tune(Tune),
 }
@@ -135,6 +139,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Train(args) => train::train(&args),
         Command::Eval { model, requests, out, device } => eval(&model, &requests, &out, device),
+        Command::Prompt(args) => prompt::prompt(&args),
         Command::Tune(args) => tune::tune(&args),
     }
 }
@@ -166,13 +171,7 @@ fn eval(model: &Path, requests: &Path, out: &Path, device: Machine) -> anyhow::R
     let asked = polder_eval::read_requests(requests).or_advise()?;
     let chosen = device.choose(0).or_advise()?;
     say_machine(&chosen);
-    let on_gpu = match &chosen {
-        Chosen::Gpu(_) => {
-            let backend = chosen.open(Packed::bytes(&engine)).or_advise()?;
-            Some(OnBackend::new(&engine, Packed::try_new(&engine, backend).or_advise()?))
-        }
-        Chosen::Processor { .. } => None,
-    };
+    let on_gpu = Packed::on(&chosen, &engine).or_advise()?.map(|packed| OnBackend::new(&engine, packed));
     let scorer: &dyn Scorer = match &on_gpu {
         Some(scorer) => scorer,
         None => &engine,

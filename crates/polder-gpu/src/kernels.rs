@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use polder_base::{Advised, ExitKind, Random, units};
+use polder_compute::cpu::Sampling;
 use polder_compute::cuda::{Cuda, Timed, table};
 use polder_compute::trace::Roofline;
-use polder_compute::{Activation, AdamW, Attention, Backend, Cpu, CrossEntropy, Dtype, Gemm, IdView, Muon, Norm, NormKind, Rope, View};
+use polder_compute::{
+    Activation, AdamW, Attention, Backend, Cpu, CrossEntropy, Dtype, Gemm, IdView, KvCache, Muon, Norm, NormKind, Rope, View,
+};
 
 use crate::commands::OrAdvise;
 use crate::note;
@@ -183,6 +186,22 @@ fn cases(s: Sizes, dtype: Dtype) -> Vec<Case> {
             }));
         }
     }
+    let plain = Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, seed: 3 };
+    let draws = [
+        Sampling { temperature: 0.0, ..plain },
+        plain,
+        Sampling { top_k: 40, ..plain },
+        Sampling { top_p: 0.9, ..plain },
+        Sampling { temperature: 0.7, top_k: v / 3, top_p: 0.5, seed: 9 },
+    ];
+    // What was drawn is seen in the rows that it chooses.
+    let (words, n_drawn) = (draws.iter().flat_map(Sampling::words).collect(), draws.len());
+    let buffers = vec![(n_drawn, f32, r), (n_drawn * v, dtype, Begin::Random(9.0)), (v, f32, r)];
+    let drawn = vec![vec![0; n_drawn], words, (0..n_drawn as i32).collect()];
+    all.push(case(format!("sample ({n_drawn}, {v})"), tolerance, buffers, drawn, move |b, rows, i| {
+        b.sample(i[0], rows[1], i[1], i[2], v, v);
+        b.embedding_forward(rows[0], rows[2], i[0], 1, false);
+    }));
     let (rows, targets) = (n.min(4096), ids(n.min(4096), v));
     for scale in [None, Some(0.25)] {
         let settings = CrossEntropy { vocab: v, n_classes: v - 3, scale, z_loss: 1e-3, soft_cap: if scale.is_some() { 30.0 } else { 0.0 } };
@@ -265,6 +284,20 @@ fn attention_cases(s: Sizes, dtype: Dtype) -> Vec<Case> {
         all.push(case(what, tolerance.max(1e-4), buffers, ids, move |b, v, i| {
             b.attention_forward(v[0], v[1], v[2], i.first().copied(), shape);
             b.attention_backward(v[3], v[4], v[0], v[1], v[2], i.first().copied(), shape);
+        }));
+    }
+    // Rows that go on with what was seen: one a sequence, as tokens are drawn, and a few, as a text goes in by parts.
+    for n_new in [1, 5] {
+        let shape = Attention { time: n_new, ..plain };
+        let (rows, kept) = (batch * n_new, batch * time * n_kv_heads * head);
+        let n_seen: Vec<i32> = (0..batch).map(|b| (time - n_new - b * (time / (2 * batch))) as i32).collect();
+        let buffers =
+            vec![(rows * n_heads * head, dtype, r), (rows * shape.row(), dtype, Begin::Random(2.0)), (kept, dtype, r), (kept, dtype, r)];
+        let what = format!("attention over a cache (B {batch}, T {n_new} behind {time}, H {n_heads}/{n_kv_heads}, D {head})");
+        all.push(case(what, tolerance.max(1e-4), buffers, vec![n_seen], move |b, v, i| {
+            let cache = KvCache { keys: v[2], values: v[3], capacity: time, n_seen: i[0] };
+            b.attention_append(&cache, v[1], shape);
+            b.attention_decode(v[0], v[1], &cache, time, shape);
         }));
     }
     let row = plain.row();
@@ -511,4 +544,19 @@ pub fn sums(calls: Vec<Timed>) -> Vec<Line> {
     let mut lines: Vec<Line> = lines.into_values().collect();
     lines.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_small_case_agrees_on_the_emulated_kernels_too() {
+        let asked = Asked { only: String::new(), seed: Some(1), timed: false, small: true };
+        for capability in [(8, 0), (9, 0)] {
+            let Some(mut gpu) = polder_testkit::emulated_gpu(capability, 1) else { return };
+            let failed = check_cases(&mut gpu, 1, &asked, &mut BTreeMap::new()).expect("cases");
+            assert_eq!(failed, 0, "{capability:?}");
+        }
+    }
 }

@@ -7,6 +7,7 @@
 mod bench;
 mod commands;
 mod kernels;
+mod prompt;
 mod ranks;
 mod stop;
 mod train;

@@ -35,8 +35,8 @@ pub struct Tune {
     /// The highest learning rate.
     #[arg(long, default_value_t = 2e-3)]
     lr: f64,
-    /// How rows between products are stored: f32, or bf16 for less memory and more speed on a GPU.
-    #[arg(long, default_value = "f32", value_name = "f32|bf16")]
+    /// How rows between products are stored: f32, or bf16, which takes less memory and is faster on a GPU.
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
     precision: Precision,
     /// Fixes initial adapters and order.
     #[arg(long, default_value_t = 0)]

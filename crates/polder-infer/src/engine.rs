@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use polder_compute::cpu::Sampling;
-use polder_compute::{Backend, CrossEntropy, Gemm, Rope, cpu};
+use polder_compute::cuda::Chosen;
+use polder_compute::{Backend, CrossEntropy, Dtype, Gemm, Rope, cpu};
 use polder_model::{DecodeOptions, ModelConfig, Weights};
 use polder_tokenizer::Tokenizer;
 
@@ -119,6 +120,18 @@ impl Engine {
         let batcher = Batcher::start(backend, &self.weights, options).map_err(|source| InferError::Network { source })?;
         self.batcher = Some(batcher);
         Ok(())
+    }
+
+    /// Generates on the machine that was chosen. The processor in f32 goes on by itself: callers that share its passes would wait for each other.
+    ///
+    /// # Errors
+    /// A GPU with too little memory, or a model that cannot be put there.
+    pub fn generate_on_machine(&mut self, machine: &Chosen, options: DecodeOptions) -> Result<(), InferError> {
+        if matches!(machine, Chosen::Processor { .. }) && options.dtype == Dtype::F32 {
+            return Ok(());
+        }
+        let backend = machine.open(options.bytes(self.config())).map_err(|source| InferError::Machine { source })?;
+        self.generate_on(backend, options)
     }
 
     /// The model's tokenizer.

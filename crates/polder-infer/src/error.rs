@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use polder_base::{Advice, ExitKind};
+use polder_compute::cuda::CudaError;
 use polder_model::ModelError;
 use polder_tokenizer::TokenizerError;
 use thiserror::Error;
@@ -77,6 +78,13 @@ pub enum InferError {
         #[source]
         source: ModelError,
     },
+    /// The machine that was chosen cannot be had.
+    #[error("cannot put the model on the machine")]
+    Machine {
+        /// Why.
+        #[source]
+        source: CudaError,
+    },
     /// The backend has failed under way.
     #[error("the machine that the model runs on has failed")]
     Backend,
@@ -100,6 +108,11 @@ impl Advice for InferError {
             Self::PromptTooLong { .. } => Some("Shorten the prompt, or choose a model with a longer context.".into()),
             Self::EmptyPrompt => Some("Give at least one character to continue.".into()),
             Self::Token { .. } => Some("Encode the text with the tokenizer of this model.".into()),
+            Self::Machine { source: CudaError::Memory { .. } } => Some(
+                "Ask for less at once (serve with a smaller --parallel, or --precision bf16), or work on the processor: --device cpu."
+                    .into(),
+            ),
+            Self::Machine { source } => source.hint(),
             Self::Backend => Some(
                 "`polder-gpu kernels check` runs every kernel against the processor's results; --device cpu works without a GPU.".into(),
             ),
@@ -111,6 +124,7 @@ impl Advice for InferError {
         match self {
             Self::Model { source, .. } | Self::Adapter { source, .. } | Self::Network { source } => source.exit(),
             Self::Tokenizer { source, .. } => source.exit(),
+            Self::Machine { source } => source.exit(),
             Self::Vocabulary { .. } | Self::Backend => ExitKind::Failed,
             Self::NotADecoder { .. } | Self::PromptTooLong { .. } | Self::EmptyPrompt | Self::Token { .. } | Self::Option { .. } => {
                 ExitKind::Usage

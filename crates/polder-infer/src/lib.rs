@@ -12,3 +12,5 @@ mod stream;
 pub use engine::{Engine, Finish, GenerateOptions, Generation};
 pub use error::InferError;
 pub use packed::Packed;
+pub use polder_compute::Dtype;
+pub use polder_model::DecodeOptions;

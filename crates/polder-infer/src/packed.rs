@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use polder_compute::Backend;
+use polder_compute::cuda::Chosen;
 use polder_model::{Batch, Network, NetworkOptions, Recompute};
 
 use crate::{Engine, InferError};
@@ -48,6 +49,20 @@ impl Packed {
         let options = Self::options(engine);
         let network = Network::with_options(backend, engine.weights(), options).map_err(|source| InferError::Network { source })?;
         Ok(Self { network: Mutex::new(network), n_rows: options.batch, time: options.time, vocab_size: engine.config().vocab_size })
+    }
+
+    /// The same on a machine that was chosen; `None` on the processor, where engines judge by themselves.
+    ///
+    /// # Errors
+    /// A GPU with too little memory, or a model that cannot be put there.
+    pub fn on(machine: &Chosen, engine: &Engine) -> Result<Option<Self>, InferError> {
+        match machine {
+            Chosen::Processor { .. } => Ok(None),
+            Chosen::Gpu(_) => {
+                let backend = machine.open(Self::bytes(engine)).map_err(|source| InferError::Machine { source })?;
+                Self::try_new(engine, backend).map(Some)
+            }
+        }
     }
 
     /// Computes ln p(token | tokens before it) of every token but the first, of each sequence.

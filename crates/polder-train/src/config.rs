@@ -49,11 +49,10 @@ impl std::str::FromStr for Precision {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "f32" => Ok(Self::F32),
-            "bf16" => Ok(Self::Bf16),
-            _ => Err(format!("`{text}` is neither f32 nor bf16")),
-        }
+        Ok(match text.parse()? {
+            Dtype::F32 => Self::F32,
+            Dtype::Bf16 => Self::Bf16,
+        })
     }
 }
 

@@ -42,7 +42,7 @@ pub struct Cli {
     /// Print data as JSON, one object a line.
     #[arg(long, global = true)]
     json: bool,
-    /// What trains, tunes and evaluates: auto (a GPU where there is one), cpu, gpu, or gpu:N.
+    /// What trains, tunes, measures and answers: auto (a GPU where there is one), cpu, gpu, or gpu:N.
     #[arg(long, global = true, env = "POLDER_DEVICE", default_value = "auto", value_name = "MACHINE")]
     device: polder_compute::cuda::Machine,
     /// Memory that queries may hold together, such as 2GB or 500MB; what needs more goes to disk [default: 60 % of the machine's].

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use polder_infer::Dtype;
+
 use crate::failure::OrAdvise;
 use crate::stages::deploy::{ServeRequest, bind, serve};
 use crate::world::World;
@@ -24,6 +26,12 @@ pub struct Args {
     /// Keep prompts and answers for feedback; without it only counts are kept.
     #[arg(long)]
     keep_text: bool,
+    /// Requests that are answered at once; further ones wait [default: 16 on a GPU, where they share passes, 2 on the processor].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    parallel: Option<u16>,
+    /// How numbers are stored while it answers: f32, or bf16, which a GPU reads twice as fast.
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    precision: Dtype,
 }
 
 pub fn run(world: &mut World, args: Args) -> anyhow::Result<()> {
@@ -33,6 +41,8 @@ pub fn run(world: &mut World, args: Args) -> anyhow::Result<()> {
         address: args.listen,
         token: args.token,
         keep_text: args.keep_text,
+        parallel: args.parallel.map(usize::from),
+        precision: args.precision,
     };
     let server = bind(world, &request)?;
     let address = server.local_addr();

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use polder_base::{Digest, digest_json};
+use polder_infer::Dtype;
 use polder_workflow::{Outcome, Step};
 
 use super::{Context, model};
@@ -35,6 +36,8 @@ impl<'a> Step<Context<'a>, Error> for Answer {
             address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             token: None,
             keep_text: false,
+            parallel: None,
+            precision: Dtype::F32,
         };
         let prompt = "pub fn new(";
         let text = stage::answer_once(context.world, &request, prompt, TOKENS_MAX)?;

@@ -6,12 +6,17 @@ use std::time::Duration;
 
 use anyhow::Context;
 use polder_base::{Clearance, Manifest, Reference};
-use polder_infer::Engine;
+use polder_compute::cuda::Chosen;
+use polder_infer::{DecodeOptions, Dtype, Engine};
 use polder_serve::{ServeOptions, Server, UsageOptions};
 
 use crate::failure::OrAdvise;
 use crate::stages;
 use crate::world::World;
+
+/// Requests that are answered at once where nothing is said: on a GPU they share its passes.
+const ON_GPU: usize = 16;
+const ON_PROCESSOR: usize = 2;
 
 /// How to serve.
 #[derive(Clone, Debug)]
@@ -26,6 +31,10 @@ pub struct ServeRequest {
     pub token: Option<String>,
     /// Whether prompts and answers are kept.
     pub keep_text: bool,
+    /// Requests that are answered at once; `None` for as many as the machine is good for.
+    pub parallel: Option<usize>,
+    /// How the model's numbers are stored while it answers.
+    pub precision: Dtype,
 }
 
 /// What requests call a model: its name, whichever version answers.
@@ -58,7 +67,14 @@ pub fn bind(world: &mut World, request: &ServeRequest) -> anyhow::Result<Server>
     for manifest in &cleared {
         Clearance::require(manifest.clearance.as_ref(), &manifest.reference.to_string(), &manifest.inputs_digest()).or_advise()?;
     }
-    let engine = Arc::new(Engine::open(&folder, adapter.as_deref()).or_advise()?);
+    let mut engine = Engine::open(&folder, adapter.as_deref()).or_advise()?;
+    let machine = world.device.choose(0).or_advise()?;
+    let n_workers = request.parallel.unwrap_or(match machine {
+        Chosen::Gpu(_) => ON_GPU,
+        Chosen::Processor { .. } => ON_PROCESSOR,
+    });
+    stages::train::say_machine(&machine);
+    engine.generate_on_machine(&machine, DecodeOptions { slots: n_workers, dtype: request.precision }).or_advise()?;
     let run_id = "serve".to_owned();
     let options = ServeOptions {
         address: request.address,
@@ -70,9 +86,10 @@ pub fn bind(world: &mut World, request: &ServeRequest) -> anyhow::Result<Server>
             run_id,
             keep_text: request.keep_text,
         }),
+        n_workers,
         ..ServeOptions::new(service_name(&request.model))
     };
-    world.block_on(async { Server::bind(options, engine).await.or_advise() })
+    world.block_on(async { Server::bind(options, Arc::new(engine)).await.or_advise() })
 }
 
 /// Serves until the user stops it.

@@ -232,7 +232,7 @@ pub fn train(world: &mut World, request: &TrainRequest) -> anyhow::Result<Traine
     if (1..request.config.steps).contains(&run.step()) {
         output::note(&format!("    going on after step {} of {}", run.step(), request.config.steps));
     }
-    let tasks = stages::validate::TasksDuringTraining::open(world, &request.tasks, &tokenizer)?;
+    let tasks = stages::validate::TasksDuringTraining::open(world, &request.tasks, &tokenizer, machine.clone())?;
     let mfu = Mfu::measure(&mut *machine.open(0).or_advise()?, run.config());
     let bar = Bar::new("training", request.config.steps, Unit::Count);
     let stop = world.stop.clone();

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use polder_base::{At, Event, Input, Manifest, Reference, TableName, digest_json};
-use polder_compute::cuda::Chosen;
+use polder_compute::cuda::{Chosen, CudaError};
 use polder_eval::{EvalOptions, OnBackend, Request, Scorer, Scores};
-use polder_infer::{Engine, Packed};
+use polder_infer::{Engine, InferError, Packed};
 use polder_model::Weights;
 use polder_pipeline::{Export, ExportQuery, query};
 use polder_tokenizer::Tokenizer;
@@ -83,13 +83,7 @@ pub fn evaluate(world: &mut World, model: &Reference, task: &str) -> anyhow::Res
             let engine = Engine::open(&model_dir, None).or_advise()?;
             let requests = polder_eval::read_requests(&requests_dir).or_advise()?;
             let machine = world.device.choose(0).or_advise()?;
-            let on_gpu = match &machine {
-                Chosen::Gpu(_) => {
-                    let backend = machine.open(Packed::bytes(&engine)).or_advise()?;
-                    Some(OnBackend::new(&engine, Packed::try_new(&engine, backend).or_advise()?))
-                }
-                Chosen::Processor { .. } => None,
-            };
+            let on_gpu = Packed::on(&machine, &engine).or_advise()?.map(|packed| OnBackend::new(&engine, packed));
             let scorer: &dyn Scorer = match &on_gpu {
                 Some(scorer) => scorer,
                 None => &engine,
@@ -154,6 +148,7 @@ pub fn cells(scores: &Scores) -> Vec<Vec<String>> {
 
 /// Tasks whose scores a run writes down while it trains.
 pub struct TasksDuringTraining {
+    machine: Chosen,
     tokenizer: PathBuf,
     tasks: Vec<(String, Vec<Request>)>,
 }
@@ -163,13 +158,13 @@ impl TasksDuringTraining {
     ///
     /// # Errors
     /// They are not there, or not readable.
-    pub fn open(world: &World, tasks: &[String], tokenizer: &Path) -> anyhow::Result<Self> {
+    pub fn open(world: &World, tasks: &[String], tokenizer: &Path, machine: Chosen) -> anyhow::Result<Self> {
         let read = |name: &String| -> anyhow::Result<(String, Vec<Request>)> {
             let folder = stages::folder(world, &stages::named("requests", name).or_advise()?)?;
             Ok((name.clone(), polder_eval::read_requests(&folder).or_advise()?))
         };
         let tasks = tasks.iter().map(read).collect::<anyhow::Result<_>>()?;
-        Ok(Self { tokenizer: tokenizer.to_owned(), tasks })
+        Ok(Self { machine, tokenizer: tokenizer.to_owned(), tasks })
     }
 
     /// Scores weights on all of them: `TASK/METRIC`, over all requests.
@@ -182,8 +177,17 @@ impl TasksDuringTraining {
             return Ok(scores);
         }
         let engine = Engine::new(weights, Tokenizer::open(&self.tokenizer)?)?;
+        // What training leaves of a GPU's memory may be too little.
+        let on_gpu = match Packed::on(&self.machine, &engine) {
+            Err(InferError::Machine { source: CudaError::Memory { .. } }) => None,
+            found => found?.map(|packed| OnBackend::new(&engine, packed)),
+        };
+        let scorer: &dyn Scorer = match &on_gpu {
+            Some(scorer) => scorer,
+            None => &engine,
+        };
         for (task, requests) in &self.tasks {
-            let evaluation = polder_eval::evaluate(&engine, requests, &EvalOptions::default(), &mut |_| {}, stop)?;
+            let evaluation = polder_eval::evaluate(scorer, requests, &EvalOptions::default(), &mut |_| {}, stop)?;
             scores.extend(
                 evaluation.scores.into_iter().filter(|s| s.group == "all").map(|s| (format!("{task}/{}", s.metric), s.estimate.value)),
             );

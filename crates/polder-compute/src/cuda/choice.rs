@@ -55,6 +55,7 @@ impl Advice for MachineError {
 }
 
 /// A machine that work can run on, and why it is that one.
+#[derive(Clone, Debug)]
 pub enum Chosen {
     /// The processor; with what kept a GPU that is there from being it.
     Processor {

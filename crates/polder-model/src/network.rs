@@ -112,6 +112,7 @@ pub struct Network<B: Backend> {
     norm_squared: View,
     rotations: Vec<View>,
     ids: Ids,
+    choices: Option<Choices>,
     /// Where sequences grow, in a network that generates.
     slots: Option<Slots>,
     a: Activations,
@@ -129,6 +130,14 @@ struct Ids {
     /// Rows that pass the head.
     rows: IdView,
     targets: IdView,
+}
+
+/// What is asked of the most probable ids, and they.
+#[derive(Clone, Copy)]
+struct Choices {
+    ids: IdView,
+    settings: IdView,
+    places: IdView,
 }
 
 /// Sizes of the batch under way.
@@ -209,6 +218,7 @@ impl<B: Backend> Network<B> {
                 rows: b.alloc_ids(n),
                 targets: b.alloc_ids(n),
             },
+            choices: None,
             slots: None,
             a: Activations::new(&config, &options, &mut |len, dtype| b.alloc(len, dtype)),
             options,
@@ -248,6 +258,11 @@ impl<B: Backend> Network<B> {
     /// The view of all parameters.
     pub fn params_view(&self) -> View {
         self.params
+    }
+
+    /// The view of the matrices as rows meet them, where these are rounded copies; they stand as the parameters do.
+    pub fn working_view(&self) -> Option<View> {
+        self.working
     }
 
     /// The view of all gradients.
@@ -303,6 +318,17 @@ impl<B: Backend> Network<B> {
             self.backend.record_end();
         }
         Ok(self.read_losses(step, batch.targets))
+    }
+
+    /// Computes, for each target of a batch, −ln p(target) and the most probable id, of equals the first; `None` where it is ignored.
+    ///
+    /// # Errors
+    /// Sizes or ids that do not fit.
+    pub fn target_choices(&mut self, batch: &Batch<'_>) -> Result<Vec<Option<(f32, u32)>>, ModelError> {
+        let step = self.take(batch, Judged::Targets)?;
+        self.forward(step);
+        self.choose(step);
+        Ok(self.read_choices(step, batch.targets))
     }
 
     /// Computes the loss of a batch and adds the gradients of `scale ·` its sum.

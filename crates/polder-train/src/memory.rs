@@ -93,8 +93,8 @@ fn gpu_options(options: NetworkOptions) -> NetworkOptions {
     NetworkOptions { logits: LogitsRoom::GPU, ..options }
 }
 
-/// Room for partial sums, ordered rows and the beginnings of buffers.
-const GPU_SCRATCH_BYTES: u64 = 1 << 28;
+/// Room on a GPU for partial sums, ordered rows and the beginnings of buffers.
+pub const GPU_SCRATCH_BYTES: u64 = 1 << 28;
 
 /// Checks that a run fits the memory of a GPU that is free.
 ///

@@ -38,9 +38,11 @@ losses() { # the same run on the processor in f32, on the GPU in f32 and in bf16
       local tokens=$MASKED_TOKENS tokenizer=$MASKED_TOKENIZER
       ;;
     esac
-    MODEL=$family train "cpu-$family" "cpu-$family" --device cpu >/dev/null 2>&1 || echo "$family: the processor's run failed"
-    MODEL=$family train "f32-$family" "f32-$family" --device gpu >"$work/log" 2>&1 || tail -5 "$work/log"
-    MODEL=$family train "bf16-$family" "bf16-$family" --device gpu --set precision=bf16 >"$work/log" 2>&1 || tail -5 "$work/log"
+    # At ten times this rate bf16 leaves f32 by itself, on the processor too.
+    local rate="lr=${LR:-3e-4}"
+    MODEL=$family train "cpu-$family" "cpu-$family" --device cpu --set "$rate" >/dev/null 2>&1 || echo "$family: the processor's run failed"
+    MODEL=$family train "f32-$family" "f32-$family" --device gpu --set "$rate" >"$work/log" 2>&1 || tail -5 "$work/log"
+    MODEL=$family train "bf16-$family" "bf16-$family" --device gpu --set "$rate" --set precision=bf16 >"$work/log" 2>&1 || tail -5 "$work/log"
     python3 - "$work" "$family" <<'PY'
 import json, sys
 work, family = sys.argv[1:]

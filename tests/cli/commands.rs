@@ -227,32 +227,35 @@ fn a_dry_run_changes_nothing() {
 }
 
 #[test]
-fn a_served_model_answers_and_leaves_when_told() {
+fn a_served_model_answers_several_at_once_and_leaves_when_told() {
     let lake = copy("serve");
-    let mut child = command(&lake).args(["--json", "serve", "models/quickstart", "--listen", "127.0.0.1:0"]).spawn().expect("starts");
+    let arguments = ["--json", "serve", "models/quickstart", "--listen", "127.0.0.1:0", "--precision", "bf16", "--parallel", "3"];
+    let mut child = command(&lake).args(arguments).spawn().expect("starts");
     let mut out = BufReader::new(child.stdout.take().expect("output"));
     let mut first = String::new();
     out.read_line(&mut first).expect("a line");
     let service: serde_json::Value = serde_json::from_str(&first).expect("JSON");
     assert_eq!(service["schema"], "polder.service");
-    let address = service["address"].as_str().expect("an address");
-    let model = service["model"].as_str().expect("a model");
-    let body = serde_json::json!({ "model": model, "prompt": "pub fn ", "max_tokens": 4 }).to_string();
-    let mut stream = TcpStream::connect(address).expect("connect");
-    let length = body.len();
-    write!(
-        stream,
-        "POST /v1/completions HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-    )
-    .expect("ask");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"choices\""), "{answer}");
+    let (address, model) = (service["address"].as_str().expect("an address"), service["model"].as_str().expect("a model"));
+    let ask = || {
+        let body = serde_json::json!({ "model": model, "prompt": "pub fn ", "max_tokens": 4 }).to_string();
+        let mut stream = TcpStream::connect(address).expect("connect");
+        let length = body.len();
+        write!(
+            stream,
+            "POST /v1/completions HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        )
+        .expect("ask");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"choices\""), "{answer}");
+    };
+    std::thread::scope(|scope| (0..5).for_each(|_| drop(scope.spawn(ask))));
 
     crate::kills::signal(&child, "TERM");
     let output = child.wait_with_output().expect("ends");
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{err}");
-    assert!(err.contains("answered 1 requests"), "{err}");
+    assert!(err.contains("answered 5 requests"), "{err}");
     assert_eq!(line(&lake, "--json facts list --verb serve").well().objects()[0]["schema"], "polder.fact");
 }

@@ -9,6 +9,7 @@ use program::polder_gpu;
 mod program;
 mod ranks;
 mod training;
+mod tuning;
 
 fn train(dir: &Path, steps: &str) -> Output {
     let at = |name: &str| dir.join(name).to_string_lossy().into_owned();

@@ -1,19 +1,19 @@
-//! What it does: look at the devices, train (`train.rs`), evaluate, tune.
+//! What it does: look at the devices, train (`train.rs`), evaluate, tune (`tune.rs`).
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use clap::{Parser, Subcommand};
-use polder_base::{Advice, Advised, Clearance, ExitKind, Input, Manifest, Reference, Timestamp, units};
+use polder_base::{Advice, Advised, ExitKind, Input, Manifest, Reference, Timestamp, units};
 use polder_compute::cuda::{Chosen, Machine, Probe};
 use polder_eval::{EvalOptions, OnBackend, Scorer, Scores};
 use polder_infer::{Engine, Packed};
-use polder_tune::{TuneOptions, TuneProgress, TuningData};
 
 use crate::kernels::{self, Asked};
 use crate::note;
 use crate::prompt::{self, Prompt};
 use crate::train::{self, Train};
+use crate::tune::{self, Tune};
 
 const EXAMPLES: &str = "Examples:
   polder-gpu devices
@@ -23,6 +23,7 @@ const EXAMPLES: &str = "Examples:
   polder-gpu train --bench --model gpt2-124m --set context=1024 --set precision=bf16
   polder-gpu kernels check
   polder-gpu eval models/base/1 requests/bits_per_byte --out runs/e1
+  polder-gpu tune models/base/1 tuning/signatures --precision bf16 --out adapters/base/1
   polder-gpu prompt models/base/1 'The lake' --max-tokens 100 --precision bf16 --times 32";
 
 /// The model side alone: files in, files out, no lake.
@@ -58,15 +59,7 @@ enum Command {
     /// Go on with a text.
     Prompt(Prompt),
     /// Tune a model with examples.
-    Tune {
-        /// The model's folder.
-        model: PathBuf,
-        /// The examples' folder.
-        data: PathBuf,
-        /// Where the adapter goes; its last two parts are its name and version.
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-    },
+    Tune(Tune),
 }
 
 #[derive(Debug, Subcommand)]
@@ -147,7 +140,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<()> {
         Command::Train(args) => train::train(&args),
         Command::Eval { model, requests, out, device } => eval(&model, &requests, &out, device),
         Command::Prompt(args) => prompt::prompt(&args),
-        Command::Tune { model, data, out } => tune(&model, &data, &out),
+        Command::Tune(args) => tune::tune(&args),
     }
 }
 
@@ -167,7 +160,8 @@ pub fn say_machine(chosen: &Chosen) {
     }
 }
 
-fn input(manifest: &Manifest) -> Input {
+/// What a manifest describes, as an input of something else.
+pub fn input(manifest: &Manifest) -> Input {
     Input { reference: manifest.reference.clone(), digest: manifest.content_digest() }
 }
 
@@ -192,30 +186,5 @@ fn eval(model: &Path, requests: &Path, out: &Path, device: Machine) -> anyhow::R
     };
     scores.write(out).or_advise()?;
     scores.scores.iter().for_each(|s| note(&format!("{} {} {:.4} (n = {})", s.group, s.metric, s.estimate.value, s.estimate.n)));
-    Ok(())
-}
-
-fn tune(model: &Path, data: &Path, out: &Path) -> anyhow::Result<()> {
-    let manifests = [Manifest::verify(model).or_advise()?, Manifest::verify(data).or_advise()?];
-    for manifest in &manifests {
-        Clearance::require(manifest.clearance.as_ref(), &manifest.reference.to_string(), &manifest.inputs_digest()).or_advise()?;
-    }
-    let engine = Engine::open(model, None).or_advise()?;
-    let examples = TuningData::read(data).or_advise()?;
-    let options = TuneOptions::default();
-    let mut on_progress = |p: TuneProgress| {
-        if let TuneProgress::Step { step, n_steps, loss, .. } = p
-            && (step % 20 == 0 || step == n_steps)
-        {
-            note(&format!("step {step}/{n_steps} loss {loss:.4}"));
-        }
-    };
-    let tuned = polder_tune::tune(engine.weights(), engine.tokenizer(), &examples, &options, &mut on_progress, &AtomicBool::new(false))
-        .or_advise()?;
-    let reference = reference("adapters", out)?;
-    let inputs = manifests.iter().map(input).collect();
-    let manifest = polder_tune::write_adapter(out, &tuned, &options, reference, Timestamp::now(), inputs, None).or_advise()?;
-    let (before, after) = (tuned.report.before.nats_per_token.value, tuned.report.after.nats_per_token.value);
-    note(&format!("{} · {before:.4} → {after:.4} nats a token on held-out examples", manifest.reference));
     Ok(())
 }

@@ -11,6 +11,7 @@ mod prompt;
 mod ranks;
 mod stop;
 mod train;
+mod tune;
 
 use std::io::Write;
 use std::process::ExitCode;

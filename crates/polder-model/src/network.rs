@@ -120,6 +120,7 @@ pub struct Network<B: Backend> {
     inputs: Inputs,
     /// Those of the batch under way.
     ids: Ids,
+    choices: Option<Choices>,
     /// Where sequences grow, in a network that generates.
     slots: Option<Slots>,
     a: Activations,
@@ -137,6 +138,14 @@ struct Ids {
     /// Rows that pass the head.
     rows: IdView,
     targets: IdView,
+}
+
+/// What is asked of the most probable ids, and they.
+#[derive(Clone, Copy)]
+struct Choices {
+    ids: IdView,
+    settings: IdView,
+    places: IdView,
 }
 
 /// Sizes of the batch under way.
@@ -214,6 +223,7 @@ impl<B: Backend> Network<B> {
             rotations: rotations.iter().map(|_| b.alloc(table_len, Dtype::F32)).collect(),
             ids: Ids::of(inputs.ids, &config, &options, 0),
             inputs,
+            choices: None,
             slots: None,
             a,
             options,
@@ -253,6 +263,11 @@ impl<B: Backend> Network<B> {
     /// The view of all parameters.
     pub fn params_view(&self) -> View {
         self.params
+    }
+
+    /// The view of the matrices as rows meet them, where these are rounded copies; they stand as the parameters do.
+    pub fn working_view(&self) -> Option<View> {
+        self.working
     }
 
     /// The view of all gradients.
@@ -308,6 +323,17 @@ impl<B: Backend> Network<B> {
             self.backend.record_end();
         }
         Ok(self.read_losses(step, batch.targets))
+    }
+
+    /// Computes, for each target of a batch, −ln p(target) and the most probable id, of equals the first; `None` where it is ignored.
+    ///
+    /// # Errors
+    /// Sizes or ids that do not fit.
+    pub fn target_choices(&mut self, batch: &Batch<'_>) -> Result<Vec<Option<(f32, u32)>>, ModelError> {
+        let step = self.take(batch, Judged::Targets)?;
+        self.forward(step);
+        self.choose(step);
+        Ok(self.read_choices(step, batch.targets))
     }
 
     /// Computes the loss of a batch and adds the gradients of `scale ·` its sum.

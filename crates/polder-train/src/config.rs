@@ -45,6 +45,17 @@ pub enum Precision {
     Bf16,
 }
 
+impl std::str::FromStr for Precision {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match text.parse()? {
+            Dtype::F32 => Self::F32,
+            Dtype::Bf16 => Self::Bf16,
+        })
+    }
+}
+
 impl Precision {
     /// As the backend calls it.
     pub fn dtype(self) -> Dtype {

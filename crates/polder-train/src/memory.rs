@@ -95,9 +95,9 @@ fn gpu_options(options: NetworkOptions) -> NetworkOptions {
     NetworkOptions { logits: LogitsRoom::GPU, ..options }
 }
 
-/// Room for partial sums, ordered rows and the beginnings of buffers; not counted from sizes. Who needs more takes it when a step is called for the first
+/// Room on a GPU for partial sums, ordered rows and the beginnings of buffers; not counted from sizes. Who needs more takes it when a step is called for the first
 /// time, before it is put down, and never again.
-const GPU_SCRATCH_BYTES: u64 = 1 << 28;
+pub const GPU_SCRATCH_BYTES: u64 = 1 << 28;
 
 /// Checks that a run fits the memory of a GPU that is free.
 ///

@@ -1,7 +1,6 @@
 //! A low-rank adapter: for each chosen matrix W two small ones, so that W + (alpha / rank)·B·A takes its place.
 //!
-//! The sum is made before each pass, so a pass costs what it costs without an adapter, and gradients are exact:
-//! dB = s·dW·Aᵀ and dA = s·Bᵀ·dW.
+//! These are its numbers, as they begin and as files hold them; how it learns stands in `adapted.rs`.
 //!
 //! # Source
 //! Hu et al., LoRA, 2021; names, initial values and files as in Hugging Face's PEFT.
@@ -22,25 +21,25 @@ use crate::options::{Target, TuneOptions};
 /// A low-rank adapter of one model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Adapter {
-    rank: usize,
+    pub(crate) rank: usize,
     alpha: f64,
     targets: Vec<Target>,
-    parts: Vec<Part>,
+    pub(crate) parts: Vec<Part>,
     /// A (rank, in), then B (out, rank), of every part.
     pub(crate) data: Vec<f32>,
 }
 
 /// One adapted matrix.
 #[derive(Clone, Debug, PartialEq)]
-struct Part {
+pub(crate) struct Part {
     /// `model.layers.0.self_attn.q_proj`.
     module: String,
     /// First number of W among the model's.
-    place: usize,
-    n_out: usize,
-    n_in: usize,
+    pub(crate) place: usize,
+    pub(crate) n_out: usize,
+    pub(crate) n_in: usize,
     /// First number of A; B follows.
-    a: usize,
+    pub(crate) a: usize,
 }
 
 impl Adapter {
@@ -77,7 +76,8 @@ impl Adapter {
         &self.targets
     }
 
-    fn scale(&self) -> f32 {
+    /// What B·A is added times.
+    pub(crate) fn scale(&self) -> f32 {
         (self.alpha / self.rank as f64) as f32
     }
 
@@ -89,38 +89,15 @@ impl Adapter {
         &self.data[part.a + self.rank * part.n_in..][..part.n_out * self.rank]
     }
 
-    fn scaled_b(&self, part: &Part) -> Vec<f32> {
-        self.b(part).iter().map(|x| x * self.scale()).collect()
-    }
-
-    /// Sets the adapted matrices of `params` to those of `base` with the adapter added.
-    pub fn apply(&self, base: &[f32], params: &mut [f32]) {
-        for part in &self.parts {
-            let w = &mut params[part.place..][..part.n_out * part.n_in];
-            w.copy_from_slice(&base[part.place..][..part.n_out * part.n_in]);
-            let shape = Gemm { m: part.n_out, n: part.n_in, k: self.rank, transpose_a: false, transpose_b: false, accumulate: true };
-            cpu::gemm(w, &self.scaled_b(part), self.a(part), None, shape);
-        }
-    }
-
-    /// Turns gradients of the whole model into those of the adapter, in its own order.
-    pub(crate) fn project(&self, grads: &[f32], out: &mut [f32]) {
-        let rank = self.rank;
-        for part in &self.parts {
-            let dw = &grads[part.place..][..part.n_out * part.n_in];
-            let (da, db) = out[part.a..][..rank * (part.n_in + part.n_out)].split_at_mut(rank * part.n_in);
-            let shape = Gemm { m: rank, n: part.n_in, k: part.n_out, transpose_a: true, transpose_b: false, accumulate: false };
-            cpu::gemm(da, &self.scaled_b(part), dw, None, shape);
-            let shape = Gemm { m: part.n_out, n: rank, k: part.n_in, transpose_a: false, transpose_b: true, accumulate: false };
-            cpu::gemm(db, dw, self.a(part), None, shape);
-            db.iter_mut().for_each(|x| *x *= self.scale());
-        }
-    }
-
     /// Returns the model with the adapter added for good.
     pub fn merged(&self, base: &Weights) -> Weights {
         let mut weights = base.clone();
-        self.apply(&base.data, &mut weights.data);
+        for part in &self.parts {
+            let w = &mut weights.data[part.place..][..part.n_out * part.n_in];
+            let scaled: Vec<f32> = self.b(part).iter().map(|x| x * self.scale()).collect();
+            let shape = Gemm { m: part.n_out, n: part.n_in, k: self.rank, transpose_a: false, transpose_b: false, accumulate: true };
+            cpu::gemm(w, &scaled, self.a(part), None, shape);
+        }
         weights
     }
 

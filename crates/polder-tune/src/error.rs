@@ -3,7 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use polder_base::{Advice, ExitKind, ManifestError, WholeError};
+use polder_base::{Advice, ExitKind, ManifestError, WholeError, units};
+use polder_compute::cuda::CudaError;
 use polder_model::ModelError;
 use thiserror::Error;
 
@@ -63,6 +64,19 @@ pub enum TuneError {
     /// The tokenizer does not belong to the model.
     #[error("the tokenizer has no end-of-text token, or more tokens than the model")]
     Tokenizer,
+    /// The memory does not suffice.
+    #[error("tuning takes {} of memory, and {} are free", units::bytes(*needed_bytes), units::bytes(*free_bytes))]
+    Memory {
+        /// What it takes.
+        needed_bytes: u64,
+        /// What there is.
+        free_bytes: u64,
+        /// What would fit, each with what it takes.
+        fits: Vec<String>,
+    },
+    /// The machine cannot be opened.
+    #[error(transparent)]
+    Machine(#[from] CudaError),
     /// The loss is no number any more.
     #[error("the loss became {loss} at step {step}")]
     Diverged {
@@ -105,6 +119,11 @@ impl Advice for TuneError {
             Self::Option { .. } => Some("Look at `polder tune start --help` for what is possible.".into()),
             Self::NoTargets { .. } => Some("Tune a Llama or Qwen model; their matrices are q, k, v, o, gate, up and down.".into()),
             Self::Tokenizer => Some("Tune with the model's own tokenizer.".into()),
+            Self::Memory { fits, .. } if fits.is_empty() => {
+                Some("Tune a smaller model, leave long examples out, or use a machine with more memory.".into())
+            }
+            Self::Memory { fits, .. } => Some(format!("It fits with {}.", fits.join(", with "))),
+            Self::Machine(e) => e.hint(),
             Self::Diverged { .. } => Some("Use a smaller learning rate.".into()),
             Self::Stopped { .. } => Some("Run the same command again; it starts over and gives the same adapter.".into()),
             Self::Model(e) => e.hint(),
@@ -117,6 +136,8 @@ impl Advice for TuneError {
         match self {
             Self::Stopped { .. } => ExitKind::Interrupted,
             Self::Read { .. } | Self::Option { .. } | Self::NoTargets { .. } => ExitKind::Usage,
+            Self::Memory { .. } => ExitKind::Refused,
+            Self::Machine(e) => e.exit(),
             Self::Model(e) => e.exit(),
             Self::Manifest(e) => e.exit(),
             _ => ExitKind::Failed,

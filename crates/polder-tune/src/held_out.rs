@@ -1,7 +1,7 @@
 //! How well a model answers examples that it did not learn from.
 
 use polder_base::Random;
-use polder_compute::Cpu;
+use polder_compute::Backend;
 use polder_eval::{Estimate, proportion, ratio};
 use polder_model::{Batch, Network};
 use serde::{Deserialize, Serialize};
@@ -29,27 +29,25 @@ pub(crate) struct Judged {
     pub(crate) nats: f64,
     pub(crate) n_tokens: usize,
     bytes: usize,
-    first: bool,
-    exact: bool,
+    pub(crate) first: bool,
+    pub(crate) exact: bool,
 }
 
 pub(crate) const N_RESAMPLES: u32 = 1000;
 
 /// Judges one batch of examples with the network's parameters as they are.
-pub(crate) fn judge(network: &mut Network<Cpu>, examples: &[&Encoded], time: usize) -> Result<Vec<Judged>, TuneError> {
+pub(crate) fn judge<B: Backend>(network: &mut Network<B>, examples: &[&Encoded], time: usize) -> Result<Vec<Judged>, TuneError> {
     let (tokens, targets) = batch(examples, time);
-    let logits = network.logits(&Batch::of(&tokens))?;
-    let vocab = network.config().vocab_size;
-    let judged = examples.iter().enumerate().map(|(row, example)| {
+    let choices = network.target_choices(&Batch::new(&tokens, &targets))?;
+    let rows = examples.iter().zip(targets.chunks(time)).zip(choices.chunks(time));
+    let judged = rows.map(|((example, targets), choices)| {
         let mut judged = Judged { nats: 0.0, n_tokens: 0, bytes: example.completion_bytes, first: false, exact: true };
-        for i in row * time..(row + 1) * time {
-            let Ok(target) = usize::try_from(targets[i]) else { continue };
-            let row = &logits[i * vocab..][..vocab];
-            let (best, greatest) = row.iter().enumerate().fold((0, f32::NEG_INFINITY), |b, (j, x)| if *x > b.1 { (j, *x) } else { b });
-            let sum: f64 = row.iter().map(|x| f64::from(x - greatest).exp()).sum();
-            judged.nats += sum.ln() - f64::from(row[target] - greatest);
-            judged.first |= judged.n_tokens == 0 && best == target;
-            judged.exact &= best == target;
+        for (target, choice) in targets.iter().zip(choices) {
+            let Some((nats, best)) = choice else { continue };
+            let is_best = i64::from(*best) == i64::from(*target);
+            judged.nats += f64::from(*nats);
+            judged.first |= judged.n_tokens == 0 && is_best;
+            judged.exact &= is_best;
             judged.n_tokens += 1;
         }
         judged

@@ -2,8 +2,9 @@
 //!
 //! It reads `train.jsonl` and `heldout.jsonl`, knows no tables and fetches nothing. The same data, options and base give
 //! the same adapter; it takes minutes, so a run that was broken off starts over, and nothing half-done is left.
-//! Start with [`TuningData`] and [`tune()`], then [`write_adapter`].
+//! Start with [`TuningData`] and [`Tuning`], on the processor or a GPU, then [`write_adapter`].
 
+mod adapted;
 mod adapter;
 mod data;
 mod error;
@@ -17,5 +18,6 @@ pub use data::{Example, TuningData};
 pub use error::TuneError;
 pub use held_out::HeldOut;
 pub use options::{Target, TuneOptions};
+pub use polder_train::Precision;
 pub use publish::write_adapter;
-pub use tune::{TuneProgress, TuneReport, Tuned, tune};
+pub use tune::{TuneProgress, TuneReport, Tuned, Tuning};

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use polder_train::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TuneError;
@@ -76,6 +77,14 @@ pub struct TuneOptions {
     pub clip: f64,
     /// Fixes initial adapters, order and intervals.
     pub seed: u64,
+    /// How rows between products, and the matrices they meet, are stored.
+    // Left out where it is f32, so that what was tuned without it keeps its digest.
+    #[serde(default, skip_serializing_if = "is_f32")]
+    pub precision: Precision,
+}
+
+fn is_f32(precision: &Precision) -> bool {
+    *precision == Precision::F32
 }
 
 impl Default for TuneOptions {
@@ -91,6 +100,7 @@ impl Default for TuneOptions {
             weight_decay: 0.0,
             clip: 1.0,
             seed: 0,
+            precision: Precision::F32,
         }
     }
 }

@@ -100,7 +100,14 @@ const EXAMPLES: [(&str, &[&str]); 48] = [
     ("train rows", &["polder train rows train-0123456789ab --step 100"]),
     ("train status", &["polder train status"]),
     ("eval run", &["polder eval run models/quickstart", "polder eval run models/quickstart@1 --task next_line"]),
-    ("tune start", &["polder tune start models/quickstart", "polder tune start models/quickstart --rank 16 --epochs 2"]),
+    (
+        "tune start",
+        &[
+            "polder tune start models/quickstart",
+            "polder tune start models/quickstart --rank 16 --epochs 2",
+            "polder tune start models/quickstart --precision bf16 --device gpu",
+        ],
+    ),
     ("serve", &["polder serve models/quickstart", "polder serve models/quickstart --adapter adapters/quickstart --listen 127.0.0.1:9000"]),
     ("facts list", &["polder facts list --about models/quickstart", "polder facts list --verb train"]),
     ("facts show", &["polder facts show 0123456789ab"]),

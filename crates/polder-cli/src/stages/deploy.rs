@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use polder_base::{Clearance, Manifest, Reference};
-use polder_compute::cuda::Chosen;
-use polder_infer::{DecodeOptions, Dtype, Engine};
+use polder_compute::cuda::{Chosen, CudaError};
+use polder_infer::{DecodeOptions, Dtype, Engine, InferError};
 use polder_serve::{ServeOptions, Server, UsageOptions};
 
 use crate::failure::OrAdvise;
@@ -69,12 +69,8 @@ pub fn bind(world: &mut World, request: &ServeRequest) -> anyhow::Result<Server>
     }
     let mut engine = Engine::open(&folder, adapter.as_deref()).or_advise()?;
     let machine = world.device.choose(0).or_advise()?;
-    let n_workers = request.parallel.unwrap_or(match machine {
-        Chosen::Gpu(_) => ON_GPU,
-        Chosen::Processor { .. } => ON_PROCESSOR,
-    });
     stages::train::say_machine(&machine);
-    engine.generate_on_machine(&machine, DecodeOptions { slots: n_workers, dtype: request.precision }).or_advise()?;
+    let n_workers = place(&mut engine, &machine, request).or_advise()?;
     let run_id = "serve".to_owned();
     let options = ServeOptions {
         address: request.address,
@@ -90,6 +86,21 @@ pub fn bind(world: &mut World, request: &ServeRequest) -> anyhow::Result<Server>
         ..ServeOptions::new(service_name(&request.model))
     };
     world.block_on(async { Server::bind(options, Arc::new(engine)).await.or_advise() })
+}
+
+/// Puts a model on the machine that answers; returns how many requests it answers at once.
+fn place(engine: &mut Engine, machine: &Chosen, request: &ServeRequest) -> Result<usize, InferError> {
+    let mut slots = request.parallel.unwrap_or(match machine {
+        Chosen::Gpu(_) => ON_GPU,
+        Chosen::Processor { .. } => ON_PROCESSOR,
+    });
+    loop {
+        match engine.generate_on_machine(machine, DecodeOptions { slots, dtype: request.precision }) {
+            // Where nothing was said, as many as fit.
+            Err(InferError::Machine { source: CudaError::Memory { .. } }) if request.parallel.is_none() && slots > 1 => slots /= 2,
+            placed => return placed.map(|()| slots),
+        }
+    }
 }
 
 /// Serves until the user stops it.

@@ -1,11 +1,11 @@
 //! Stage 4: a model and a few examples into an adapter.
 
 use datafusion::common::ScalarValue;
-use polder_base::{Clearance, Input, Manifest, Reference, TableName, digest_json};
+use polder_base::{Clearance, Input, Manifest, Memory, Reference, TableName, digest_json};
 use polder_eval::Estimate;
 use polder_infer::Engine;
 use polder_pipeline::{Export, ExportQuery, query};
-use polder_tune::{HeldOut, TuneOptions, TuneProgress, TuneReport, TuningData};
+use polder_tune::{HeldOut, TuneOptions, TuneProgress, TuneReport, Tuning, TuningData};
 
 use crate::failure::OrAdvise;
 use crate::progress::{Bar, Unit};
@@ -57,6 +57,10 @@ pub fn tune(
         false => {
             let engine = Engine::open(&base_dir, None).or_advise()?;
             let examples = TuningData::read(&data_dir).or_advise()?;
+            let tuning = Tuning::try_new(engine.weights(), engine.tokenizer(), &examples, options).or_advise()?;
+            let machine = world.device.choose(0).or_advise()?;
+            stages::train::say_machine(&machine);
+            let backend = tuning.open(&machine, Memory::look().free_bytes).or_advise()?;
             let bar = Bar::new("judging held-out examples", 1, Unit::Count);
             let mut on_progress = |p: TuneProgress| match p {
                 TuneProgress::Judging { after, done, total } => {
@@ -70,8 +74,7 @@ pub fn tune(
                     bar.at(step);
                 }
             };
-            let tuned = polder_tune::tune(engine.weights(), engine.tokenizer(), &examples, options, &mut on_progress, world.stop.flag())
-                .or_advise()?;
+            let tuned = tuning.run(backend, &mut on_progress, world.stop.flag()).or_advise()?;
             drop(bar);
             let lake = world.lake()?;
             let judged = planned.inputs_digest();

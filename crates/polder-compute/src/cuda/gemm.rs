@@ -61,10 +61,15 @@ const SPLITS_MAX: usize = 64;
 /// Into how many sums each result is cut: by sizes alone, so that the same numbers come out on every GPU.
 ///
 /// Few tiles are split until they fill a GPU, two blocks to each of its hundred or so multiprocessors; more tiles only where sums are so long that
-/// writing the parts and adding them up costs little, so that the last round of blocks is a small part of all rounds.
+/// writing the parts and adding them up costs little, so that the last round of blocks is a small part of all rounds. Of few rows, such as those of tokens
+/// that are drawn, the reading of b is all there is to it, and more blocks read faster.
 fn splits(Gemm { m, n, k, .. }: Gemm) -> usize {
     let tiles = m.div_ceil(128) * n.div_ceil(128);
-    let (blocks, terms_least) = if tiles < 128 { (256, 512) } else { (1024, 4096) };
+    let (blocks, terms_least) = match tiles {
+        ..128 if m <= 64 => (256, 128),
+        ..128 => (256, 512),
+        _ => (1024, 4096),
+    };
     (blocks / tiles).min(k / terms_least).clamp(1, SPLITS_MAX)
 }
 
@@ -140,8 +145,8 @@ mod tests {
     fn sums_are_split_where_results_are_few_and_never_into_more_than_scratch_is_counted_for() {
         let of = |m, n, k| splits(Gemm { m, n, k, transpose_a: true, transpose_b: false, accumulate: true });
         assert_eq!(
-            [of(768, 768, 65_536), of(768, 3072, 65_536), of(8192, 768, 768), of(1, 1, 1 << 20), of(4096, 4096, 65_536)],
-            [7, 7, 1, 64, 1]
+            [of(768, 768, 65_536), of(768, 3072, 65_536), of(8192, 768, 768), of(1, 1, 1 << 20), of(4096, 4096, 65_536), of(16, 3072, 768)],
+            [7, 7, 1, 64, 1, 6]
         );
         for (m, n) in [(1, 1), (1024, 2000), (2048, 1024), (50_304, 768), (8192, 1024)] {
             let splits = of(m, n, 1 << 20);

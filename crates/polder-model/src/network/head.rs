@@ -1,8 +1,9 @@
 //! The head: which rows are judged, what turns them into logits, the loss, and all of it backwards.
 
+use polder_compute::cpu::Sampling;
 use polder_compute::{Activation, Backend, View};
 
-use super::{Network, Step};
+use super::{Choices, Network, Step};
 use crate::config::{Family, Head, ModelConfig, Pooling};
 use crate::table::Linear;
 
@@ -84,6 +85,32 @@ impl<B: Backend> Network<B> {
         }
     }
 
+    /// Computes losses and the most probable ids over blocks of rows.
+    pub(super) fn choose(&mut self, step: Step) {
+        let Some(output) = self.table.places().head.output.filter(|_| step.n_judged > 0) else { return };
+        let choices = self.choices();
+        let rows = self.head_forward(step);
+        self.for_logits(rows, step.n_judged, output, &mut |network, logits, first, n| {
+            let settings = network.cross_entropy();
+            let (losses, targets) = (network.a.losses.part(first, n), network.ids.targets.part(first, n));
+            network.backend.cross_entropy(losses, logits, targets, None, settings);
+            let greedy = choices.settings.part(first * Sampling::WORDS, n * Sampling::WORDS);
+            let (ids, places) = (choices.ids.part(first, n), choices.places.part(first, n));
+            network.backend.sample(ids, logits, greedy, places, output.n_out, output.n_out);
+        });
+    }
+
+    /// Room for the most probable ids, made when they are first asked for.
+    fn choices(&mut self) -> Choices {
+        let (backend, n) = (&mut self.backend, self.a.losses.len);
+        *self.choices.get_or_insert_with(|| {
+            let greedy = Sampling { temperature: 0.0, top_k: 0, top_p: 1.0, seed: 0 };
+            let settings = backend.alloc_ids(n * Sampling::WORDS);
+            backend.upload_ids(settings, &greedy.words().repeat(n));
+            Choices { ids: backend.alloc_ids(n), settings, places: backend.alloc_ids(n) }
+        })
+    }
+
     /// Computes logits of a block of rows at a time: the block's logits, its first row, and how many.
     pub(super) fn for_logits(&mut self, rows: View, m: usize, output: Linear, receive: &mut dyn FnMut(&mut Self, View, usize, usize)) {
         let Some(space) = self.a.head.logits else { return };
@@ -163,6 +190,21 @@ impl<B: Backend> Network<B> {
         }
         let mut judged = judged.iter().copied();
         targets.iter().map(|t| if *t >= 0 { judged.next().unwrap_or(0.0) } else { 0.0 }).collect()
+    }
+
+    /// Copies losses and the most probable ids out, for each target that is not ignored.
+    pub(super) fn read_choices(&mut self, step: Step, targets: &[i32]) -> Vec<Option<(f32, u32)>> {
+        let losses = self.read_losses(step, targets);
+        let mut ids = vec![0; step.n_judged];
+        if let Some(choices) = self.choices.filter(|_| step.n_judged > 0) {
+            self.backend.download_ids(choices.ids.part(0, ids.len()), &mut ids);
+        }
+        if self.config.head != Head::MaskedLm {
+            return targets.iter().zip(losses).zip(ids).map(|((target, loss), id)| (*target >= 0).then_some((loss, id as u32))).collect();
+        }
+        // Rows without a target were not judged.
+        let mut ids = ids.into_iter();
+        targets.iter().zip(losses).map(|(target, loss)| (*target >= 0).then(|| (loss, ids.next().unwrap_or(0) as u32))).collect()
     }
 
     /// Copies the logits of all judged rows out.

@@ -315,6 +315,50 @@ fn a_part_of_a_batch_gives_the_same_bits_as_alone() {
     }
 }
 
+/// The most probable of a row's logits, of equals the first.
+fn best(logits: &[f32]) -> u32 {
+    let greatest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    logits.iter().position(|x| *x == greatest).expect("a logit") as u32
+}
+
+#[test]
+fn choices_of_every_kind_are_the_losses_and_the_largest_of_whole_logits() {
+    for (name, config) in kinds() {
+        let mut network = Network::new(Cpu::new(), &weights(&config, 6), 2, 16).expect(name);
+        let given = Given::new(&config, 16, 2);
+        let n_outputs = config.n_outputs();
+        let choices = network.target_choices(&given.batch()).expect(name);
+        let losses = network.target_losses(&given.batch()).expect(name);
+        let logits = network.logits(&given.batch()).expect(name);
+        assert_eq!((choices.len(), logits.len()), (given.targets.len(), given.targets.len() * n_outputs), "{name}");
+        for (i, target) in given.targets.iter().enumerate() {
+            let expected = (*target >= 0).then(|| (losses[i], best(&logits[i * n_outputs..][..n_outputs])));
+            assert_eq!(choices[i], expected, "{name}: row {i}");
+        }
+    }
+}
+
+#[test]
+fn of_equal_logits_the_first_is_chosen_in_every_block_of_rows() {
+    let config = ModelConfig { vocab_size: 200_000, num_hidden_layers: 1, ..small("nano") };
+    let mut weights = weights(&config, 6);
+    // Each token has a twin behind it.
+    weights.data[..200_000 * 32].chunks_mut(64).for_each(|twins| twins.copy_within(..32, 32));
+    let mut network = Network::new(Cpu::new(), &weights, 3, 16).expect("network");
+    let tokens: Vec<u32> = (0..48).map(|i| i * 4001 + 1).collect();
+    let targets: Vec<i32> = (0..48).map(|i| if i % 3 == 0 { -1 } else { i }).collect();
+    assert!(network.a.head.logits.expect("a head").len < 48 * config.vocab_size);
+    let logits = network.logits(&Batch::of(&tokens)).expect("logits");
+    let choices = network.target_choices(&Batch::new(&tokens, &targets)).expect("choices");
+    for (i, choice) in choices.iter().enumerate() {
+        let first = best(&logits[i * config.vocab_size..][..config.vocab_size]);
+        assert!(
+            first.is_multiple_of(2) && choice.map(|(_, id)| id) == (targets[i] >= 0).then_some(first),
+            "row {i}: {choice:?}, not {first}"
+        );
+    }
+}
+
 #[test]
 fn the_state_that_was_copied_out_goes_on_with_the_same_bits() {
     for dtype in [Dtype::F32, Dtype::Bf16] {

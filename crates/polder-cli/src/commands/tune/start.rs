@@ -1,7 +1,7 @@
 //! `polder tune start MODEL --data NAME`.
 
 use polder_base::Reference;
-use polder_tune::TuneOptions;
+use polder_tune::{Precision, TuneOptions};
 
 use crate::failure::OrAdvise;
 use crate::quickstart;
@@ -24,9 +24,15 @@ pub struct Args {
     /// Times that every example is seen.
     #[arg(long, default_value_t = 3)]
     epochs: u32,
+    /// Examples a step.
+    #[arg(long, default_value_t = 16)]
+    batch: usize,
     /// The highest learning rate.
     #[arg(long, default_value_t = 2e-3)]
     lr: f64,
+    /// How rows between products are stored: f32, or bf16, which takes less memory and is faster on a GPU.
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    precision: Precision,
     /// Fixes initial adapters and order.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -45,7 +51,9 @@ pub fn run(world: &mut World, args: &Args) -> anyhow::Result<()> {
         rank: args.rank,
         alpha: 2.0 * args.rank as f64,
         epochs: args.epochs,
+        batch: args.batch,
         lr: args.lr,
+        precision: args.precision,
         seed: args.seed,
         ..TuneOptions::default()
     };

@@ -168,7 +168,7 @@ impl Step {
     }
 
     /// Tells apart what differs in an operation or a size.
-    fn key(steps: &[Self], what: &str) -> u64 {
+    fn key(steps: &[Self], what: impl Hash) -> u64 {
         let mut hasher = DefaultHasher::new();
         what.hash(&mut hasher);
         steps.iter().for_each(|s| (s.n, s.split, s.n_judged).hash(&mut hasher));

@@ -49,15 +49,15 @@ pub trait Backend: Send {
     /// Copies ids out, after everything that was called before.
     fn download_ids(&mut self, from: IdView, ids: &mut [i32]);
 
-    /// Makes room for ids and for f32 numbers that go in together.
+    /// Makes room for ids and for f32 numbers that go in together, all 0.
     fn alloc_inputs(&mut self, n_ids: usize, n_numbers: usize) -> (IdView, View) {
         (self.alloc_ids(n_ids), self.alloc(n_numbers, Dtype::F32))
     }
 
-    /// Copies in the first of both, in one copy where they are what [`Backend::alloc_inputs`] made.
+    /// Copies in the first of the ids and all of the numbers that one [`Backend::alloc_inputs`] made: where copies wait, as one.
     fn upload_inputs(&mut self, ids: IdView, id_values: &[i32], numbers: View, values: &[f32]) {
         self.upload_ids(ids.part(0, id_values.len()), id_values);
-        self.upload(numbers.part(0, values.len()), values);
+        self.upload(numbers, values);
     }
 
     /// Whether [`Backend::replay`] may say yes: then it pays to keep sizes alike, and to call much between two waits.

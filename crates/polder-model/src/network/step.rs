@@ -138,9 +138,7 @@ impl<B: Backend> Network<B> {
             self.write_update(&mut scalars, adamw, muon);
         }
         let steps = self.take_all(batches, Judged::Targets, scalars)?;
-        let mut key = Step::key(&steps, "gradients");
-        key ^= u64::from(part.is_first) | u64::from(part.measures) << 1;
-        if !self.backend.replay(key) {
+        if !self.backend.replay(Step::key(&steps, ("gradients", part.is_first, part.measures))) {
             if part.is_first {
                 self.zero_grads();
             }

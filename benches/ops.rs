@@ -94,8 +94,10 @@ fn others(dtype: Dtype) {
         say(&format!("activation backward F {f}"), dtype, seconds, (5 * N * f * bytes) as f64, "GB/s");
 
         let (logits, losses, targets) = (cpu.alloc(256 * v, dtype), cpu.alloc(256, Dtype::F32), cpu.alloc_ids(256));
-        let settings = CrossEntropy { vocab: v, scale: Some(1e-3), ..CrossEntropy::default() };
-        let seconds = time(&mut cpu, &mut |cpu| cpu.cross_entropy(losses, logits, targets, settings));
+        let settings = CrossEntropy { vocab: v, ..CrossEntropy::default() };
+        let scale = cpu.alloc(1, Dtype::F32);
+        cpu.upload(scale, &[1e-3]);
+        let seconds = time(&mut cpu, &mut |cpu| cpu.cross_entropy(losses, logits, targets, Some(scale), settings));
         say(&format!("cross entropy 256 × {v}"), dtype, seconds, (2 * 256 * v * bytes) as f64, "GB/s");
 
         let n = v * c;
@@ -103,7 +105,9 @@ fn others(dtype: Dtype) {
         let (norm, working) = (cpu.alloc(1, Dtype::F32), cpu.alloc(n, Dtype::Bf16));
         let working = (dtype == Dtype::Bf16).then_some(working);
         let step = AdamW { lr: 1e-3, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, step: 1, clip: 1.0 };
-        let seconds = time(&mut cpu, &mut |cpu| cpu.adamw(p, working, m, s, g, norm, step));
+        let scalars = cpu.alloc(AdamW::SCALARS, Dtype::F32);
+        cpu.upload(scalars, &step.scalars());
+        let seconds = time(&mut cpu, &mut |cpu| cpu.adamw(p, working, m, s, g, norm, scalars));
         say(&format!("adamw {n}"), dtype, seconds, (n * 28) as f64, "GB/s");
         let seconds = time(&mut cpu, &mut |cpu| cpu.sum_squares(norm, g));
         say(&format!("sum of squares {n}"), dtype, seconds, (n * 4) as f64, "GB/s");

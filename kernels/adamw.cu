@@ -3,6 +3,7 @@
 // Formula: g' = g · clip; m = b1 · m + (1 − b1) · g'; v = b2 · v + (1 − b2) · g'²;
 // p = p · (1 − lr · decay) − rate · m / (√v · root + eps), rate = lr / (1 − b1ᵗ), root = 1 / √(1 − b2ᵗ); working = p, rounded.
 // clip = largest / (norm + 1e-6) where the norm, the root of `norm_squared`, is above it, and 1 elsewhere.
+// `scalars` (7): b1, b2, eps, root, 1 − lr · decay, rate, the largest norm; in memory, for they differ from step to step where calls are replayed.
 // Shapes: flat, n numbers. `segments` (S, 6) words: first number and end (lower half, upper half each), whether it decays, bits of the factor of
 // the learning rate; in order, without overlap; numbers of no segment stay as they are.
 // Requirements: none. What is 16 bytes wide is where all addresses are equally far from a multiple of 16.
@@ -145,9 +146,10 @@ template <class Rounding> __device__ void copy(bf16 *out, const float *x, long l
 
 #define ADAMW(type)                                                                                                                       \
     ENTRY(256)                                                                                                                            \
-    adamw_##type(float *params, NUMBER(type) *working, float *m, float *v, const float *grads, const float *norm_squared, long long n,    \
-                 float beta1, float beta2, float eps, float root, float keep, float rate, float clip) {                                   \
-        step<false>(params, working, m, v, grads, norm_squared, Segments{}, n, 0, clip, 0.0f, 0.0f, {beta1, beta2, eps, root, keep, rate}, \
+    adamw_##type(float *params, NUMBER(type) *working, float *m, float *v, const float *grads, const float *norm_squared,                 \
+                 const float *scalars, long long n) {                                                                                     \
+        const float *s = scalars;                                                                                                         \
+        step<false>(params, working, m, v, grads, norm_squared, Segments{}, n, 0, s[6], 0.0f, 0.0f, {s[0], s[1], s[2], s[3], s[4], s[5]}, \
                     Nearest{});                                                                                                           \
     }                                                                                                                                     \
     ENTRY(256)                                                                                                                            \

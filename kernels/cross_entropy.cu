@@ -3,6 +3,7 @@
 // Formula: y = logits, or cap · tanh(logits / cap); lse = ln Σ exp y; loss = lse − y[target]; gradient
 // scale · (p − hit + 2 · z_loss · lse · p) · slope, p = exp(y − lse), slope that of the cap. A negative target: 0 and zeros.
 // Shapes: losses, targets (N), logits (N, V), of which the first `n_classes` columns count and the rest become 0.
+// `scale` (1) stands in memory, for it differs from step to step where calls are replayed; it is read with a gradient only.
 // Requirements: none; a row is read and written 16 bytes at a time from its first aligned address to its last. Targets are below
 // `n_classes`; one that is not gives a loss that is no number.
 // Launch: `cross_entropy` a block of 512 threads a row, which keeps `room` bytes of its row in shared memory, half of what a multiprocessor has,
@@ -195,17 +196,17 @@ __device__ __forceinline__ void rows(float *losses, T *logits, const int *target
 
 #define CROSS_ENTROPY(type)                                                                                                           \
     ENTRY_RESIDENT(512, 2)                                                                                                            \
-    cross_entropy_##type(float *losses, NUMBER(type) *logits, const int *targets, long long n, int vocab, int n_classes, int room,    \
-                         int with_gradient, float scale, float z_loss, float soft_cap) {                                              \
+    cross_entropy_##type(float *losses, NUMBER(type) *logits, const int *targets, const float *scale, long long n, int vocab,         \
+                         int n_classes, int room, int with_gradient, float z_loss, float soft_cap) {                                  \
         SHARED_MEMORY(kept);                                                                                                          \
-        Settings s{with_gradient, scale, z_loss, soft_cap, 1.0f / soft_cap};                                                          \
+        Settings s{with_gradient, with_gradient ? scale[0] : 0.0f, z_loss, soft_cap, 1.0f / soft_cap};                                \
         rows<true>(losses, logits, targets, blockIdx.x, vocab, n_classes, reinterpret_cast<uint4 *>(kept), room, s);                  \
     }                                                                                                                                 \
     ENTRY(256)                                                                                                                        \
-    cross_entropy_narrow_##type(float *losses, NUMBER(type) *logits, const int *targets, long long n, int vocab, int n_classes,       \
-                                int with_gradient, float scale, float z_loss, float soft_cap) {                                       \
+    cross_entropy_narrow_##type(float *losses, NUMBER(type) *logits, const int *targets, const float *scale, long long n, int vocab,  \
+                                int n_classes, int with_gradient, float z_loss, float soft_cap) {                                     \
         long long at = blockIdx.x * 8ll + threadIdx.x / 32;                                                                           \
-        Settings s{with_gradient, scale, z_loss, soft_cap, 1.0f / soft_cap};                                                          \
+        Settings s{with_gradient, with_gradient ? scale[0] : 0.0f, z_loss, soft_cap, 1.0f / soft_cap};                                \
         if (at < n) rows<false>(losses, logits, targets, at, vocab, n_classes, nullptr, 0, s);                                        \
     }
 CROSS_ENTROPY(f32)

@@ -7,6 +7,7 @@
 // x = growth · (x + mixed·x), growth = a + d, mixed = ((b + 2ce) · s' + c · s'·s') / growth. Growth is 0.6 at least, whatever e. The matrix in memory
 // is never scaled: `factor`, from the norm and every growth, is a number of the device's own.
 // Shapes: flat, n numbers; a matrix (rows, columns) or its square (n, n). `scalars` (4): ‖x‖², factor, e, growth.
+// `step` (4), which the host puts there: mu, 1 − lr · decay, rate, the largest norm.
 // Requirements: none; what lies at multiples of 16 bytes is read and written 16 bytes at a time.
 // Launch: blocks of 256 threads, 8 numbers each; the momentum's blocks are a number that n decides, each over a run of its own, for the sum of
 // squares of x is made in its order; the trace is one block's.
@@ -40,14 +41,14 @@ __device__ __forceinline__ float momentum_run(float *x, T *copy, float *momentum
 }
 
 template <class T>
-__device__ void momentum_parts(float *x, T *copy, float *momentum, float *parts, const float *grads, const float *norm_squared, long long n, float mu,
-                               float clip) {
+__device__ void momentum_parts(float *x, T *copy, float *momentum, float *parts, const float *grads, const float *norm_squared, const float *step,
+                               long long n) {
     __shared__ float room[32];
     // Whole runs, so that a block's part is contiguous.
     long long per_block = (n + gridDim.x * RUN * 256ll - 1) / (gridDim.x * RUN * 256ll) * RUN * 256;
     long long begin = blockIdx.x * per_block, end = min(n, begin + per_block);
     bool wide = is_aligned_16(x) && is_aligned_16(copy) && is_aligned_16(momentum) && is_aligned_16(grads);
-    float scale = clip_scale(norm_squared[0], clip), sum = 0.0f;
+    float mu = step[0], scale = clip_scale(norm_squared[0], step[3]), sum = 0.0f;
     for (long long first = begin + threadIdx.x * RUN; first < end; first += 256 * RUN) {
         if (wide && first + RUN <= end) sum += momentum_run<RUN>(x, copy, momentum, grads, first, scale, mu);
         else {
@@ -119,10 +120,10 @@ template <int N, class W> __device__ __forceinline__ void update_run(float *para
     else working[at] = from_float<W>(p[0]);
 }
 
-template <class W> __device__ void update(float *params, W *working, const float *x, const float *scalars, long long n, float keep, float rate) {
+template <class W> __device__ void update(float *params, W *working, const float *x, const float *scalars, const float *step, long long n) {
     long long first = first_of_run();
     bool wide = is_aligned_16(params) && is_aligned_16(working) && is_aligned_16(x);
-    rate *= scalars[FACTOR] * scalars[GROWTH];
+    float keep = step[1], rate = step[2] * (scalars[FACTOR] * scalars[GROWTH]);
     if (first + RUN <= n && wide) return update_run<RUN>(params, working, x, first, keep, rate);
     for (long long at = first; at < first + RUN && at < n; at++) update_run<1>(params, working, x, at, keep, rate);
 }
@@ -140,11 +141,12 @@ ENTRY(256) muon_trace(float *scalars, const float *square, int n, int first, flo
     scalars[FACTOR] = factor, scalars[CENTRE] = centre, scalars[GROWTH] = a + centre * (b + c * centre);
 }
 
+// The momentum has a bound of five blocks, for what the compiler aims at by itself, six, costs a spill.
 #define MUON(type)                                                                                                                        \
-    ENTRY(256)                                                                                                                            \
+    ENTRY_RESIDENT(256, 5)                                                                                                                \
     muon_momentum_##type(float *x, NUMBER(type) *copy, float *momentum, float *parts, const float *grads, const float *norm_squared,      \
-                         long long n, float mu, float clip) {                                                                            \
-        momentum_parts(x, copy, momentum, parts, grads, norm_squared, n, mu, clip);                                                       \
+                         const float *step, long long n) {                                                                                \
+        momentum_parts(x, copy, momentum, parts, grads, norm_squared, step, n);                                                           \
     }                                                                                                                                     \
     ENTRY(256) muon_centre_##type(NUMBER(type) *out, float *square, const float *scalars, int n) { centre(out, square, scalars, n); }     \
     ENTRY(256)                                                                                                                            \
@@ -152,8 +154,8 @@ ENTRY(256) muon_trace(float *scalars, const float *square, int n, int first, flo
         mix(out, square, fourth, scalars, n, b, c);                                                                                       \
     }                                                                                                                                     \
     ENTRY(256)                                                                                                                            \
-    muon_update_##type(float *params, NUMBER(type) *working, const float *x, const float *scalars, long long n, float keep, float rate) { \
-        update(params, working, x, scalars, n, keep, rate);                                                                              \
+    muon_update_##type(float *params, NUMBER(type) *working, const float *x, const float *scalars, const float *step, long long n) {      \
+        update(params, working, x, scalars, step, n);                                                                                     \
     }
 MUON(f32)
 MUON(bf16)

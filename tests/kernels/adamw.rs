@@ -3,7 +3,7 @@
 use polder_compute::cuda::{Cuda, Emulated, Segment};
 use polder_compute::{AdamW, Backend, Bf16, Cpu, Dtype, IdView, Number, View, cpu};
 
-use super::{TYPES, compare, compare_at_odd_addresses, emulation, f32s, numbers};
+use super::{TYPES, compare, compare_at_odd_addresses, emulation, f32s, numbers, view_of};
 
 #[test]
 fn several_updates_agree_with_the_reference() {
@@ -15,7 +15,8 @@ fn several_updates_agree_with_the_reference() {
             compare("adamw", &buffers, &[], 2e-6, &|b, v, _| {
                 for step in 1..=5 {
                     let settings = AdamW { lr: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, step, clip };
-                    b.adamw(v[0], v.get(5).copied(), v[1], v[2], v[3], v[4], settings);
+                    let scalars = view_of(b, &settings.scalars());
+                    b.adamw(v[0], v.get(5).copied(), v[1], v[2], v[3], v[4], scalars);
                 }
             });
         }
@@ -27,7 +28,7 @@ fn the_working_copy_is_the_rounded_parameters() {
     let (mut p, mut m, mut v, g) = (numbers(1, 100), vec![0.0; 100], vec![0.0; 100], numbers(2, 100));
     let mut working = vec![Bf16::default(); 100];
     let step = AdamW { lr: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, step: 1, clip: 0.0 };
-    cpu::adamw(&mut p, Some(&mut working), &mut m, &mut v, &g, 1.0, step);
+    cpu::adamw(&mut p, Some(&mut working), &mut m, &mut v, &g, 1.0, step.scalars());
     assert_eq!(working, p.iter().map(|p| Bf16::of(*p)).collect::<Vec<_>>());
 }
 
@@ -57,7 +58,8 @@ fn runs_of_a_buffer_agree_with_the_reference_wherever_they_begin() {
         compare(&format!("adamw from {first}, {apart} apart"), &buffers, &[], 2e-6, &|b, v, _| {
             let settings = AdamW { lr: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, step: 3, clip: 1.0 };
             let part = |i: usize, shift: usize| v[i].part(first + shift, n - 7);
-            b.adamw(part(0, 0), Some(part(5, apart)), part(1, 0), part(2, apart), part(3, 0), v[4], settings);
+            let scalars = view_of(b, &settings.scalars());
+            b.adamw(part(0, 0), Some(part(5, apart)), part(1, 0), part(2, apart), part(3, 0), v[4], scalars);
         });
     }
 }
@@ -69,7 +71,8 @@ fn any_view_may_begin_at_an_odd_address() {
         buffers.push((vec![0.0; 50], working));
         compare_at_odd_addresses("adamw", &buffers, &[], 2e-6, &|b, v, _| {
             let settings = AdamW { lr: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, step: 3, clip: 1.0 };
-            b.adamw(v[0], Some(v[5]), v[1], v[2], v[3], v[4], settings);
+            let scalars = view_of(b, &settings.scalars());
+            b.adamw(v[0], Some(v[5]), v[1], v[2], v[3], v[4], scalars);
         });
     }
 }
@@ -113,7 +116,9 @@ fn check_segments(settings: AdamW, segments: &[Segment], working: Dtype) {
         let [p, w, m, v, g, norm] = views.map(|x| x.part(s.begin, s.end - s.begin));
         let decay = if s.decays { settings.weight_decay } else { 0.0 };
         let norm = View { offset: 0, len: 1, ..norm };
-        cpu.adamw(p, Some(w), m, v, g, norm, AdamW { lr: settings.lr * s.lr_factor, weight_decay: decay, ..settings });
+        let settings = AdamW { lr: settings.lr * s.lr_factor, weight_decay: decay, ..settings };
+        let scalars = view_of(&mut cpu, &settings.scalars());
+        cpu.adamw(p, Some(w), m, v, g, norm, scalars);
     }
     let truth = views.map(|v| read(&mut cpu, v));
     let table = Segment::table(segments);

@@ -2,15 +2,23 @@
 //! careless sum.
 
 use polder_compute::cuda::{Cuda, Emulated};
-use polder_compute::{Backend, CrossEntropy, Dtype, Reference, cpu};
+use polder_compute::{Backend, CrossEntropy, Dtype, IdView, Reference, View, cpu};
 
-use super::{TYPES, check_slopes, compare, compare_at_odd_addresses, emulation, f32s, numbers};
+use super::{TYPES, check_slopes, compare, compare_at_odd_addresses, emulation, f32s, numbers, view_of};
 
-fn all(vocab: usize, size: f32) -> Vec<CrossEntropy> {
+/// Settings, and what gradients are multiplied by where there are any.
+type Case = (CrossEntropy, Option<f32>);
+
+fn judge(b: &mut dyn Backend, [losses, logits]: [View; 2], targets: IdView, (settings, scale): Case) {
+    let scale = scale.map(|s| view_of(b, &[s]));
+    b.cross_entropy(losses, logits, targets, scale, settings);
+}
+
+fn all(vocab: usize, size: f32) -> Vec<Case> {
     let plain = CrossEntropy { vocab, ..CrossEntropy::default() };
     let padded = CrossEntropy { n_classes: vocab.div_ceil(2), ..plain };
     let settings = [plain, padded, CrossEntropy { soft_cap: 2.0 * size, ..plain }, CrossEntropy { soft_cap: size, z_loss: 1e-2, ..padded }];
-    settings.into_iter().flat_map(|s| [None, Some(0.25)].map(|scale| CrossEntropy { scale, ..s })).collect()
+    settings.into_iter().flat_map(|s| [(s, None), (s, Some(0.25))]).collect()
 }
 
 #[test]
@@ -22,7 +30,7 @@ fn losses_and_gradients_agree_with_the_reference() {
             for dtype in TYPES {
                 let buffers = [(numbers(2, rows), Dtype::F32), (logits.clone(), dtype)];
                 let what = format!("{settings:?} {size}");
-                compare(&what, &buffers, &targets, 6e-6, &|b, v, t| b.cross_entropy(v[0], v[1], t[0], settings));
+                compare(&what, &buffers, &targets, 6e-6, &|b, v, t| judge(b, [v[0], v[1]], t[0], settings));
             }
         }
     }
@@ -39,12 +47,10 @@ fn long_rows_that_begin_anywhere_agree_with_the_reference() {
         // First and last numbers of a row are apart from its middle.
         let targets = [[0, last as i32, -1][..rows].to_vec()];
         let plain = CrossEntropy { vocab, n_classes, z_loss: 1e-3, ..CrossEntropy::default() };
-        for (settings, first) in
-            [(CrossEntropy { scale: Some(2.0), ..plain }, 3), (CrossEntropy { scale: Some(0.5), soft_cap: 15.0, ..plain }, 0), (plain, 1)]
-        {
+        for (settings, first) in [((plain, Some(2.0)), 3), ((CrossEntropy { soft_cap: 15.0, ..plain }, Some(0.5)), 0), ((plain, None), 1)] {
             let buffers = [(numbers(2, rows), Dtype::F32), (logits.clone(), dtype)];
             compare(&format!("{settings:?} at {first}"), &buffers, &targets, 6e-6, &|b, v, t| {
-                b.cross_entropy(v[0], v[1].part(first, rows * vocab), t[0], settings);
+                judge(b, [v[0], v[1].part(first, rows * vocab)], t[0], settings);
             });
         }
     }
@@ -52,10 +58,10 @@ fn long_rows_that_begin_anywhere_agree_with_the_reference() {
 
 #[test]
 fn any_view_may_begin_at_an_odd_address() {
-    let settings = CrossEntropy { vocab: 40, scale: Some(0.5), ..CrossEntropy::default() };
+    let settings = (CrossEntropy { vocab: 40, ..CrossEntropy::default() }, Some(0.5));
     for dtype in TYPES {
         let buffers = [(numbers(2, 3), Dtype::F32), (numbers(1, 120), dtype)];
-        compare_at_odd_addresses("loss", &buffers, &[vec![0, 39, -1]], 6e-6, &|b, v, t| b.cross_entropy(v[0], v[1], t[0], settings));
+        compare_at_odd_addresses("loss", &buffers, &[vec![0, 39, -1]], 6e-6, &|b, v, t| judge(b, [v[0], v[1]], t[0], settings));
     }
 }
 
@@ -69,12 +75,8 @@ fn on_a_gpu_a_target_outside_the_classes_makes_the_loss_no_number() {
             let (losses, logits, targets) = (cuda.alloc(2, Dtype::F32), cuda.alloc(2 * vocab, dtype), cuda.alloc_ids(2));
             cuda.upload(logits, &numbers(1, 2 * vocab));
             cuda.upload_ids(targets, &[vocab as i32 - 1, 3]);
-            cuda.cross_entropy(
-                losses,
-                logits,
-                targets,
-                CrossEntropy { vocab, n_classes: vocab - 1, scale: Some(1.0), ..CrossEntropy::default() },
-            );
+            let settings = CrossEntropy { vocab, n_classes: vocab - 1, ..CrossEntropy::default() };
+            judge(&mut cuda, [losses, logits], targets, (settings, Some(1.0)));
             let (mut found, mut gradient) = (vec![0.0; 2], vec![0.0; 2 * vocab]);
             cuda.download(losses, &mut found);
             cuda.download(logits, &mut gradient);
@@ -86,7 +88,7 @@ fn on_a_gpu_a_target_outside_the_classes_makes_the_loss_no_number() {
 
 #[test]
 fn gradients_are_slopes() {
-    for settings in all(6, 3.0).into_iter().filter(|s| s.scale.is_some() && s.z_loss == 0.0) {
+    for settings in all(6, 3.0).into_iter().filter(|(s, scale)| scale.is_some() && s.z_loss == 0.0) {
         let logits: Vec<f32> = numbers(1, 18).iter().map(|x| x * 3.0).collect();
         let buffers = f32s([vec![0.0; 3], logits, vec![0.25; 3]]);
         check_slopes(
@@ -95,32 +97,32 @@ fn gradients_are_slopes() {
             &[vec![2, -1, 0]],
             (0, 2),
             &[(1, 1)],
-            &|b, v, t| b.cross_entropy(v[0], v[1], t[0], CrossEntropy { scale: None, ..settings }),
-            &|b, v, t| b.cross_entropy(v[0], v[1], t[0], settings),
+            &|b, v, t| judge(b, [v[0], v[1]], t[0], (settings.0, None)),
+            &|b, v, t| judge(b, [v[0], v[1]], t[0], settings),
         );
     }
 }
 
 #[test]
 fn the_z_loss_adds_its_slope_to_the_gradient_and_nothing_to_the_loss() {
-    let settings = CrossEntropy { vocab: 5, z_loss: 0.1, scale: Some(1.0), ..CrossEntropy::default() };
+    let settings = CrossEntropy { vocab: 5, z_loss: 0.1, ..CrossEntropy::default() };
     let logits = numbers(3, 5);
-    let run = |settings, place: usize, shift: f64| {
+    let run = |settings, scale: Option<f32>, place: usize, shift: f64| {
         let mut b = Reference::new();
         let (losses, x, t) = (b.alloc(1, Dtype::F32), b.alloc(5, Dtype::F32), b.alloc_ids(1));
         b.upload(x, &logits);
         b.upload_ids(t, &[2]);
         b.slice_mut(x)[place] += shift;
         let chosen = b.slice(x)[2];
-        b.cross_entropy(losses, x, t, settings);
+        judge(&mut b, [losses, x], t, (settings, scale));
         (b.slice(losses)[0], chosen, b.slice(x).to_vec())
     };
-    let plain = run(CrossEntropy { z_loss: 0.0, ..settings }, 0, 0.0);
-    let (loss, _, gradient) = run(settings, 0, 0.0);
+    let plain = run(CrossEntropy { z_loss: 0.0, ..settings }, Some(1.0), 0, 0.0);
+    let (loss, _, gradient) = run(settings, Some(1.0), 0, 0.0);
     assert_eq!(loss, plain.0);
     for (place, gradient) in gradient.iter().enumerate() {
         let total = |shift| {
-            let (loss, chosen, _) = run(CrossEntropy { scale: None, ..settings }, place, shift);
+            let (loss, chosen, _) = run(settings, None, place, shift);
             loss + 0.1f32 as f64 * (loss + chosen) * (loss + chosen)
         };
         let slope = (total(1e-5) - total(-1e-5)) / 2e-5;
@@ -132,8 +134,8 @@ fn the_z_loss_adds_its_slope_to_the_gradient_and_nothing_to_the_loss() {
 fn a_gradient_sums_to_zero_over_the_vocabulary_and_is_zero_where_ignored() {
     let mut logits = numbers(1, 2 * 100);
     let mut losses = [0f32; 2];
-    let settings = CrossEntropy { vocab: 100, scale: Some(2.0), ..CrossEntropy::default() };
-    cpu::cross_entropy(&mut losses, &mut logits, &[42, -1], settings);
+    let settings = CrossEntropy { vocab: 100, ..CrossEntropy::default() };
+    cpu::cross_entropy(&mut losses, &mut logits, &[42, -1], Some(2.0), settings);
     assert!(logits[..100].iter().sum::<f32>().abs() < 1e-5 && losses[0] > 0.0);
     assert!(logits[100..].iter().all(|x| *x == 0.0) && losses[1] == 0.0);
 }
@@ -142,5 +144,5 @@ fn a_gradient_sums_to_zero_over_the_vocabulary_and_is_zero_where_ignored() {
 #[should_panic]
 fn a_target_outside_the_classes_is_a_bug() {
     let settings = CrossEntropy { vocab: 10, n_classes: 8, ..CrossEntropy::default() };
-    cpu::cross_entropy(&mut [0.0], &mut [0.0f32; 10], &[8], settings);
+    cpu::cross_entropy(&mut [0.0], &mut [0.0f32; 10], &[8], None, settings);
 }

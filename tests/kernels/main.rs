@@ -80,6 +80,13 @@ fn prepare(backend: &mut dyn Backend, buffers: &[Data], ids: &[Vec<i32>]) -> (Ve
     (views, ids.collect())
 }
 
+/// A view of numbers that stand beside the buffers: a step's scalars.
+fn view_of(backend: &mut dyn Backend, values: &[f32]) -> View {
+    let view = backend.alloc(values.len(), Dtype::F32);
+    backend.upload(view, values);
+    view
+}
+
 fn on_cpu(buffers: &[Data], ids: &[Vec<i32>], threads: usize, op: Op) -> Vec<Vec<f32>> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
     pool.install(|| {

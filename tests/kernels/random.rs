@@ -2,9 +2,9 @@
 //! trial.
 
 use polder_compute::cpu::Sampling;
-use polder_compute::{Activation, AdamW, Attention, CrossEntropy, Dtype, Gemm, Muon, Norm, NormKind, Rope, View};
+use polder_compute::{Activation, AdamW, Attention, CrossEntropy, Dtype, Gemm, Muon, MuonStep, Norm, NormKind, Rope, View};
 
-use super::{Data, Op, TYPES, attention, compare, numbers, sample};
+use super::{Data, Op, TYPES, attention, compare, numbers, sample, view_of};
 
 /// Words that depend on a seed alone.
 struct Dice(u64);
@@ -218,18 +218,16 @@ fn losses() {
         let (vocab, rows, dtype) = (d.of(&[300, 9000]), 1 + d.below(9), d.dtype());
         let vocab = d.size(vocab);
         let n_classes = if d.one_in(2) { 0 } else { 1 + d.below(vocab) };
-        let settings = CrossEntropy {
-            vocab,
-            n_classes,
-            soft_cap: d.of(&[0.0, 5.0, 30.0]),
-            z_loss: d.of(&[0.0, 1e-3]),
-            scale: d.of(&[None, Some(0.5)]),
-        };
+        let settings = CrossEntropy { vocab, n_classes, soft_cap: d.of(&[0.0, 5.0, 30.0]), z_loss: d.of(&[0.0, 1e-3]) };
+        let scale = d.of(&[None, Some(0.5)]);
         let n = if n_classes == 0 { vocab } else { n_classes };
         let targets = [(0..rows).map(|_| if d.one_in(5) { -1 } else { d.below(n) as i32 }).collect()];
         let size = d.of(&[1.0, 20.0]);
         let buffers = [d.data(rows, 1.0, Dtype::F32), d.data(rows * vocab, size, dtype)];
-        d.compare(&format!("{settings:?} {rows}"), &buffers, &targets, 1e-5, &|b, v, t| b.cross_entropy(v[0], v[1], t[0], settings));
+        d.compare(&format!("{settings:?} {scale:?} {rows}"), &buffers, &targets, 1e-5, &|b, v, t| {
+            let scale = scale.map(|s| view_of(b, &[s]));
+            b.cross_entropy(v[0], v[1], t[0], scale, settings);
+        });
     });
 }
 
@@ -245,7 +243,8 @@ fn updates() {
         buffers.extend(working.map(|dtype| (vec![0.0; n], dtype)));
         let settings = AdamW { lr: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, step: 1 + d.below(50) as u64, clip };
         d.compare(&format!("{n}, {settings:?}"), &buffers, &[], 5e-6, &|b, v, _| {
-            b.adamw(v[0], v.get(5).copied(), v[1], v[2], v[3], v[4], settings);
+            let scalars = view_of(b, &settings.scalars());
+            b.adamw(v[0], v.get(5).copied(), v[1], v[2], v[3], v[4], scalars);
         });
     });
 }
@@ -254,7 +253,8 @@ fn updates() {
 fn orthogonal_updates() {
     trials(60, |d| {
         let (rows, columns) = (d.size(70), d.size(70));
-        let (n, s) = (rows * columns, Muon { rows, columns, lr: 0.02, momentum: 0.95, weight_decay: 0.1, clip: d.of(&[0.0, 1.0]) });
+        let (n, s) = (rows * columns, Muon { rows, columns });
+        let step = MuonStep { lr: 0.02, momentum: 0.95, weight_decay: 0.1 }.scalars(s, d.of(&[0.0, 1.0]));
         let f32 = Dtype::F32;
         let mut buffers = vec![d.data(n, 1.0, f32), d.data(n, 0.1, f32), d.data(n, 1.0, f32), (vec![n as f32 / 3.0], f32)];
         let working = d.of(&[None, Some(Dtype::F32), Some(Dtype::Bf16)]);
@@ -262,7 +262,8 @@ fn orthogonal_updates() {
         // The iteration enlarges small singular values, and with them what was rounded off.
         d.compare(&format!("{s:?}"), &buffers, &[], 2e-4, &|b, v, _| {
             let scratch = b.alloc(s.scratch_len(), Dtype::F32);
-            b.muon(v[0], v.get(4).copied(), v[1], v[2], scratch, v[3], s);
+            let scalars = view_of(b, &step);
+            b.muon(v[0], v.get(4).copied(), v[1], v[2], scratch, v[3], scalars, s);
         });
     });
 }

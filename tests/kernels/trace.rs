@@ -23,7 +23,9 @@ fn step(b: &mut dyn Backend, dtype: Dtype) -> View {
     let attention = Attention { batch: 2, time: 12, n_heads: 2, n_kv_heads: 2, head: 8, causal: true, window: None };
     b.attention_forward(out, lse, qkv, None, attention);
     b.activation_forward(act, out, 8, Activation::SwiGlu);
-    b.cross_entropy(losses, act, targets, CrossEntropy { vocab: 8, scale: Some(1.0), ..CrossEntropy::default() });
+    let scale = b.alloc(1, Dtype::F32);
+    b.upload(scale, &[1.0]);
+    b.cross_entropy(losses, act, targets, Some(scale), CrossEntropy { vocab: 8, ..CrossEntropy::default() });
     losses
 }
 

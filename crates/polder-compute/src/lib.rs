@@ -12,8 +12,8 @@ mod reference;
 pub mod trace;
 
 pub use backend::{
-    Activation, AdamW, Attention, Backend, Buffer, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, KvCache, LogitsRoom, Muon, Norm, NormKind,
-    Rope, RopeScaling, View,
+    Activation, AdamW, Attention, Backend, Buffer, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, KvCache, LogitsRoom, Muon, MuonStep, Norm,
+    NormKind, Rope, RopeScaling, View,
 };
 pub use collective::{Alone, Collective, CollectiveError, LocalRank, Patience, RankPlace, RendezvousError, TcpRank, local_ranks};
 pub use cpu::Cpu;

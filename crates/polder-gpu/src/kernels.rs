@@ -8,7 +8,7 @@ use polder_compute::cpu::Sampling;
 use polder_compute::cuda::{Cuda, Timed, table};
 use polder_compute::trace::Roofline;
 use polder_compute::{
-    Activation, AdamW, Attention, Backend, Cpu, CrossEntropy, Dtype, Gemm, IdView, KvCache, Muon, Norm, NormKind, Rope, View,
+    Activation, AdamW, Attention, Backend, Cpu, CrossEntropy, Dtype, Gemm, IdView, KvCache, Muon, MuonStep, Norm, NormKind, Rope, View,
 };
 
 use crate::commands::OrAdvise;
@@ -23,6 +23,10 @@ enum Begin {
     Positive,
     /// One value everywhere.
     All(f32),
+    /// The scalars of an update.
+    AdamW(AdamW),
+    /// The scalars of a matrix's update by Muon.
+    Muon(MuonStep, Muon),
     /// Nothing that anybody compares: what an operation computes in.
     Scratch,
     /// The table of a rotation.
@@ -204,12 +208,12 @@ fn cases(s: Sizes, dtype: Dtype) -> Vec<Case> {
     }));
     let (rows, targets) = (n.min(4096), ids(n.min(4096), v));
     for scale in [None, Some(0.25)] {
-        let settings = CrossEntropy { vocab: v, n_classes: v - 3, scale, z_loss: 1e-3, soft_cap: if scale.is_some() { 30.0 } else { 0.0 } };
+        let settings = CrossEntropy { vocab: v, n_classes: v - 3, z_loss: 1e-3, soft_cap: if scale.is_some() { 30.0 } else { 0.0 } };
         let mut targets: Vec<i32> = targets.iter().map(|t| (*t).min(v as i32 - 4)).collect();
         targets[0] = -1;
-        let buffers = vec![(rows, f32, r), (rows * v, dtype, Begin::Random(4.0))];
+        let buffers = vec![(rows, f32, r), (rows * v, dtype, Begin::Random(4.0)), (1, f32, Begin::All(scale.unwrap_or_default()))];
         all.push(case(format!("cross_entropy ({rows}, {v}) scale {scale:?}"), tolerance, buffers, vec![targets], move |b, v, i| {
-            b.cross_entropy(v[0], v[1], i[0], settings);
+            b.cross_entropy(v[0], v[1], i[0], scale.map(|_| v[2]), settings);
         }));
     }
     let step = AdamW { lr: 1e-3, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, step: 3, clip: 1.0 };
@@ -220,24 +224,26 @@ fn cases(s: Sizes, dtype: Dtype) -> Vec<Case> {
         (n_params, f32, Begin::Positive),
         (n_params, f32, r),
         (1, f32, Begin::All(4.0)),
+        (AdamW::SCALARS, f32, Begin::AdamW(step)),
     ];
     all.push(case(format!("adamw {n_params}"), tolerance, buffers, vec![], move |b, v, _| {
-        b.adamw(v[0], Some(v[1]), v[2], v[3], v[4], v[5], step)
+        b.adamw(v[0], Some(v[1]), v[2], v[3], v[4], v[5], v[6])
     }));
     for (rows, columns) in [(c, f), (f, c)] {
-        let step = Muon { rows, columns, lr: 1e-2, momentum: 0.95, weight_decay: 0.1, clip: 1.0 };
+        let (matrix, step) = (Muon { rows, columns }, MuonStep { lr: 1e-2, momentum: 0.95, weight_decay: 0.1 });
         let len = rows * columns;
         let buffers = vec![
             (len, f32, r),
             (len, dtype, r),
             (len, f32, r),
             (len, f32, r),
-            (step.scratch_len(), f32, Begin::Scratch),
+            (matrix.scratch_len(), f32, Begin::Scratch),
             (1, f32, Begin::All(4.0)),
+            (MuonStep::SCALARS, f32, Begin::Muon(step, matrix)),
         ];
         // Five iterations amplify what products in bf16 round.
         all.push(case(format!("muon ({rows}, {columns})"), 3e-2, buffers, vec![], move |b, v, _| {
-            b.muon(v[0], Some(v[1]), v[2], v[3], v[4], v[5], step)
+            b.muon(v[0], Some(v[1]), v[2], v[3], v[4], v[5], v[6], matrix)
         }));
     }
     all
@@ -350,6 +356,8 @@ fn prepare(case: &Case, seed: u64, backend: &mut dyn Backend) -> (Vec<View>, Vec
             Begin::Random(by) => (0..*len).map(|_| by * next()).collect(),
             Begin::Positive => (0..*len).map(|_| next().abs() * 0.01 + 1e-4).collect(),
             Begin::All(x) => vec![*x; *len],
+            Begin::AdamW(step) => step.scalars().to_vec(),
+            Begin::Muon(step, matrix) => step.scalars(*matrix, 1.0).to_vec(),
             Begin::Scratch => vec![0.0; *len],
             Begin::Rotation { time, head } => Rope::table(*time, *head, 10_000.0, None),
         };

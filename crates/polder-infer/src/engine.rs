@@ -214,7 +214,7 @@ impl Engine {
                 let place = judged + row;
                 let targets: Vec<i32> = tokens[place + 1..][..logits.len() / v].iter().map(|t| *t as i32).collect();
                 let part = &mut out[place..place + targets.len()];
-                cpu::cross_entropy(part, logits, &targets, CrossEntropy { vocab: v, ..CrossEntropy::default() });
+                cpu::cross_entropy(part, logits, &targets, None, CrossEntropy { vocab: v, ..CrossEntropy::default() });
                 part.iter_mut().for_each(|loss| *loss = -*loss);
             });
             judged = last;

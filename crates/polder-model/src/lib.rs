@@ -14,7 +14,10 @@ mod weights;
 pub use adapter::{ADAPTER_CONFIG_FILE, ADAPTER_TENSORS_FILE};
 pub use config::{AttentionBias, Family, Head, Llama, ModelConfig, ModernBert, NormPlace, Parts, Pooling, Positions};
 pub use error::ModelError;
-pub use network::{Batch, DecodeOptions, Growing, Loss, MuonStep, Network, NetworkOptions, Recompute, memory_bytes};
+pub use network::{
+    BATCHES_AT_ONCE_MAX, Batch, DecodeOptions, Growing, Loss, MuonStep, Network, NetworkOptions, Recompute, StepGrads, StepPart,
+    memory_bytes,
+};
 pub use preset::{FAMILIES, PRESETS, Preset, preset, sizes};
 pub use table::{Group, Init, Param, ParamTable};
 pub use weights::{Layer, Linear, ModelFolder, Normalisation, Weights, read_numbers};

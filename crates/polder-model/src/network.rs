@@ -18,16 +18,19 @@ mod batch;
 mod decode;
 mod head;
 mod layers;
+mod step;
 mod update;
 
 pub use activations::memory_bytes;
 pub use batch::Batch;
 pub use decode::{DecodeOptions, Growing};
-pub use update::MuonStep;
+pub use polder_compute::MuonStep;
+pub use step::{BATCHES_AT_ONCE_MAX, StepGrads, StepPart};
 
 use activations::Activations;
 use batch::Judged;
 use decode::{Growth, Slots};
+use step::Inputs;
 
 /// Sum of losses over tokens (of a classifier: over texts), in nats, and how many it is over.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -83,12 +86,15 @@ pub struct NetworkOptions {
     pub frozen: bool,
     /// How logits are kept, as the backend wants it.
     pub logits: LogitsRoom,
+    /// Batches that [`Network::step_grads`] takes at once, up to [`BATCHES_AT_ONCE_MAX`]; one where the backend replays nothing.
+    pub batches_at_once: usize,
 }
 
 impl NetworkOptions {
     /// Plain f32.
     pub fn new(batch: usize, time: usize) -> Self {
-        Self { batch, time, dtype: Dtype::F32, z_loss: 0.0, recompute: Recompute::None, frozen: false, logits: LogitsRoom::PROCESSOR }
+        let (dtype, recompute, logits) = (Dtype::F32, Recompute::None, LogitsRoom::PROCESSOR);
+        Self { batch, time, dtype, z_loss: 0.0, recompute, frozen: false, logits, batches_at_once: 1 }
     }
 }
 
@@ -111,6 +117,8 @@ pub struct Network<B: Backend> {
     muon_scratch: Option<View>,
     norm_squared: View,
     rotations: Vec<View>,
+    inputs: Inputs,
+    /// Those of the batch under way.
     ids: Ids,
     choices: Option<Choices>,
     /// Where sequences grow, in a network that generates.
@@ -118,7 +126,7 @@ pub struct Network<B: Backend> {
     a: Activations,
 }
 
-/// Ids of the batch under way.
+/// Ids of a batch.
 struct Ids {
     tokens: IdView,
     positions: IdView,
@@ -159,10 +167,11 @@ impl Step {
         Self { n, split: false, n_judged: 0, growth: None }
     }
 
-    /// Tells steps apart whose operations differ in a size or a scalar.
-    fn key(self, scale: Option<f32>) -> u64 {
+    /// Tells apart what differs in an operation or a size.
+    fn key(steps: &[Self], what: impl Hash) -> u64 {
         let mut hasher = DefaultHasher::new();
-        (self.n, self.split, self.n_judged, scale.map(f32::to_bits)).hash(&mut hasher);
+        what.hash(&mut hasher);
+        steps.iter().for_each(|s| (s.n, s.split, s.n_judged).hash(&mut hasher));
         hasher.finish()
     }
 }
@@ -181,10 +190,11 @@ impl<B: Backend> Network<B> {
     /// # Errors
     /// Those of [`Network::new`].
     pub fn with_options(mut backend: B, weights: &Weights, options: NetworkOptions) -> Result<Self, ModelError> {
+        let batches_at_once = if backend.replays() { options.batches_at_once } else { 1 };
         let room = backend.logits_room();
         // What only judges or draws loses nothing of its logits.
         let logits = LogitsRoom { as_rows: room.as_rows && !options.frozen, ..room };
-        let options = NetworkOptions { logits, ..options };
+        let options = NetworkOptions { logits, batches_at_once, ..options };
         let config = weights.config.clone();
         config.check()?;
         let (batch, time) = (options.batch, options.time);
@@ -192,13 +202,15 @@ impl<B: Backend> Network<B> {
             let reason = format!("{batch} sequences of {time} tokens for a context of {}", config.max_position_embeddings);
             return Err(ModelError::Input { reason });
         }
-        let (n, parts, table) = (batch * time, config.parts(), weights.table.clone());
+        let (parts, table) = (config.parts(), weights.table.clone());
         let b = &mut backend;
         let n_matrices = table.n_decayed();
         let working = (options.dtype != Dtype::F32).then(|| b.alloc(n_matrices, options.dtype));
         let rotations = config.rotations();
         // Positions may be any of the context's, however short the sequences are.
         let table_len = config.max_position_embeddings * config.head_dim;
+        let inputs = Inputs::new(b, &config, &table, &options);
+        let a = Activations::new(&config, &options, &mut |len, dtype| b.alloc(len, dtype));
         let mut network = Self {
             params: b.alloc(table.len(), Dtype::F32),
             working,
@@ -207,20 +219,13 @@ impl<B: Backend> Network<B> {
             owners: std::iter::once(0..table.len()).collect(),
             own: 0..table.len(),
             muon_scratch: None,
-            norm_squared: b.alloc(1, Dtype::F32),
+            norm_squared: a.results.part(0, 1),
             rotations: rotations.iter().map(|_| b.alloc(table_len, Dtype::F32)).collect(),
-            ids: Ids {
-                tokens: b.alloc_ids(n),
-                positions: b.alloc_ids(n),
-                token_types: (parts.n_token_types > 0).then(|| b.alloc_ids(n)),
-                documents: b.alloc_ids(2 * n),
-                ranges: b.alloc_ids(2 * n),
-                rows: b.alloc_ids(n),
-                targets: b.alloc_ids(n),
-            },
+            ids: Ids::of(inputs.ids, &config, &options, 0),
+            inputs,
             choices: None,
             slots: None,
-            a: Activations::new(&config, &options, &mut |len, dtype| b.alloc(len, dtype)),
+            a,
             options,
             parts,
             table,
@@ -312,9 +317,9 @@ impl<B: Backend> Network<B> {
     /// Sizes or ids that do not fit.
     pub fn target_losses(&mut self, batch: &Batch<'_>) -> Result<Vec<f32>, ModelError> {
         let step = self.take(batch, Judged::Targets)?;
-        if !self.backend.replay(step.key(None)) {
+        if !self.backend.replay(Step::key(&[step], "losses")) {
             self.forward(step);
-            self.judge(step, None);
+            self.judge(step, false);
             self.backend.record_end();
         }
         Ok(self.read_losses(step, batch.targets))
@@ -336,17 +341,8 @@ impl<B: Backend> Network<B> {
     /// # Errors
     /// Sizes or ids that do not fit; a frozen network.
     pub fn loss_and_grads(&mut self, batch: &Batch<'_>, scale: f32) -> Result<Loss, ModelError> {
-        if self.grads.is_none() {
-            return Err(ModelError::Input { reason: "a frozen network keeps no gradients".into() });
-        }
-        let step = self.take(batch, Judged::Targets)?;
-        if !self.backend.replay(step.key(Some(scale))) {
-            self.forward(step);
-            self.judge(step, Some(scale));
-            self.backward(step);
-            self.backend.record_end();
-        }
-        Ok(Loss::of(&self.read_losses(step, batch.targets), batch.targets))
+        let part = StepPart { scale, is_first: false, measures: false, update: None };
+        Ok(self.step_grads(&[*batch], part)?.loss)
     }
 
     /// Computes the logits of a batch: a row of V for each token, or a row of classes for each document.
@@ -434,8 +430,8 @@ impl<B: Backend> Network<B> {
         copy
     }
 
-    fn cross_entropy(&self, scale: Option<f32>) -> CrossEntropy {
-        CrossEntropy { vocab: self.config.n_outputs(), scale, z_loss: self.options.z_loss, ..CrossEntropy::default() }
+    fn cross_entropy(&self) -> CrossEntropy {
+        CrossEntropy { vocab: self.config.n_outputs(), z_loss: self.options.z_loss, ..CrossEntropy::default() }
     }
 }
 

@@ -4,6 +4,7 @@
 //! functions panic instead of returning errors.
 #![allow(clippy::expect_used)]
 
+mod counted;
 pub mod databases;
 pub mod s3;
 
@@ -11,6 +12,7 @@ use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+pub use counted::{Asked, Counts, counted_gpu};
 use polder_base::{Clearance, Manifest, ManifestFile, Reference, Timestamp, Verdict, digest_bytes};
 use polder_compute::cuda::{Cuda, Emulated, EmulationError, Watch, compile};
 use polder_shard::{Document, Dtype, Offer, SetOptions, ShardDetails, ShardOptions, TokenSetDetails, TokenSetWriter};
@@ -23,18 +25,19 @@ pub const TEXT: &str = "the polder lies below the lake, and the lake lies below 
 ///
 /// # Panics
 /// When the kernels do not compile; where `POLDER_REQUIRE_EMULATION` is set, also without a compiler.
-#[allow(clippy::panic, clippy::print_stdout)]
 pub fn emulated_gpu(capability: (i32, i32), seed: u64) -> Option<Cuda> {
+    Some(Cuda::on(Box::new(emulation(capability, seed)?), 0).expect("backend"))
+}
+
+#[allow(clippy::panic, clippy::print_stdout)]
+fn emulation(capability: (i32, i32), seed: u64) -> Option<Emulated> {
     let kernels = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kernels");
     // Beside the folder of this test's program: all tests of a target folder share what was compiled.
     let program = std::env::current_exe().expect("this program");
     let room = program.ancestors().nth(3).expect("a target folder").join("tmp");
     fs::create_dir_all(&room).expect("folder");
     match compile(&kernels, &room, Watch::Nothing) {
-        Ok(library) => {
-            let device = Emulated::open(&library, capability, seed).expect("emulation");
-            Some(Cuda::on(Box::new(device), 0).expect("backend"))
-        }
+        Ok(library) => Some(Emulated::open(&library, capability, seed).expect("emulation")),
         Err(EmulationError::NoCompiler) if std::env::var_os("POLDER_REQUIRE_EMULATION").is_none() => {
             println!("skipped: kernels are not emulated, for there is no C++ compiler");
             None

@@ -247,6 +247,7 @@ impl TrainConfig {
             dtype: self.precision.dtype(),
             z_loss: self.z_loss as f32,
             recompute: self.recompute,
+            batches_at_once: (self.batch_size / self.ranks.max(1)).div_ceil(self.micro_batch_size.max(1)),
             ..NetworkOptions::new(self.micro_batch_size, self.context)
         }
     }

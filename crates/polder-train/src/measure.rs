@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use polder_base::Random;
-use polder_compute::{Backend, Cpu, Dtype};
-use polder_model::{Batch, Head, ModelConfig, Network, NetworkOptions, Weights};
+use polder_compute::{Alone, Backend, Cpu, Dtype};
+use polder_model::{Batch, Head, ModelConfig, Network, NetworkOptions, StepPart, Weights};
 
 use crate::{TrainConfig, TrainError};
 
@@ -98,11 +98,18 @@ impl<B: Backend> Bench<B> {
         let mut seconds = Vec::new();
         for _ in 0..=n_steps {
             let started = Instant::now();
-            self.network.zero_grads();
-            for _ in 0..self.config.batch_size.div_ceil(self.config.micro_batch_size) {
-                self.network.loss_and_grads(&Batch::new(&self.tokens, &self.targets), self.scale)?;
+            self.step += 1;
+            let update = self.config.update_at(self.step);
+            let batches = vec![Batch::new(&self.tokens, &self.targets); self.config.batch_size.div_ceil(self.config.micro_batch_size)];
+            let at_once = self.network.batches_at_once();
+            let n_parts = batches.len().div_ceil(at_once);
+            for (i, batches) in batches.chunks(at_once).enumerate() {
+                let part = StepPart { scale: self.scale, is_first: i == 0, measures: i + 1 == n_parts, update: Some(update) };
+                self.network.step_grads(batches, part)?;
             }
-            self.update();
+            self.network.update_together(&mut Alone, update.0, update.1)?;
+            // What was only called is waited for.
+            self.network.grad_norm();
             seconds.push(started.elapsed().as_secs_f64());
         }
         seconds.remove(0);

@@ -57,7 +57,8 @@ const CHECKPOINT_BYTES_PER_PARAM: u64 = 16;
 
 /// Counts the bytes that a run of one rank takes at most.
 pub fn run_bytes(model: &ModelConfig, options: &NetworkOptions) -> u64 {
-    memory_bytes(model, options) + CHECKPOINT_BYTES_PER_PARAM * model.n_params()
+    // A processor takes one batch at a time.
+    memory_bytes(model, &NetworkOptions { batches_at_once: 1, ..*options }) + CHECKPOINT_BYTES_PER_PARAM * model.n_params()
 }
 
 /// Bytes a parameter that each rank of several takes for what it gives to the others and gets from them.
@@ -77,13 +78,14 @@ pub(crate) fn ranks_bytes(model: &ModelConfig, options: &NetworkOptions, ranks: 
 /// Counts the bytes that Muon computes in: those of its largest matrix, on each rank.
 fn muon_bytes(model: &ModelConfig, settings: &TrainConfig) -> u64 {
     let table = ParamTable::new(model);
-    let scratch = |[rows, columns]: [usize; 2]| Muon { rows, columns, lr: 0.0, momentum: 0.0, weight_decay: 0.0, clip: 0.0 }.scratch_len();
+    let scratch = |[rows, columns]: [usize; 2]| Muon { rows, columns }.scratch_len();
     let largest = table.iter().filter(|p| p.group == Group::Hidden).flat_map(|p| p.blocks()).map(|(_, sizes)| scratch(sizes)).max();
     let ranks = if settings.optimizer == Optimizer::Muon { settings.ranks } else { 0 };
     (4 * largest.unwrap_or(0) * ranks) as u64
 }
 
-/// Counts the bytes of a GPU's memory that a run of one rank takes: the network and what its operations compute in.
+/// Counts the bytes of a GPU's memory that a run of one rank takes at once when it begins: the network, what its steps take in and give out, and what
+/// its operations compute in.
 pub fn gpu_bytes(model: &ModelConfig, settings: &TrainConfig) -> u64 {
     let options = gpu_options(settings.network_options());
     memory_bytes(model, &options) + muon_bytes(model, &TrainConfig { ranks: 1, ..settings.clone() }) + GPU_SCRATCH_BYTES
@@ -93,7 +95,8 @@ fn gpu_options(options: NetworkOptions) -> NetworkOptions {
     NetworkOptions { logits: LogitsRoom::GPU, ..options }
 }
 
-/// Room on a GPU for partial sums, ordered rows and the beginnings of buffers.
+/// Room on a GPU for partial sums, ordered rows and the beginnings of buffers; not counted from sizes. Who needs more takes it when a step is called for the first
+/// time, before it is put down, and never again.
 pub const GPU_SCRATCH_BYTES: u64 = 1 << 28;
 
 /// Checks that a run fits the memory of a GPU that is free.

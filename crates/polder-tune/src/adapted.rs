@@ -26,6 +26,7 @@ pub(crate) struct Adapted<B: Backend> {
     /// Room for one matrix' B or dB, scaled or to be scaled.
     scaled: View,
     norm_squared: View,
+    scalars: View,
 }
 
 /// What belongs to one adapted matrix.
@@ -60,7 +61,7 @@ fn largest_b(adapter: &Adapter) -> usize {
 
 /// Counts the bytes that a network and its adapter take on their backend.
 pub(crate) fn adapted_bytes(config: &ModelConfig, options: &NetworkOptions, adapter: &Adapter) -> u64 {
-    let own = 4 * adapter.n_params() + adapter.rank * adapter.rank + largest_b(adapter) + room(adapter, options.dtype) + 1;
+    let own = 4 * adapter.n_params() + adapter.rank * adapter.rank + largest_b(adapter) + room(adapter, options.dtype) + 1 + AdamW::SCALARS;
     // Moments are those of the adapter alone.
     memory_bytes(config, options) - 8 * config.n_params() + 4 * own as u64
 }
@@ -74,7 +75,8 @@ impl<B: Backend> Adapted<B> {
         let backend = network.backend_mut();
         let mut alloc = |len| backend.alloc(len, Dtype::F32);
         let [data, grads, m, v] = [n; 4].map(&mut alloc);
-        let [scale, scaled, room, norm_squared] = [rank * rank, largest_b(adapter), room(adapter, options.dtype), 1].map(&mut alloc);
+        let [scale, scaled, room] = [rank * rank, largest_b(adapter), room(adapter, options.dtype)].map(&mut alloc);
+        let [norm_squared, scalars] = [1, AdamW::SCALARS].map(&mut alloc);
         let diagonal: Vec<f32> = (0..rank * rank).map(|i| if i % (rank + 1) == 0 { adapter.scale() } else { 0.0 }).collect();
         backend.upload(scale, &diagonal);
         backend.upload(data, &adapter.data);
@@ -93,7 +95,7 @@ impl<B: Backend> Adapted<B> {
             Matrix { sizes, base, sum, working: working.map(of_part), grads: of_part(all_grads), a, b, da, db }
         });
         let matrices = matrices.collect();
-        Ok(Self { network, matrices, data, moments: [m, v], grads, scale, scaled, norm_squared })
+        Ok(Self { network, matrices, data, moments: [m, v], grads, scale, scaled, norm_squared, scalars })
     }
 
     /// Copies the adapter's numbers out.
@@ -139,7 +141,9 @@ impl<B: Backend> Adapted<B> {
     pub(crate) fn update(&mut self, step: AdamW) {
         self.project();
         let [m, v] = self.moments;
-        self.network.backend_mut().adamw(self.data, None, m, v, self.grads, self.norm_squared, step);
+        let backend = self.network.backend_mut();
+        backend.upload(self.scalars, &step.scalars());
+        backend.adamw(self.data, None, m, v, self.grads, self.norm_squared, self.scalars);
         self.apply();
     }
 }

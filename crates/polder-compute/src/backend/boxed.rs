@@ -1,6 +1,6 @@
 //! A backend that is chosen while the program runs.
 
-use super::{Activation, AdamW, Attention, Backend, CrossEntropy, Dtype, Gemm, IdView, KvCache, LogitsRoom, Muon, Norm, Rope, View};
+use super::{Activation, Attention, Backend, CrossEntropy, Dtype, Gemm, IdView, KvCache, LogitsRoom, Muon, Norm, Rope, View};
 use crate::Cpu;
 
 impl From<Cpu> for Box<dyn Backend> {
@@ -40,6 +40,18 @@ impl Backend for Box<dyn Backend> {
 
     fn download_ids(&mut self, from: IdView, ids: &mut [i32]) {
         (**self).download_ids(from, ids);
+    }
+
+    fn alloc_inputs(&mut self, n_ids: usize, n_numbers: usize) -> (IdView, View) {
+        (**self).alloc_inputs(n_ids, n_numbers)
+    }
+
+    fn upload_inputs(&mut self, ids: IdView, id_values: &[i32], numbers: View, values: &[f32]) {
+        (**self).upload_inputs(ids, id_values, numbers, values);
+    }
+
+    fn replays(&self) -> bool {
+        (**self).replays()
     }
 
     fn replay(&mut self, key: u64) -> bool {
@@ -149,8 +161,8 @@ impl Backend for Box<dyn Backend> {
         (**self).activation_backward(dx, dout, x, width, activation);
     }
 
-    fn cross_entropy(&mut self, losses: View, logits: View, targets: IdView, settings: CrossEntropy) {
-        (**self).cross_entropy(losses, logits, targets, settings);
+    fn cross_entropy(&mut self, losses: View, logits: View, targets: IdView, scale: Option<View>, settings: CrossEntropy) {
+        (**self).cross_entropy(losses, logits, targets, scale, settings);
     }
 
     fn sample(&mut self, tokens: IdView, logits: View, settings: IdView, places: IdView, vocab: usize, n_classes: usize) {
@@ -161,11 +173,21 @@ impl Backend for Box<dyn Backend> {
         (**self).sum_squares(out, x);
     }
 
-    fn adamw(&mut self, params: View, working: Option<View>, m: View, v: View, grads: View, norm_squared: View, step: AdamW) {
-        (**self).adamw(params, working, m, v, grads, norm_squared, step);
+    fn adamw(&mut self, params: View, working: Option<View>, m: View, v: View, grads: View, norm_squared: View, scalars: View) {
+        (**self).adamw(params, working, m, v, grads, norm_squared, scalars);
     }
 
-    fn muon(&mut self, params: View, working: Option<View>, momentum: View, grads: View, scratch: View, norm_squared: View, step: Muon) {
-        (**self).muon(params, working, momentum, grads, scratch, norm_squared, step);
+    fn muon(
+        &mut self,
+        params: View,
+        working: Option<View>,
+        momentum: View,
+        grads: View,
+        scratch: View,
+        norm_squared: View,
+        scalars: View,
+        matrix: Muon,
+    ) {
+        (**self).muon(params, working, momentum, grads, scratch, norm_squared, scalars, matrix);
     }
 }

@@ -4,15 +4,16 @@ mod boxed;
 mod shapes;
 
 pub use shapes::{
-    Activation, AdamW, Attention, Buffer, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, KvCache, LogitsRoom, Muon, Norm, NormKind, Rope,
-    RopeScaling, View,
+    Activation, AdamW, Attention, Buffer, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, KvCache, LogitsRoom, Muon, MuonStep, Norm, NormKind,
+    Rope, RopeScaling, View,
 };
 
 /// A machine's half of the work. Buffers are made at the start; no operation allocates or waits for the host.
 ///
 /// Operations are ordered as called. Scalars that depend on results (the norm of the gradients) stay in views, so a step
-/// is enqueued whole; only [`Backend::download`] waits. Matrices are row-major. No output may overlap another argument;
-/// an argument that is read and written is named once, as output.
+/// is enqueued whole; only [`Backend::download`] waits. So do those that differ from step to step (what gradients are multiplied
+/// by, the optimizer's), so that it is replayed whole. Matrices are row-major. No output may overlap another argument; an
+/// argument that is read and written is named once, as output.
 ///
 /// Activations (rows between operations) are stored as either type, one type an operation where nothing else is said.
 /// Statistics, losses, tables, gradients of parameters and the optimizer's state are f32, and so are parameters that are
@@ -47,6 +48,22 @@ pub trait Backend: Send {
 
     /// Copies ids out, after everything that was called before.
     fn download_ids(&mut self, from: IdView, ids: &mut [i32]);
+
+    /// Makes room for ids and for f32 numbers that go in together, all 0.
+    fn alloc_inputs(&mut self, n_ids: usize, n_numbers: usize) -> (IdView, View) {
+        (self.alloc_ids(n_ids), self.alloc(n_numbers, Dtype::F32))
+    }
+
+    /// Copies in the first of the ids and all of the numbers that one [`Backend::alloc_inputs`] made: where copies wait, as one.
+    fn upload_inputs(&mut self, ids: IdView, id_values: &[i32], numbers: View, values: &[f32]) {
+        self.upload_ids(ids.part(0, id_values.len()), id_values);
+        self.upload(numbers, values);
+    }
+
+    /// Whether [`Backend::replay`] may say yes: then it pays to keep sizes alike, and to call much between two waits.
+    fn replays(&self) -> bool {
+        false
+    }
 
     /// Runs again what was called between this and [`Backend::record_end`] when this was last called with the same key, and says so; else the
     /// caller makes the calls. Under one key, calls and all their arguments are always the same; what views hold may differ. Nothing is
@@ -152,9 +169,9 @@ pub trait Backend: Send {
     /// `dx = …` for [`Backend::activation_forward`].
     fn activation_backward(&mut self, dx: View, dout: View, x: View, width: usize, activation: Activation);
 
-    /// `losses (N) = −ln softmax(logits)[target]`; with a scale, the logits (N, V) become `scale ·` their gradient.
+    /// `losses (N) = −ln softmax(logits)[target]`; with a `scale (1)`, the logits (N, V) become `scale ·` their gradient.
     /// A negative target gives 0 and no gradient.
-    fn cross_entropy(&mut self, losses: View, logits: View, targets: IdView, settings: CrossEntropy);
+    fn cross_entropy(&mut self, losses: View, logits: View, targets: IdView, scale: Option<View>, settings: CrossEntropy);
 
     /// Draws a token for each of N rows of `vocab` logits, of which the first `n_classes` count: a pure function of the row, its settings
     /// ([`cpu::Sampling::words`](crate::cpu::Sampling::words) a row) and its place, the same on every backend. A temperature of 0 takes the largest, of
@@ -165,18 +182,29 @@ pub trait Backend: Send {
     fn sum_squares(&mut self, out: View, x: View);
 
     /// Updates parameters and both moments; `norm_squared (1)` holds the gradients' sum of squares over the whole model.
-    /// `params` is f32; `working`, where there is one, gets a rounded copy.
+    /// `params` is f32; `working`, where there is one, gets a rounded copy. `scalars` holds [`AdamW::scalars`].
     ///
     /// # Source
     /// Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019.
     #[allow(clippy::too_many_arguments)]
-    fn adamw(&mut self, params: View, working: Option<View>, m: View, v: View, grads: View, norm_squared: View, step: AdamW);
+    fn adamw(&mut self, params: View, working: Option<View>, m: View, v: View, grads: View, norm_squared: View, scalars: View);
 
     /// Updates a matrix by its momentum (Nesterov's, as a mean: `m = μ·m + (1 − μ)·g`) made orthogonal; see [`Muon::scratch_len`] for `scratch` (f32).
+    /// `scalars` holds [`MuonStep::scalars`].
     ///
     /// # Source
     /// Jordan et al., Muon: an optimizer for the hidden layers of neural networks, 2024; the scale of Liu et al., Muon is
     /// scalable for LLM training, 2025: `0.2 · √max(rows, columns)`.
     #[allow(clippy::too_many_arguments)]
-    fn muon(&mut self, params: View, working: Option<View>, momentum: View, grads: View, scratch: View, norm_squared: View, step: Muon);
+    fn muon(
+        &mut self,
+        params: View,
+        working: Option<View>,
+        momentum: View,
+        grads: View,
+        scratch: View,
+        norm_squared: View,
+        scalars: View,
+        matrix: Muon,
+    );
 }

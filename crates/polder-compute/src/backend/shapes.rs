@@ -299,8 +299,6 @@ pub struct CrossEntropy {
     pub vocab: usize,
     /// Columns that are predicted, at most V; those behind are padding. 0 means all.
     pub n_classes: usize,
-    /// With it, logits become `scale ·` their gradient.
-    pub scale: Option<f32>,
     /// Adds `z_loss · ln²(Σ exp)` to what gradients descend; losses are reported without it.
     pub z_loss: f32,
     /// Logits are `cap · tanh(logits / cap)` before all else; 0 leaves them.
@@ -326,21 +324,47 @@ pub struct AdamW {
     pub clip: f32,
 }
 
-/// Sizes and scalars of one Muon update of a matrix.
+impl AdamW {
+    /// Count of [`AdamW::scalars`].
+    pub const SCALARS: usize = 7;
+
+    /// What an update reads: beta1, beta2, eps, root = 1 / √(1 − beta2ᵗ), keep = 1 − lr · decay, rate = lr / (1 − beta1ᵗ), clip.
+    pub fn scalars(&self) -> [f32; Self::SCALARS] {
+        let correction = |beta: f32| 1.0 - f64::from(beta).powi(i32::try_from(self.step).unwrap_or(i32::MAX));
+        let root = (1.0 / correction(self.beta2).sqrt()) as f32;
+        let (keep, rate) = (1.0 - self.lr * self.weight_decay, (f64::from(self.lr) / correction(self.beta1)) as f32);
+        [self.beta1, self.beta2, self.eps, root, keep, rate, self.clip]
+    }
+}
+
+/// The scalars of a step in which hidden matrices go by Muon and all else by AdamW.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Muon {
-    /// Rows of the matrix.
-    pub rows: usize,
-    /// Columns of the matrix.
-    pub columns: usize,
-    /// Learning rate; the update's entries have a root mean square of about `0.2 · lr`.
+pub struct MuonStep {
+    /// Learning rate; the update's entries have a root mean square of about `0.2 · lr`, as AdamW's have.
     pub lr: f32,
     /// Decay of the momentum.
     pub momentum: f32,
     /// Decoupled weight decay.
     pub weight_decay: f32,
-    /// As of [`AdamW::clip`].
-    pub clip: f32,
+}
+
+impl MuonStep {
+    /// Count of [`MuonStep::scalars`].
+    pub const SCALARS: usize = 4;
+
+    /// What the update of a matrix reads: momentum, keep = 1 − lr · decay, rate = lr · the matrix's scale, and `clip` as of [`AdamW::clip`].
+    pub fn scalars(&self, matrix: Muon, clip: f32) -> [f32; Self::SCALARS] {
+        [self.momentum, 1.0 - self.lr * self.weight_decay, (f64::from(self.lr) * matrix.scale()) as f32, clip]
+    }
+}
+
+/// Sizes of a matrix that Muon updates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Muon {
+    /// Rows of the matrix.
+    pub rows: usize,
+    /// Columns of the matrix.
+    pub columns: usize,
 }
 
 impl Muon {
@@ -362,5 +386,32 @@ impl Muon {
     pub fn scratch_len(&self) -> usize {
         let small = self.rows.min(self.columns);
         2 * self.rows * self.columns + 2 * small * small + Self::SCALARS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scalars_of_an_update_are_those_of_the_formula() {
+        for step in [1u64, 2, 7, 1000] {
+            let s = AdamW { lr: 3e-3, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, step, clip: 2.0 };
+            let (mut power1, mut power2) = (1.0, 1.0);
+            for _ in 0..step {
+                power1 *= f64::from(s.beta1);
+                power2 *= f64::from(s.beta2);
+            }
+            let keep = 1.0 - f64::from(s.lr) * f64::from(s.weight_decay);
+            let rate = f64::from(s.lr) / (1.0 - power1);
+            let truth = [s.beta1.into(), s.beta2.into(), s.eps.into(), 1.0 / (1.0 - power2).sqrt(), keep, rate, 2.0];
+            for (i, (ours, truth)) in s.scalars().into_iter().zip(truth).enumerate() {
+                assert!((f64::from(ours) / truth - 1.0).abs() < 1e-7, "step {step}, scalar {i}: {ours} and {truth}");
+            }
+        }
+        let step = MuonStep { lr: 0.02, momentum: 0.95, weight_decay: 0.1 };
+        let [momentum, keep, rate, clip] = step.scalars(Muon { rows: 9, columns: 25 }, 1.5);
+        assert_eq!((momentum, clip), (0.95, 1.5));
+        assert!((keep - 0.998).abs() < 1e-7 && (rate - 0.02).abs() < 1e-8, "{keep} {rate}");
     }
 }

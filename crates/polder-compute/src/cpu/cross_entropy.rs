@@ -54,10 +54,10 @@ multiversion! {
     }
 }
 
-fn row<T: Number>(logits: &mut [T], target: i32, s: CrossEntropy) -> f32 {
+fn row<T: Number>(logits: &mut [T], target: i32, scale: Option<f32>, s: CrossEntropy) -> f32 {
     let n_classes = if s.n_classes == 0 { s.vocab } else { s.n_classes };
     let Ok(target) = usize::try_from(target) else {
-        if s.scale.is_some() {
+        if scale.is_some() {
             logits.fill(T::default());
         }
         return 0.0;
@@ -65,11 +65,11 @@ fn row<T: Number>(logits: &mut [T], target: i32, s: CrossEntropy) -> f32 {
     let (logits, padding) = logits.split_at_mut(n_classes);
     let raw = logits[target].get();
     // Exponentials that are stored exactly need not be computed twice.
-    let kept = s.scale.is_some() && s.soft_cap == 0.0 && T::DTYPE == Dtype::F32;
+    let kept = scale.is_some() && s.soft_cap == 0.0 && T::DTYPE == Dtype::F32;
     let (max, sum) = if kept { spread_in_place(bytemuck::cast_slice_mut(logits)) } else { spread(logits, s.soft_cap) };
     let lse = max + sum.ln();
     let (chosen, slope) = if s.soft_cap > 0.0 { capped(raw, s.soft_cap) } else { (raw, 1.0) };
-    if let Some(scale) = s.scale {
+    if let Some(scale) = scale {
         let factor = scale * (1.0 + 2.0 * s.z_loss * lse);
         if kept {
             multiply(logits, factor / sum);
@@ -88,8 +88,8 @@ fn row<T: Number>(logits: &mut [T], target: i32, s: CrossEntropy) -> f32 {
 ///
 /// # Panics
 /// On a target outside the classes.
-pub fn cross_entropy<T: Number>(losses: &mut [f32], logits: &mut [T], targets: &[i32], settings: CrossEntropy) {
+pub fn cross_entropy<T: Number>(losses: &mut [f32], logits: &mut [T], targets: &[i32], scale: Option<f32>, settings: CrossEntropy) {
     assert_eq!((logits.len(), targets.len()), (losses.len() * settings.vocab, losses.len()), "sizes of a loss");
     let rows = losses.par_iter_mut().zip(logits.par_chunks_mut(settings.vocab)).zip(targets);
-    rows.for_each(|((loss, logits), target)| *loss = row(logits, *target, settings));
+    rows.for_each(|((loss, logits), target)| *loss = row(logits, *target, scale, settings));
 }

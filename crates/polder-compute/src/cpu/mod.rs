@@ -24,7 +24,9 @@ mod scratch;
 mod simd;
 mod tile;
 
-use crate::{Activation, AdamW, Attention, Backend, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, KvCache, Muon, Norm, Rope, View};
+use crate::{
+    Activation, AdamW, Attention, Backend, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, KvCache, Muon, MuonStep, Norm, Rope, View,
+};
 use arena::{Arena, alike, typed};
 
 pub use activation::{activation_backward, activation_forward};
@@ -76,6 +78,15 @@ impl Cpu {
 
 fn ids_of(ids: &[Vec<i32>], view: IdView) -> &[i32] {
     &ids[view.buffer.0][view.offset..][..view.len]
+}
+
+/// The scalars of an update.
+///
+/// # Panics
+/// When there are more or fewer.
+fn scalars_of<const N: usize>(scalars: &[f32]) -> [f32; N] {
+    assert_eq!(scalars.len(), N, "sizes of an update's scalars");
+    std::array::from_fn(|i| scalars[i])
 }
 
 /// Stands for an argument that is not there.
@@ -231,10 +242,11 @@ impl Backend for Cpu {
         alike!([dx, dout, x] activation_backward(dx, dout, x, width, activation));
     }
 
-    fn cross_entropy(&mut self, losses: View, logits: View, targets: IdView, settings: CrossEntropy) {
+    fn cross_entropy(&mut self, losses: View, logits: View, targets: IdView, scale: Option<View>, settings: CrossEntropy) {
+        let scale = scale.map(|s| self.slice(s)[0]);
         let ([losses, logits], []) = self.arena.lend([losses, logits], []);
         let (losses, targets) = (losses.f32(), ids_of(&self.ids, targets));
-        typed!([logits] cross_entropy(losses, logits, targets, settings));
+        typed!([logits] cross_entropy(losses, logits, targets, scale, settings));
     }
 
     fn sample(&mut self, tokens: IdView, logits: View, settings: IdView, places: IdView, vocab: usize, n_classes: usize) {
@@ -250,19 +262,29 @@ impl Backend for Cpu {
         out.f32()[0] = typed!([x] sum_squares(x)) as f32;
     }
 
-    fn adamw(&mut self, params: View, working: Option<View>, m: View, v: View, grads: View, norm_squared: View, step: AdamW) {
+    fn adamw(&mut self, params: View, working: Option<View>, m: View, v: View, grads: View, norm_squared: View, scalars: View) {
         let outs = [params, m, v, working.unwrap_or(nothing(params))];
-        let ([params, m, v, w], [grads, norm_squared]) = self.arena.lend(outs, [grads, norm_squared]);
-        let (params, m, v, grads) = (params.f32(), m.f32(), v.f32(), grads.f32());
-        let scale = clip_scale(f64::from(norm_squared.f32()[0]), step.clip);
-        typed!([w] adamw(params, working.map(|_| w), m, v, grads, scale, step));
+        let ([params, m, v, w], [grads, norm_squared, scalars]) = self.arena.lend(outs, [grads, norm_squared, scalars]);
+        let (params, m, v, grads, scalars) = (params.f32(), m.f32(), v.f32(), grads.f32(), scalars_of(scalars.f32()));
+        let scale = clip_scale(f64::from(norm_squared.f32()[0]), scalars[AdamW::SCALARS - 1]);
+        typed!([w] adamw(params, working.map(|_| w), m, v, grads, scale, scalars));
     }
 
-    fn muon(&mut self, params: View, working: Option<View>, momentum: View, grads: View, scratch: View, norm_squared: View, step: Muon) {
+    fn muon(
+        &mut self,
+        params: View,
+        working: Option<View>,
+        momentum: View,
+        grads: View,
+        scratch: View,
+        norm_squared: View,
+        scalars: View,
+        matrix: Muon,
+    ) {
         let outs = [params, momentum, scratch, working.unwrap_or(nothing(params))];
-        let ([params, momentum, space, w], [grads, norm_squared]) = self.arena.lend(outs, [grads, norm_squared]);
-        let (params, momentum, space, grads) = (params.f32(), momentum.f32(), space.f32(), grads.f32());
-        let scale = clip_scale(f64::from(norm_squared.f32()[0]), step.clip);
-        typed!([w] muon(params, working.map(|_| w), momentum, grads, space, scale, step));
+        let ([params, momentum, space, w], [grads, norm_squared, scalars]) = self.arena.lend(outs, [grads, norm_squared, scalars]);
+        let (params, momentum, space, grads, scalars) = (params.f32(), momentum.f32(), space.f32(), grads.f32(), scalars_of(scalars.f32()));
+        let scale = clip_scale(f64::from(norm_squared.f32()[0]), scalars[MuonStep::SCALARS - 1]);
+        typed!([w] muon(params, working.map(|_| w), momentum, grads, space, scale, scalars, matrix));
     }
 }

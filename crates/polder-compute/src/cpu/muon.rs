@@ -7,7 +7,7 @@ use super::plain;
 use super::plain::{TASK, sum_squares};
 use super::simd::multiversion;
 use crate::number::Number;
-use crate::{Gemm, Muon};
+use crate::{Gemm, Muon, MuonStep};
 
 multiversion! {
     fn momentum_task(x: &mut [f32], m: &mut [f32], g: &[f32], scale: f32, mu: f32) {
@@ -32,7 +32,7 @@ fn mix(out: &mut [f32], x: &[f32], a: f32, b: f32) {
     out.par_chunks_mut(TASK).zip(x.par_chunks(TASK)).for_each(|(out, x)| mix_task(out, x, a, b));
 }
 
-/// Updates a matrix, its rounded copy and its momentum from gradients times `scale`; `space` has
+/// Updates a matrix, its rounded copy and its momentum from gradients times `scale` by [`MuonStep::scalars`]; `space` has
 /// [`Muon::scratch_len`] numbers.
 ///
 /// # Panics
@@ -45,17 +45,18 @@ pub fn muon<W: Number>(
     grads: &[f32],
     space: &mut [f32],
     scale: f32,
-    step: Muon,
+    scalars: [f32; MuonStep::SCALARS],
+    matrix: Muon,
 ) {
-    let Muon { rows, columns, lr, .. } = step;
+    let (Muon { rows, columns }, [mu, keep, rate, _]) = (matrix, scalars);
     let (len, tall, n) = (rows * columns, rows > columns, rows.min(columns));
-    assert_eq!((params.len(), momentum.len(), grads.len()), (len, len, len), "sizes of {step:?}");
-    assert!(space.len() >= step.scratch_len(), "sizes of {step:?}");
+    assert_eq!((params.len(), momentum.len(), grads.len()), (len, len, len), "sizes of {matrix:?}");
+    assert!(space.len() >= matrix.scratch_len(), "sizes of {matrix:?}");
     let (mut x, rest) = space.split_at_mut(len);
     let (mut next, rest) = rest.split_at_mut(len);
     let (square, fourth) = rest[..2 * n * n].split_at_mut(n * n);
     let tasks = x.par_chunks_mut(TASK).zip(momentum.par_chunks_mut(TASK)).zip(grads.par_chunks(TASK));
-    tasks.for_each(|((x, m), g)| momentum_task(x, m, g, scale, step.momentum));
+    tasks.for_each(|((x, m), g)| momentum_task(x, m, g, scale, mu));
     let norm = sum_squares(x).sqrt().max(f64::from(Muon::EPS));
     next.fill(0.0);
     mix(x, next, (1.0 / norm) as f32, 0.0);
@@ -76,7 +77,7 @@ pub fn muon<W: Number>(
         mix(next, x, 1.0, a);
         (x, next) = (next, x);
     }
-    mix(params, x, 1.0 - lr * step.weight_decay, (-f64::from(lr) * step.scale()) as f32);
+    mix(params, x, keep, -rate);
     if let Some(working) = working {
         plain::copy(working, params);
     }

@@ -9,12 +9,11 @@ kernels! {
 
     /// Updates parameters, moments and, where it is there, the working copy.
     adamw [F32] [Bf16] (
-        params: OutF32, working: Out0, m: OutF32, v: OutF32, grads: InF32, norm_squared: InF32, n: Long, beta1: Float, beta2: Float, eps: Float,
-        root: Float, keep: Float, rate: Float, clip: Float,
+        params: OutF32, working: Out0, m: OutF32, v: OutF32, grads: InF32, norm_squared: InF32, scalars: InF32, n: Long,
     )
         threads 256; grid line(ceil(n + 3, 256 * 4)); shared 0; bytes n * (28 + t0 * there(working)); flop 0;
 
-    /// The same with a working copy that is rounded by chance.
+    /// The same with a working copy that is rounded by chance, and scalars by value: it is called with another key each step.
     adamw_stochastic [Bf16] (
         params: OutF32, working: OutBf16, m: OutF32, v: OutF32, grads: InF32, norm_squared: InF32, n: Long, first: Long, key: Long, beta1: Float,
         beta2: Float, eps: Float, root: Float, keep: Float, rate: Float, clip: Float,
@@ -45,13 +44,6 @@ fn there(pointer: Pointer) -> i64 {
     i64::from(pointer != Pointer::NONE)
 }
 
-/// What a step's scalars come to: root of the second moment's correction, what is kept of a parameter, rate.
-fn scalars(step: AdamW) -> (f32, f32, f32) {
-    let correction = |beta: f32| 1.0 - f64::from(beta).powi(i32::try_from(step.step).unwrap_or(i32::MAX));
-    let root = (1.0 / correction(step.beta2).sqrt()) as f32;
-    (root, 1.0 - step.lr * step.weight_decay, (f64::from(step.lr) / correction(step.beta1)) as f32)
-}
-
 fn check(params: View, working: Option<View>, m: View, v: View, grads: View) {
     let n = params.len;
     assert_eq!((m.len, v.len, grads.len, working.map_or(n, |w| w.len)), (n, n, n, n), "sizes of an update");
@@ -65,14 +57,13 @@ fn key(seed: u64, step: u64) -> i64 {
 }
 
 #[allow(clippy::too_many_arguments)]
-pub fn adamw(cuda: &mut Cuda, params: View, working: Option<View>, m: View, v: View, grads: View, norm_squared: View, step: AdamW) {
+pub fn adamw(cuda: &mut Cuda, params: View, working: Option<View>, m: View, v: View, grads: View, norm_squared: View, scalars: View) {
     check(params, working, m, v, grads);
-    let (root, keep, rate) = scalars(step);
-    let AdamW { beta1, beta2, eps, clip, .. } = step;
+    assert_eq!((scalars.len, scalars.dtype), (AdamW::SCALARS, Dtype::F32), "sizes of an update's scalars");
     let types = &[working.map_or(Dtype::F32, |w| w.dtype)];
-    let [at, m, v, g, norm] = [params, m, v, grads, norm_squared].map(|x| cuda.at(x));
+    let [at, m, v, g, norm, scalars] = [params, m, v, grads, norm_squared, scalars].map(|x| cuda.at(x));
     let copy = cuda.at_maybe(working);
-    launch::adamw(cuda.device(), types, at, copy, m, v, g, norm, params.len as i64, beta1, beta2, eps, root, keep, rate, clip);
+    launch::adamw(cuda.device(), types, at, copy, m, v, g, norm, scalars, params.len as i64);
 }
 
 /// A run of parameters that are updated alike.
@@ -108,7 +99,7 @@ impl Segment {
 }
 
 impl Cuda {
-    /// [`Backend::adamw`](crate::Backend::adamw) of many segments in one launch: `segments` is a [`Segment::table`] of places in `params`; what
+    /// An update by AdamW of many segments in one launch: `segments` is a [`Segment::table`] of places in `params`; what
     /// belongs to no segment stays as it is. With a seed, the bf16 working copy is rounded by chance, as [`Cuda::adamw_stochastic`] does it.
     ///
     /// # Panics
@@ -128,8 +119,8 @@ impl Cuda {
     ) {
         check(params, working, m, v, grads);
         assert_eq!(segments.len % Segment::WORDS, 0, "sizes of a table of segments");
-        let (root, _, rate) = scalars(step);
-        let AdamW { beta1, beta2, eps, lr, weight_decay, clip, .. } = step;
+        let AdamW { lr, weight_decay, .. } = step;
+        let [beta1, beta2, eps, root, _, rate, clip] = step.scalars();
         let [at, m, v, g, norm] = [params, m, v, grads, norm_squared].map(|x| self.at(x));
         let (copy, table) = (self.at_maybe(working), self.ids_at(segments));
         let (n, n_segments) = (params.len as i64, (segments.len / Segment::WORDS) as i32);
@@ -186,7 +177,7 @@ impl Cuda {
         }
     }
 
-    /// [`Backend::adamw`](crate::Backend::adamw) with a bf16 working copy that is rounded up or down by chance, so that its mean over steps
+    /// An update by AdamW with a bf16 working copy that is rounded up or down by chance, so that its mean over steps
     /// is right: a pure function of the parameter, its place in its buffer, the step and the seed.
     ///
     /// # Panics
@@ -204,8 +195,7 @@ impl Cuda {
         seed: u64,
     ) {
         check(params, Some(working), m, v, grads);
-        let (root, keep, rate) = scalars(step);
-        let AdamW { beta1, beta2, eps, clip, .. } = step;
+        let [beta1, beta2, eps, root, keep, rate, clip] = step.scalars();
         let [at, w, m, v, g, norm] = [params, working, m, v, grads, norm_squared].map(|x| self.at(x));
         let (n, first, key) = (params.len as i64, params.offset as i64, key(seed, step.step));
         let types = &[working.dtype];

@@ -10,8 +10,8 @@ use super::table::Pointer;
 use super::{activation, adamw, attention, bias, cross_entropy, embedding, gemm, head_norm, muon, norm, plain, pool, rope, sample};
 use crate::number::Bf16;
 use crate::{
-    Activation, AdamW, Attention, Backend, Buffer, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, KvCache, LogitsRoom, Muon, Norm, Number,
-    Rope, View,
+    Activation, Attention, Backend, Buffer, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, KvCache, LogitsRoom, Muon, Norm, Number, Rope,
+    View,
 };
 
 /// Bytes that buffers begin at multiples of: what the copy engine and 16-byte loads ask for, and a cache line.
@@ -159,6 +159,9 @@ impl Cuda {
     }
 
     /// Memory for the operation under way, of any content. The next operation gets the same: work is in order.
+    ///
+    /// When an operation asks for more than any before it, it gets other memory, and what was there is not given back: calls that were put down
+    /// go on with it. Under a key calls are made once before they are put down, so none asks for more while they are.
     pub(super) fn scratch(&mut self, bytes: usize) -> Pointer {
         let exact = self.device.is_exact();
         if self.scratch.1 < bytes || exact && self.scratch.1 != bytes {
@@ -180,6 +183,11 @@ impl Cuda {
         }
         must(self.device.alloc(bytes))
     }
+}
+
+/// Where ids begin behind numbers that go in with them, in words: aligned as a buffer is.
+fn first_id_behind(n_numbers: usize) -> usize {
+    n_numbers.next_multiple_of(ALIGNMENT / 4)
 }
 
 /// The result; an operation has no way to fail but a bug or a broken device, after which nothing is worth going on with.
@@ -251,6 +259,32 @@ impl Backend for Cuda {
         assert_eq!(from.len, ids.len(), "sizes of a copy");
         let at = self.ids_at(from);
         must(self.device.copy_out(at, bytemuck::cast_slice_mut(ids)));
+    }
+
+    fn alloc_inputs(&mut self, n_ids: usize, n_numbers: usize) -> (IdView, View) {
+        let first_id = first_id_behind(n_numbers);
+        let at = self.take((first_id + n_ids) * 4);
+        self.buffers.push(at);
+        self.ids.push(at.offset(first_id, Dtype::F32));
+        let numbers = View { buffer: Buffer(self.buffers.len() - 1), dtype: Dtype::F32, offset: 0, len: n_numbers };
+        let ids = IdView { buffer: IdBuffer(self.ids.len() - 1), offset: 0, len: n_ids };
+        self.upload_inputs(ids, &vec![0; n_ids], numbers, &vec![0.0; n_numbers]);
+        (ids, numbers)
+    }
+
+    fn upload_inputs(&mut self, ids: IdView, id_values: &[i32], numbers: View, values: &[f32]) {
+        let first_id = first_id_behind(numbers.len);
+        assert_eq!(self.at(numbers).offset(first_id, Dtype::F32), self.ids_at(ids), "ids and numbers were not made together");
+        assert!(id_values.len() <= ids.len && values.len() == numbers.len, "sizes of a copy");
+        let mut words = vec![0i32; first_id + id_values.len()];
+        words[..values.len()].copy_from_slice(cast_slice(values));
+        words[first_id..].copy_from_slice(id_values);
+        let at = self.at(numbers);
+        must(self.device.copy_in(at, cast_slice(&words)));
+    }
+
+    fn replays(&self) -> bool {
+        true
     }
 
     fn replay(&mut self, key: u64) -> bool {
@@ -378,8 +412,8 @@ impl Backend for Cuda {
         activation::activation_backward(self, dx, dout, x, width, activation);
     }
 
-    fn cross_entropy(&mut self, losses: View, logits: View, targets: IdView, settings: CrossEntropy) {
-        cross_entropy::cross_entropy(self, losses, logits, targets, settings);
+    fn cross_entropy(&mut self, losses: View, logits: View, targets: IdView, scale: Option<View>, settings: CrossEntropy) {
+        cross_entropy::cross_entropy(self, losses, logits, targets, scale, settings);
     }
 
     fn sample(&mut self, tokens: IdView, logits: View, settings: IdView, places: IdView, vocab: usize, n_classes: usize) {
@@ -390,11 +424,21 @@ impl Backend for Cuda {
         plain::sum_squares(self, out, x);
     }
 
-    fn adamw(&mut self, params: View, working: Option<View>, m: View, v: View, grads: View, norm_squared: View, step: AdamW) {
-        adamw::adamw(self, params, working, m, v, grads, norm_squared, step);
+    fn adamw(&mut self, params: View, working: Option<View>, m: View, v: View, grads: View, norm_squared: View, scalars: View) {
+        adamw::adamw(self, params, working, m, v, grads, norm_squared, scalars);
     }
 
-    fn muon(&mut self, params: View, working: Option<View>, momentum: View, grads: View, scratch: View, norm_squared: View, step: Muon) {
-        muon::muon(self, params, working, momentum, grads, scratch, norm_squared, step);
+    fn muon(
+        &mut self,
+        params: View,
+        working: Option<View>,
+        momentum: View,
+        grads: View,
+        scratch: View,
+        norm_squared: View,
+        scalars: View,
+        matrix: Muon,
+    ) {
+        muon::muon(self, params, working, momentum, grads, scratch, norm_squared, scalars, matrix);
     }
 }

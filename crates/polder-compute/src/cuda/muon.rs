@@ -2,7 +2,7 @@
 
 use super::table::{Pointer, kernels};
 use super::{Cuda, gemm, plain};
-use crate::{Dtype, Gemm, Muon, View};
+use crate::{Dtype, Gemm, Muon, MuonStep, View};
 
 /// Blocks of the momentum at most, whatever the device, so that the order of its sum is fixed.
 const PARTS: i64 = 1024;
@@ -15,7 +15,7 @@ kernels! {
 
     /// The momentum, what of it is made orthogonal, and sums of that one's squares.
     muon_momentum [F32] [Bf16] (
-        x: OutF32, copy: Out0, momentum: OutF32, parts: OutF32, grads: InF32, norm_squared: InF32, n: Long, mu: Float, clip: Float,
+        x: OutF32, copy: Out0, momentum: OutF32, parts: OutF32, grads: InF32, norm_squared: InF32, step: InF32, n: Long,
     )
         threads 256; grid line(parts_of(n)); shared 0; bytes n * (16 + t0); flop 0;
 
@@ -32,7 +32,7 @@ kernels! {
         threads 256; grid line(ceil(n, 256 * 8)); shared 0; bytes n * (8 + t0); flop 0;
 
     /// `params (n) = keep · params − rate · x`, and the working copy where it is there.
-    muon_update [F32] [Bf16] (params: OutF32, working: Out0, x: InF32, scalars: InF32, n: Long, keep: Float, rate: Float)
+    muon_update [F32] [Bf16] (params: OutF32, working: Out0, x: InF32, scalars: InF32, step: InF32, n: Long)
         threads 256; grid line(ceil(n, 256 * 8)); shared 0; bytes n * (12 + t0 * i64::from(working != Pointer::NONE)); flop 0;
 }
 
@@ -50,10 +50,11 @@ pub fn muon(
     grads: View,
     scratch: View,
     norm_squared: View,
-    step: Muon,
+    step: View,
+    matrix: Muon,
 ) {
-    let products = if step.rows.min(step.columns) >= WIDE { Dtype::Bf16 } else { Dtype::F32 };
-    cuda.muon_by(products, params, working, momentum, grads, scratch, norm_squared, step);
+    let products = if matrix.rows.min(matrix.columns) >= WIDE { Dtype::Bf16 } else { Dtype::F32 };
+    cuda.muon_by(products, params, working, momentum, grads, scratch, norm_squared, step, matrix);
 }
 
 impl Cuda {
@@ -71,13 +72,15 @@ impl Cuda {
         grads: View,
         scratch: View,
         norm_squared: View,
-        step: Muon,
+        step: View,
+        matrix: Muon,
     ) {
-        let Muon { rows, columns, lr, .. } = step;
+        let Muon { rows, columns } = matrix;
         let (len, tall, n) = (rows * columns, rows > columns, rows.min(columns));
         let sizes = (params.len, momentum.len, grads.len, working.map_or(len, |w| w.len));
-        assert_eq!(sizes, (len, len, len, len), "sizes of {step:?}");
-        assert!(scratch.len >= step.scratch_len() && scratch.dtype == Dtype::F32, "sizes of {step:?}");
+        assert_eq!(sizes, (len, len, len, len), "sizes of {matrix:?}");
+        assert!(scratch.len >= matrix.scratch_len() && scratch.dtype == Dtype::F32, "sizes of {matrix:?}");
+        assert_eq!((step.len, step.dtype), (MuonStep::SCALARS, Dtype::F32), "sizes of an update's scalars");
         // The matrix, its copy that products read, its square and the square's square; in f32 what is mixed takes the square's place.
         let (x, rest) = (scratch.part(0, len), scratch.part(len, scratch.len - len));
         let (copy, square, fourth, mixed) = match products {
@@ -91,15 +94,15 @@ impl Cuda {
                 (halves.part(0, len), rest.part(0, n * n), rest.part(n * n, n * n), halves.part(len, n * n))
             }
         };
-        let scalars = self.at(scratch.part(step.scratch_len() - Muon::SCALARS, Muon::SCALARS));
+        let scalars = self.at(scratch.part(matrix.scratch_len() - Muon::SCALARS, Muon::SCALARS));
         let types = &[products];
         let [to, copied, squared, fourths, mixes] = [x, copy, square, fourth, mixed].map(|v| self.at(v));
         let (count, side) = (len as i64, n as i32);
 
-        let (m, g, norm) = (self.at(momentum), self.at(grads), self.at(norm_squared));
+        let [m, g, norm, step] = [momentum, grads, norm_squared, step].map(|v| self.at(v));
         // The first product may take this memory for itself: by then the sum is made.
         let parts = self.scratch(PARTS as usize * 4);
-        launch::muon_momentum(self.device(), types, to, copied, m, parts, g, norm, count, step.momentum, step.clip);
+        launch::muon_momentum(self.device(), types, to, copied, m, parts, g, norm, step, count);
         plain::launch::sum_parts(self.device(), &[], scalars, parts, parts_of(count));
 
         let ((a, b, c), times) = Muon::NEWTON_SCHULZ;
@@ -121,7 +124,7 @@ impl Cuda {
             gemm::gemm(self, x, left, right, None, shape);
         }
         let (at, types) = (self.at(params), &[working.map_or(Dtype::F32, |w| w.dtype)]);
-        let (copied, keep, rate) = (self.at_maybe(working), 1.0 - lr * step.weight_decay, (f64::from(lr) * step.scale()) as f32);
-        launch::muon_update(self.device(), types, at, copied, to, scalars, count, keep, rate);
+        let copied = self.at_maybe(working);
+        launch::muon_update(self.device(), types, at, copied, to, scalars, step, count);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::CrossEntropy;
 
-pub fn cross_entropy(losses: &mut [f64], logits: &mut [f64], targets: &[i32], s: CrossEntropy) {
+pub fn cross_entropy(losses: &mut [f64], logits: &mut [f64], targets: &[i32], scale: Option<f64>, s: CrossEntropy) {
     let n_classes = if s.n_classes == 0 { s.vocab } else { s.n_classes };
     let cap = f64::from(s.soft_cap);
     for ((loss, row), target) in losses.iter_mut().zip(logits.chunks_mut(s.vocab)).zip(targets) {
@@ -11,7 +11,7 @@ pub fn cross_entropy(losses: &mut [f64], logits: &mut [f64], targets: &[i32], s:
         let sum: f64 = capped.iter().map(|x| (x - max).exp()).sum();
         let lse = max + sum.ln();
         *loss = if *target >= 0 { lse - capped[*target as usize] } else { 0.0 };
-        let Some(scale) = s.scale.map(f64::from) else { continue };
+        let Some(scale) = scale else { continue };
         row.fill(0.0);
         if *target < 0 {
             continue;

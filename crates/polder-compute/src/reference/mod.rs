@@ -21,7 +21,7 @@ mod rope;
 pub(crate) use activation::erf;
 
 use crate::number::round;
-use crate::{Activation, AdamW, Attention, Backend, Buffer, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, KvCache, Muon, Norm, Rope, View};
+use crate::{Activation, Attention, Backend, Buffer, CrossEntropy, Dtype, Gemm, IdBuffer, IdView, KvCache, Muon, Norm, Rope, View};
 
 /// The reference as a backend, so that a whole model runs on it.
 #[derive(Default)]
@@ -222,10 +222,10 @@ impl Backend for Reference {
         activation::activation_backward(self.slice_mut(dx), &dout, &x, width, activation);
     }
 
-    fn cross_entropy(&mut self, losses: View, logits: View, targets: IdView, settings: CrossEntropy) {
-        let targets = self.ids(targets);
+    fn cross_entropy(&mut self, losses: View, logits: View, targets: IdView, scale: Option<View>, settings: CrossEntropy) {
+        let (targets, scale) = (self.ids(targets), scale.map(|s| self.slice(s)[0]));
         let (mut l, mut x) = (self.get(losses), self.get(logits));
-        cross_entropy::cross_entropy(&mut l, &mut x, &targets, settings);
+        cross_entropy::cross_entropy(&mut l, &mut x, &targets, scale, settings);
         self.set(losses, &l);
         self.set(logits, &x);
     }
@@ -242,13 +242,14 @@ impl Backend for Reference {
         self.slice_mut(out)[0] = self.slice(x).iter().map(|x| x * x).sum();
     }
 
-    fn adamw(&mut self, params: View, working: Option<View>, m: View, v: View, grads: View, norm_squared: View, step: AdamW) {
+    fn adamw(&mut self, params: View, working: Option<View>, m: View, v: View, grads: View, norm_squared: View, scalars: View) {
+        let scalars = self.get(scalars);
         let grads: Vec<f64> = {
-            let scale = clip_scale(self.slice(norm_squared)[0], f64::from(step.clip));
+            let scale = clip_scale(self.slice(norm_squared)[0], scalars[6]);
             self.slice(grads).iter().map(|g| g * scale).collect()
         };
         let (mut p, mut first, mut second) = (self.get(params), self.get(m), self.get(v));
-        adamw::adamw(&mut p, &mut first, &mut second, &grads, step);
+        adamw::adamw(&mut p, &mut first, &mut second, &grads, &scalars);
         self.set(params, &p);
         self.set(m, &first);
         self.set(v, &second);
@@ -257,13 +258,24 @@ impl Backend for Reference {
         }
     }
 
-    fn muon(&mut self, params: View, working: Option<View>, momentum: View, grads: View, _: View, norm_squared: View, step: Muon) {
+    fn muon(
+        &mut self,
+        params: View,
+        working: Option<View>,
+        momentum: View,
+        grads: View,
+        _: View,
+        norm_squared: View,
+        scalars: View,
+        matrix: Muon,
+    ) {
+        let scalars = self.get(scalars);
         let grads: Vec<f64> = {
-            let scale = clip_scale(self.slice(norm_squared)[0], f64::from(step.clip));
+            let scale = clip_scale(self.slice(norm_squared)[0], scalars[3]);
             self.slice(grads).iter().map(|g| g * scale).collect()
         };
         let (mut p, mut m) = (self.get(params), self.get(momentum));
-        muon::muon(&mut p, &mut m, &grads, step);
+        muon::muon(&mut p, &mut m, &grads, &scalars, matrix);
         self.set(params, &p);
         self.set(momentum, &m);
         if let Some(working) = working {

@@ -3,8 +3,8 @@
 use super::gemm::gemm;
 use crate::{Gemm, Muon};
 
-pub fn muon(params: &mut [f64], momentum: &mut [f64], grads: &[f64], s: Muon) {
-    let (rows, columns, mu, lr) = (s.rows, s.columns, f64::from(s.momentum), f64::from(s.lr));
+pub fn muon(params: &mut [f64], momentum: &mut [f64], grads: &[f64], scalars: &[f64], s: Muon) {
+    let (rows, columns, [mu, keep, rate]) = (s.rows, s.columns, [0, 1, 2].map(|i| scalars[i]));
     let mut x = vec![0.0; rows * columns];
     for (i, g) in grads.iter().enumerate() {
         momentum[i] = mu * momentum[i] + (1.0 - mu) * g;
@@ -31,7 +31,6 @@ pub fn muon(params: &mut [f64], momentum: &mut [f64], grads: &[f64], s: Muon) {
         x.iter_mut().zip(&next).for_each(|(x, next)| *x = a * *x + next);
     }
     for (p, x) in params.iter_mut().zip(&x) {
-        *p -= lr * f64::from(s.weight_decay) * *p;
-        *p -= lr * s.scale() * x;
+        *p = keep * *p - rate * x;
     }
 }

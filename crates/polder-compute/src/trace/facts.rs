@@ -56,9 +56,9 @@ impl Facts {
         Self::plain(op, format!("{activation:?} ({rows}, {width})"), out.dtype, &[out], &[], read)
     }
 
-    pub(super) fn cross_entropy(losses: View, logits: View, s: CrossEntropy) -> Self {
+    pub(super) fn cross_entropy(losses: View, logits: View, with_gradient: bool, s: CrossEntropy) -> Self {
         let sizes = format!("({}, {})", losses.len, s.vocab);
-        let (updated, read) = if s.scale.is_some() { ([logits], None) } else { ([losses], Some(logits)) };
+        let (updated, read) = if with_gradient { ([logits], None) } else { ([losses], Some(logits)) };
         let read: Vec<View> = read.into_iter().collect();
         let mut facts = Self::plain("cross_entropy", sizes, logits.dtype, &[], &updated, &read);
         facts.outs = vec![losses, logits];

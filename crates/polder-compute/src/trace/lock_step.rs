@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::facts::Facts;
 use super::watched::watched;
-use crate::{Activation, AdamW, Attention, Backend, CrossEntropy, Dtype, Gemm, IdView, KvCache, LogitsRoom, Muon, Norm, Rope, View};
+use crate::{Activation, Attention, Backend, CrossEntropy, Dtype, Gemm, IdView, KvCache, LogitsRoom, Muon, Norm, Rope, View};
 
 /// The first operation of which two backends gave different results.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Instant;
 
-use crate::{Activation, AdamW, Attention, Backend, CrossEntropy, Dtype, Gemm, IdView, KvCache, LogitsRoom, Muon, Norm, Rope, View};
+use crate::{Activation, Attention, Backend, CrossEntropy, Dtype, Gemm, IdView, KvCache, LogitsRoom, Muon, Norm, Rope, View};
 pub use facts::Facts;
 pub use lock_step::{Difference, LockStep};
 use watched::watched;

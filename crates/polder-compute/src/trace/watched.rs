@@ -169,9 +169,9 @@ macro_rules! watched {
                 self.watch(facts, &mut |b| b.activation_backward(dx, dout, x, width, activation));
             }
 
-            fn cross_entropy(&mut self, losses: View, logits: View, targets: IdView, settings: CrossEntropy) {
-                let facts = Facts::cross_entropy(losses, logits, settings);
-                self.watch(facts, &mut |b| b.cross_entropy(losses, logits, targets, settings));
+            fn cross_entropy(&mut self, losses: View, logits: View, targets: IdView, scale: Option<View>, settings: CrossEntropy) {
+                let facts = Facts::cross_entropy(losses, logits, scale.is_some(), settings);
+                self.watch(facts, &mut |b| b.cross_entropy(losses, logits, targets, scale, settings));
             }
 
             fn sample(&mut self, tokens: IdView, logits: View, settings: IdView, places: IdView, vocab: usize, n_classes: usize) {
@@ -184,18 +184,28 @@ macro_rules! watched {
                 self.watch(facts, &mut |b| b.sum_squares(out, x));
             }
 
-            fn adamw(&mut self, params: View, working: Option<View>, m: View, v: View, grads: View, norm_squared: View, step: AdamW) {
+            fn adamw(&mut self, params: View, working: Option<View>, m: View, v: View, grads: View, norm_squared: View, scalars: View) {
                 let written: Vec<View> = working.into_iter().collect();
                 let facts = Facts::plain("adamw", format!("{}", params.len), params.dtype, &written, &[params, m, v], &[grads]);
-                self.watch(facts, &mut |b| b.adamw(params, working, m, v, grads, norm_squared, step));
+                self.watch(facts, &mut |b| b.adamw(params, working, m, v, grads, norm_squared, scalars));
             }
 
-            fn muon(&mut self, params: View, working: Option<View>, momentum: View, grads: View, scratch: View, norm_squared: View, step: Muon) {
-                let (n, m) = (step.rows.min(step.columns) as f64, step.rows.max(step.columns) as f64);
+            fn muon(
+                &mut self,
+                params: View,
+                working: Option<View>,
+                momentum: View,
+                grads: View,
+                scratch: View,
+                norm_squared: View,
+                scalars: View,
+                matrix: Muon,
+            ) {
+                let (n, m) = (matrix.rows.min(matrix.columns) as f64, matrix.rows.max(matrix.columns) as f64);
                 let written: Vec<View> = working.into_iter().collect();
-                let facts = Facts::plain("muon", format!("({}, {})", step.rows, step.columns), params.dtype, &written, &[params, momentum], &[grads]);
+                let facts = Facts::plain("muon", format!("({}, {})", matrix.rows, matrix.columns), params.dtype, &written, &[params, momentum], &[grads]);
                 let flop = Muon::NEWTON_SCHULZ.1 as f64 * (4.0 * n * n * m + 2.0 * n * n * n);
-                self.watch(Facts { flop, ..facts }, &mut |b| b.muon(params, working, momentum, grads, scratch, norm_squared, step));
+                self.watch(Facts { flop, ..facts }, &mut |b| b.muon(params, working, momentum, grads, scratch, norm_squared, scalars, matrix));
             }
         }
     };

@@ -4,9 +4,18 @@ use std::collections::BTreeMap;
 
 use polder_compute::{Buffer, Dtype, View};
 
+use super::step::{Inputs, batches_at_once};
 use super::{NetworkOptions, Recompute};
 use crate::config::{Head, ModelConfig, NormPlace};
 use crate::{ParamTable, Parts};
+
+/// Numbers before the losses, for the norm of the gradients comes out with them.
+pub(super) const NORM_ROOM: usize = aligned(1);
+
+/// Numbers, or ids, with which the next begin where a buffer would.
+pub(super) const fn aligned(len: usize) -> usize {
+    len.next_multiple_of(64)
+}
 
 /// What a layer keeps for the backward pass.
 pub(super) struct LayerViews {
@@ -58,6 +67,9 @@ pub(super) struct Activations {
     /// The last hidden states, normalised where the family does so.
     pub hidden: View,
     pub head: HeadViews,
+    /// What comes out of a step: the square of the gradients' norm, then each batch's losses.
+    pub results: View,
+    /// The losses of the batch under way.
     pub losses: View,
     pub pooled: View,
     /// Gradients of the residual stream.
@@ -93,6 +105,7 @@ impl Activations {
         let (dx, ds) = (grad(n * c, Dtype::F32), grad(n * c, Dtype::F32));
         let (drow, dqkv, dmixed) = (grad(n * c, rows), grad(n * qkv, rows), grad(n * q, rows));
         let (dup, dact) = (grad(n * width, rows), grad(n * f, rows));
+        let results = alloc(NORM_ROOM + batches_at_once(options) * aligned(n), Dtype::F32);
         Self {
             embedded,
             layers,
@@ -100,7 +113,8 @@ impl Activations {
             final_stats: parts.final_norm.then(|| alloc(stats, Dtype::F32)),
             hidden,
             head: head(config, &parts, options, alloc),
-            losses: alloc(n, Dtype::F32),
+            results,
+            losses: losses_of(results, 0, n),
             pooled: alloc(n * c, rows),
             dx,
             ds,
@@ -112,6 +126,16 @@ impl Activations {
             rounded: if rows == Dtype::F32 { none } else { alloc(n * c, rows) },
         }
     }
+
+    /// The losses of one of several batches that go in at once.
+    pub fn losses_of(&self, slot: usize, n: usize) -> View {
+        losses_of(self.results, slot, n)
+    }
+}
+
+/// Where the losses of one of several batches of `n` rows stand.
+fn losses_of(results: View, slot: usize, n: usize) -> View {
+    results.part(NORM_ROOM + slot * aligned(n), n)
 }
 
 /// Makes the buffers of layers; what is not kept for the backward pass exists once and serves all of them.
@@ -188,7 +212,8 @@ fn head(config: &ModelConfig, parts: &Parts, options: &NetworkOptions, alloc: &m
     }
 }
 
-/// Counts the bytes that a network takes on its backend: parameters, rows, and when it learns, gradients and both moments.
+/// Counts the bytes that a network takes on its backend: parameters, rows, what goes in, tables of rotations, and when it learns, gradients and both
+/// moments. What Muon computes in is not counted, nor what a backend takes for itself.
 pub fn memory_bytes(config: &ModelConfig, options: &NetworkOptions) -> u64 {
     let mut bytes = 0u64;
     let mut count = |len: usize, dtype: Dtype| {
@@ -199,5 +224,7 @@ pub fn memory_bytes(config: &ModelConfig, options: &NetworkOptions) -> u64 {
     let table = ParamTable::new(config);
     let f32s = if options.frozen { 1 } else { 4 };
     let working = if options.dtype == Dtype::F32 { 0 } else { table.n_decayed() * options.dtype.bytes() };
-    bytes + (table.len() * 4 * f32s + working) as u64
+    let (n_ids, n_scalars) = Inputs::lens(config, &table, options);
+    let rotations = config.rotations().len() * config.max_position_embeddings * config.head_dim;
+    bytes + (4 * (table.len() * f32s + n_ids + n_scalars + rotations) + working) as u64
 }

@@ -1,8 +1,8 @@
 //! What a network is given, checked before it goes in.
 
-use polder_compute::Backend;
+use polder_compute::{Backend, IdView};
 
-use super::{Network, Step};
+use super::{Ids, Network, Step};
 use crate::{Head, ModelError};
 
 /// Tokens of whole sequences, with what is known about them.
@@ -45,6 +45,11 @@ pub(super) enum Judged {
     Documents,
 }
 
+/// Where batches are replayed, rows that pass the head of a masked model are filled up to a multiple of this part of all rows, and of so many: the
+/// count differs from batch to batch by chance, and what is replayed does not.
+const JUDGED_PARTS: usize = 32;
+const JUDGED_MULTIPLE: usize = 64;
+
 fn wrong<T>(reason: String) -> Result<T, ModelError> {
     Err(ModelError::Input { reason })
 }
@@ -56,15 +61,47 @@ fn id(x: usize) -> i32 {
 impl<B: Backend> Network<B> {
     /// Checks a batch and copies it in.
     pub(super) fn take(&mut self, batch: &Batch<'_>, judged: Judged) -> Result<Step, ModelError> {
+        let steps = self.take_all(std::slice::from_ref(batch), judged, self.inputs.values.clone())?;
+        Ok(steps[0])
+    }
+
+    /// Checks batches and copies them in, and the step's scalars, all by one copy.
+    pub(super) fn take_all(&mut self, batches: &[Batch<'_>], judged: Judged, scalars: Vec<f32>) -> Result<Vec<Step>, ModelError> {
+        let mut words = Vec::new();
+        let mut steps = Vec::with_capacity(batches.len());
+        for (slot, batch) in batches.iter().enumerate() {
+            let ids = Ids::of(self.inputs.ids, &self.config, &self.options, slot);
+            steps.push(self.write(batch, judged, &ids, &mut words)?);
+        }
+        // Of batches that are replayed together, few kinds should occur.
+        let (split, most) = (steps.iter().any(|s| s.split), steps.iter().map(|s| s.n_judged).max().unwrap_or(0));
+        let coarse = (self.options.batch * self.options.time).div_ceil(JUDGED_PARTS).next_multiple_of(JUDGED_MULTIPLE);
+        for step in &mut steps {
+            step.split = split;
+            if judged == Judged::Targets && self.config.head == Head::MaskedLm && self.backend.replays() {
+                step.n_judged = most.max(1).next_multiple_of(coarse).min(step.n);
+            }
+        }
+        let Self { backend, inputs, .. } = self;
+        backend.upload_inputs(inputs.ids, &words, inputs.scalars, &scalars);
+        inputs.values = scalars;
+        Ok(steps)
+    }
+
+    /// Checks a batch and writes its ids where they stand among the words of all.
+    fn write(&self, batch: &Batch<'_>, judged: Judged, ids: &Ids, words: &mut Vec<i32>) -> Result<Step, ModelError> {
         let (n, time) = (batch.tokens.len(), self.options.time);
         if n == 0 || !n.is_multiple_of(time) || n > self.options.batch * time {
             return wrong(format!("{n} tokens are not 1 to {} sequences of {time}", self.options.batch));
         }
-        let ids = self.checked("token", Some(batch.tokens), n, self.config.vocab_size)?;
-        self.backend.upload_ids(self.ids.tokens.part(0, n), &ids);
-        if let Some(view) = self.ids.token_types {
-            let ids = self.checked("token type", batch.token_types, n, self.parts.n_token_types)?;
-            self.backend.upload_ids(view.part(0, n), &ids);
+        let mut put = |to: IdView, values: &[i32]| {
+            let first = to.offset - self.inputs.ids.offset;
+            words.resize(words.len().max(first + values.len()), 0);
+            words[first..][..values.len()].copy_from_slice(values);
+        };
+        put(ids.tokens, &self.checked("token", Some(batch.tokens), n, self.config.vocab_size)?);
+        if let Some(view) = ids.token_types {
+            put(view, &self.checked("token type", batch.token_types, n, self.parts.n_token_types)?);
         } else if batch.token_types.is_some() {
             return wrong(format!("{} knows no token types", self.config.family.name()));
         }
@@ -74,20 +111,19 @@ impl<B: Backend> Network<B> {
             Some(_) => self.checked("position", batch.positions, n, self.config.max_position_embeddings)?,
             None => spans.clone().flat_map(|(first, end)| 0..id(end - first)).collect(),
         };
-        self.backend.upload_ids(self.ids.positions.part(0, n), &positions);
-        let ranges: Vec<i32> = spans.clone().flat_map(|(first, end)| [id(first), id(end)]).collect();
-        self.backend.upload_ids(self.ids.ranges.part(0, ranges.len()), &ranges);
-        let split = documents.len() - 1 > n / time;
-        if split {
-            let of_rows = spans.flat_map(|(first, end)| {
-                let sequence = first / time * time;
-                std::iter::repeat_n([id(first - sequence), id(end - sequence)], end - first)
-            });
-            let of_rows: Vec<i32> = of_rows.flatten().collect();
-            self.backend.upload_ids(self.ids.documents.part(0, 2 * n), &of_rows);
-        }
-        let n_judged = self.take_judged(batch, judged, &documents[..documents.len() - 1])?;
-        Ok(Step { split, n_judged, ..Step::of(n) })
+        put(ids.positions, &positions);
+        let (rows, targets) = self.judged(batch, judged, &documents[..documents.len() - 1])?;
+        // What fills the rest up is a row of zeros without a target.
+        let filled = |ids: &[i32]| ids.iter().copied().chain(std::iter::repeat(-1)).take(n).collect::<Vec<i32>>();
+        put(ids.rows, &filled(&rows));
+        put(ids.targets, &filled(&targets));
+        put(ids.ranges, &spans.clone().flat_map(|(first, end)| [id(first), id(end)]).collect::<Vec<i32>>());
+        let of_rows = spans.flat_map(|(first, end)| {
+            let sequence = first / time * time;
+            std::iter::repeat_n([id(first - sequence), id(end - sequence)], end - first)
+        });
+        put(ids.documents, &of_rows.flatten().collect::<Vec<i32>>());
+        Ok(Step { split: documents.len() - 1 > n / time, n_judged: rows.len(), ..Step::of(n) })
     }
 
     /// Ids that must be below a bound, one a token; zeros where none are given.
@@ -123,11 +159,12 @@ impl<B: Backend> Network<B> {
         Ok(starts)
     }
 
-    /// Copies in which rows pass the head, and their targets; returns their count.
-    fn take_judged(&mut self, batch: &Batch<'_>, judged: Judged, firsts: &[usize]) -> Result<usize, ModelError> {
+    /// Which rows pass the head, and their targets.
+    fn judged(&self, batch: &Batch<'_>, judged: Judged, firsts: &[usize]) -> Result<(Vec<i32>, Vec<i32>), ModelError> {
         let n = batch.tokens.len();
         let a_document = judged == Judged::Documents || matches!(self.config.head, Head::Classifier { .. });
         let mut rows: Vec<usize> = if a_document { firsts.to_vec() } else { (0..n).collect() };
+        let mut targets = Vec::new();
         if judged == Judged::Targets {
             let bound = self.config.n_outputs();
             if self.config.head == Head::Embedding {
@@ -140,15 +177,12 @@ impl<B: Backend> Network<B> {
             if let Some(t) = batch.targets.iter().find(|t| **t >= 0 && **t as usize >= bound) {
                 return wrong(format!("target {t} is outside the {bound} there are"));
             }
-            let mut targets = batch.targets.to_vec();
+            targets = batch.targets.to_vec();
             if self.config.head == Head::MaskedLm {
                 rows.retain(|r| batch.targets[*r] >= 0);
                 targets.retain(|t| *t >= 0);
             }
-            self.backend.upload_ids(self.ids.targets.part(0, targets.len()), &targets);
         }
-        let ids: Vec<i32> = rows.iter().map(|r| id(*r)).collect();
-        self.backend.upload_ids(self.ids.rows.part(0, ids.len()), &ids);
-        Ok(rows.len())
+        Ok((rows.into_iter().map(id).collect(), targets))
     }
 }

@@ -42,7 +42,8 @@ impl DecodeOptions {
     pub fn bytes(self, config: &ModelConfig) -> u64 {
         let kept =
             2 * config.num_hidden_layers * self.slots * config.max_position_embeddings * config.num_key_value_heads * config.head_dim;
-        memory_bytes(config, &self.network(config)) + (kept * self.dtype.bytes()) as u64
+        let ids = Slots::WORDS * self.slots;
+        memory_bytes(config, &self.network(config)) + (kept * self.dtype.bytes() + 4 * ids) as u64
     }
 }
 
@@ -69,6 +70,9 @@ pub(super) struct Slots {
 }
 
 impl Slots {
+    /// What is known of a slot.
+    const WORDS: usize = 4 + Sampling::WORDS;
+
     fn part(&self, kind: usize) -> IdView {
         self.ids.part(kind * self.n, self.n)
     }
@@ -127,7 +131,7 @@ impl<B: Backend> Network<B> {
         let kept = n * capacity * config.num_key_value_heads * config.head_dim;
         let b = &mut network.backend;
         let layers = (0..config.num_hidden_layers).map(|_| [(); 2].map(|()| b.alloc(kept, options.dtype))).collect();
-        network.slots = Some(Slots { layers, n, capacity, ids: b.alloc_ids((4 + Sampling::WORDS) * n) });
+        network.slots = Some(Slots { layers, n, capacity, ids: b.alloc_ids(Slots::WORDS * n) });
         Ok(network)
     }
 

@@ -58,18 +58,18 @@ impl<B: Backend> Network<B> {
         rows
     }
 
-    /// Computes losses over blocks of rows; with a scale, the gradients down to that of the last layer's output, in
+    /// Computes losses over blocks of rows; where it learns, the gradients down to that of the last layer's output, in
     /// `self.a.dx`.
-    pub(super) fn judge(&mut self, step: Step, scale: Option<f32>) {
+    pub(super) fn judge(&mut self, step: Step, learns: bool) {
         let Some(output) = self.table.places().head.output else { return };
         let (c, m) = (self.width(), step.n_judged);
         if m > 0 {
             let rows = self.head_forward(step);
             self.for_logits(rows, m, output, &mut |network, logits, first, n| {
-                let settings = network.cross_entropy(scale);
+                let (scale, settings) = (learns.then(|| network.inputs.scale()), network.cross_entropy());
                 let (losses, targets) = (network.a.losses.part(first, n), network.ids.targets.part(first, n));
-                network.backend.cross_entropy(losses, logits, targets, settings);
-                if scale.is_some() {
+                network.backend.cross_entropy(losses, logits, targets, scale, settings);
+                if learns {
                     let mut dlogits = logits;
                     if let Some(half) = network.a.head.dlogits {
                         dlogits = half.part(0, logits.len);
@@ -80,7 +80,7 @@ impl<B: Backend> Network<B> {
                 }
             });
         }
-        if scale.is_some() {
+        if learns {
             self.head_backward(step);
         }
     }
@@ -91,9 +91,9 @@ impl<B: Backend> Network<B> {
         let choices = self.choices();
         let rows = self.head_forward(step);
         self.for_logits(rows, step.n_judged, output, &mut |network, logits, first, n| {
-            let settings = network.cross_entropy(None);
+            let settings = network.cross_entropy();
             let (losses, targets) = (network.a.losses.part(first, n), network.ids.targets.part(first, n));
-            network.backend.cross_entropy(losses, logits, targets, settings);
+            network.backend.cross_entropy(losses, logits, targets, None, settings);
             let greedy = choices.settings.part(first * Sampling::WORDS, n * Sampling::WORDS);
             let (ids, places) = (choices.ids.part(first, n), choices.places.part(first, n));
             network.backend.sample(ids, logits, greedy, places, output.n_out, output.n_out);
@@ -180,10 +180,15 @@ impl<B: Backend> Network<B> {
     pub(super) fn read_losses(&mut self, step: Step, targets: &[i32]) -> Vec<f32> {
         let mut judged = vec![0f32; step.n_judged];
         self.backend.download(self.a.losses.part(0, judged.len()), &mut judged);
+        self.spread_losses(&judged, targets)
+    }
+
+    /// From the losses of judged rows to those of all targets.
+    pub(super) fn spread_losses(&self, judged: &[f32], targets: &[i32]) -> Vec<f32> {
         if self.config.head != Head::MaskedLm {
-            return judged;
+            return judged.to_vec();
         }
-        let mut judged = judged.into_iter();
+        let mut judged = judged.iter().copied();
         targets.iter().map(|t| if *t >= 0 { judged.next().unwrap_or(0.0) } else { 0.0 }).collect()
     }
 

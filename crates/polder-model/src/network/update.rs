@@ -2,21 +2,11 @@
 
 use std::ops::Range;
 
-use polder_compute::{AdamW, Backend, Collective, CollectiveError, Dtype, Muon, View};
+use polder_compute::{AdamW, Backend, Collective, CollectiveError, Dtype, MuonStep, View};
 
-use super::Network;
-use crate::table::{Group, Param};
-
-/// The scalars of a step in which hidden matrices go by Muon and all else by AdamW.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct MuonStep {
-    /// Learning rate; the update's entries have a root mean square of about `0.2 · lr`, as AdamW's have.
-    pub lr: f32,
-    /// Decay of the momentum.
-    pub momentum: f32,
-    /// Decoupled weight decay.
-    pub weight_decay: f32,
-}
+use super::step::muon_matrices;
+use super::{Network, Step};
+use crate::table::Group;
 
 impl<B: Backend> Network<B> {
     /// Sets all gradients to 0.
@@ -98,10 +88,7 @@ impl<B: Backend> Network<B> {
     /// # Errors
     /// Another rank does not answer.
     pub fn update_together(&mut self, ranks: &mut dyn Collective<B>, step: AdamW, muon: Option<MuonStep>) -> Result<(), CollectiveError> {
-        match muon {
-            None => self.adamw_step(step),
-            Some(muon) => self.muon_step(step, muon),
-        }
+        self.apply(step, muon);
         if ranks.n_ranks() > 1 {
             ranks.share_from_owners(&mut self.backend, self.params, &self.owners)?;
             self.refresh();
@@ -112,54 +99,68 @@ impl<B: Backend> Network<B> {
     /// Updates the parameters from the gradients: AdamW with decay on matrices only, gradients clipped by their norm.
     pub fn update(&mut self, step: AdamW) {
         self.measure_grads();
-        self.adamw_step(step);
-    }
-
-    fn adamw_step(&mut self, step: AdamW) {
-        let decayed = self.table.n_decayed();
-        self.adamw(0..decayed, step);
-        self.adamw(decayed..self.table.len(), AdamW { weight_decay: 0.0, ..step });
+        self.apply(step, None);
     }
 
     /// The same with Muon for the matrices between hidden states; fused ones move as the matrices they hold.
     pub fn update_with_muon(&mut self, step: AdamW, muon: MuonStep) {
         self.measure_grads();
-        self.muon_step(step, muon);
+        self.apply(step, Some(muon));
     }
 
-    fn muon_step(&mut self, step: AdamW, muon: MuonStep) {
-        let (hidden, output, vectors) = (self.table.range(Group::Hidden), self.table.range(Group::Output), self.table.range(Group::Vector));
-        self.adamw(self.table.range(Group::Embedding), step);
-        self.adamw(output, step);
-        self.adamw(vectors, AdamW { weight_decay: 0.0, ..step });
-        let blocks = self.table.iter().filter(|p| hidden.contains(&p.offset)).flat_map(Param::blocks);
-        let blocks: Vec<(usize, Muon)> = blocks
-            .filter(|(offset, _)| self.own.contains(offset))
-            .map(|(offset, [rows, columns])| {
-                let MuonStep { lr, momentum, weight_decay } = muon;
-                (offset, Muon { rows, columns, lr, momentum, weight_decay, clip: step.clip })
-            })
-            .collect();
-        let space = blocks.iter().map(|(_, b)| b.scratch_len()).max().unwrap_or(0);
+    /// Calls the update, or replays it: what differs from step to step stands among the inputs.
+    fn apply(&mut self, step: AdamW, muon: Option<MuonStep>) {
+        self.put_update(step, muon);
+        // Nothing is made while calls are put down.
+        self.moments();
+        let scratch = muon.map(|_| self.muon_scratch());
+        if self.backend.replay(Step::key(&[], if muon.is_some() { "muon" } else { "adamw" })) {
+            return;
+        }
+        match scratch {
+            None => {
+                let decayed = self.table.n_decayed();
+                self.adamw(0..decayed, true);
+                self.adamw(decayed..self.table.len(), false);
+            }
+            Some(scratch) => {
+                self.adamw(self.table.range(Group::Embedding), true);
+                self.adamw(self.table.range(Group::Output), true);
+                self.adamw(self.table.range(Group::Vector), false);
+                self.muon(scratch);
+            }
+        }
+        self.backend.record_end();
+    }
+
+    /// What the largest matrix of this rank is computed in.
+    fn muon_scratch(&mut self) -> View {
+        let own = muon_matrices(&self.table).filter(|(offset, _)| self.own.contains(offset));
+        let len = own.map(|(_, matrix)| matrix.scratch_len()).max().unwrap_or(0);
         let backend = &mut self.backend;
-        let scratch = *self.muon_scratch.get_or_insert_with(|| backend.alloc(space, Dtype::F32));
+        *self.muon_scratch.get_or_insert_with(|| backend.alloc(len, Dtype::F32))
+    }
+
+    /// Moves this rank's matrices between hidden states.
+    fn muon(&mut self, scratch: View) {
         let ([momentum, _], grads) = (self.moments(), self.grads_view());
-        for (offset, block) in blocks {
-            let len = block.rows * block.columns;
+        let matrices: Vec<_> = muon_matrices(&self.table).enumerate().collect();
+        for (i, (offset, matrix)) in matrices.into_iter().filter(|(_, (offset, _))| self.own.contains(offset)) {
+            let len = matrix.rows * matrix.columns;
             let part = |view: View| view.part(offset, len);
-            let (scratch, momentum) = (scratch.part(0, block.scratch_len()), momentum.part(offset - self.own.start, len));
-            let working = self.working.map(part);
-            self.backend.muon(part(self.params), working, momentum, part(grads), scratch, self.norm_squared, block);
+            let (scratch, momentum) = (scratch.part(0, matrix.scratch_len()), momentum.part(offset - self.own.start, len));
+            let (working, scalars) = (self.working.map(part), self.inputs.muon(i));
+            self.backend.muon(part(self.params), working, momentum, part(grads), scratch, self.norm_squared, scalars, matrix);
         }
     }
 
-    fn measure_grads(&mut self) {
+    pub(super) fn measure_grads(&mut self) {
         let grads = self.grads_view();
         self.backend.sum_squares(self.norm_squared, grads);
     }
 
     /// A range is of matrices or of vectors, never of both. Of it, the part that this rank owns is updated.
-    fn adamw(&mut self, range: Range<usize>, step: AdamW) {
+    fn adamw(&mut self, range: Range<usize>, decays: bool) {
         let range = range.start.max(self.own.start)..range.end.min(self.own.end);
         if range.is_empty() {
             return;
@@ -168,7 +169,8 @@ impl<B: Backend> Network<B> {
         let part = |view: View| view.part(range.start, range.len());
         let of_own = |view: View| view.part(range.start - self.own.start, range.len());
         let working = self.working.filter(|w| range.end <= w.len).map(part);
-        self.backend.adamw(part(self.params), working, of_own(m), of_own(v), part(grads), self.norm_squared, step);
+        let scalars = self.inputs.adamw(decays);
+        self.backend.adamw(part(self.params), working, of_own(m), of_own(v), part(grads), self.norm_squared, scalars);
     }
 
     /// Returns the norm of the gradients that the last update saw, before clipping.

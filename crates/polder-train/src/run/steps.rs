@@ -8,7 +8,7 @@ use std::{fs, io};
 
 use polder_base::{digest_json, write_whole};
 use polder_compute::Backend;
-use polder_model::{Head, Loss};
+use polder_model::{Head, Loss, StepPart};
 use polder_shard::{Batch, BatchPlan, Batches};
 
 use super::{Outcome, SPIKES_FILE, SpikeReport, StepReport, Tasks, TrainRun};
@@ -152,20 +152,32 @@ impl<B: Backend> TrainRun<B> {
         let mut n_targets = [batch.targets.iter().filter(|t| **t >= 0).count() as f64];
         self.ranks.sum(&mut n_targets)?;
         let scale = 1.0 / n_targets[0].max(1.0) as f32;
-        let mut loss = Loss::default();
-        self.network.zero_grads();
-        for first in (0..own).step_by(c.micro_batch_size) {
+        let (adamw, muon) = c.update_at(step);
+        let (mut loss, mut norm) = (Loss::default(), None);
+        let parts: Vec<Range<usize>> =
+            (0..own).step_by(c.micro_batch_size).map(|first| first..own.min(first + c.micro_batch_size)).collect();
+        let at_once = self.network.batches_at_once();
+        for (i, ranges) in parts.chunks(at_once).enumerate() {
             // Gradients of half a step are worth nothing, and the step before it is whole.
             if self.agree(stop.load(Ordering::Relaxed))? {
                 return Ok(Made::Nothing);
             }
-            let range = first..own.min(first + c.micro_batch_size);
-            loss += self.network.loss_and_grads(&micro_batch(batch, range, &mut Vec::new()), scale)?;
+            let mut starts = vec![Vec::new(); ranges.len()];
+            let micro: Vec<_> = ranges.iter().zip(&mut starts).map(|(range, starts)| micro_batch(batch, range.clone(), starts)).collect();
+            // Alone, the norm is known with the last loss; of several ranks, once their gradients are summed.
+            let measures = (i + 1) * at_once >= parts.len() && self.ranks.n_ranks() == 1;
+            let part = StepPart { scale, is_first: i == 0, measures, update: Some((adamw, muon)) };
+            let made = self.network.step_grads(&micro, part)?;
+            loss += made.loss;
+            norm = made.norm;
         }
         let mut sums = [loss.sum, loss.count as f64];
         self.ranks.sum(&mut sums)?;
         let loss = if sums[1] > 0.0 { sums[0] / sums[1] } else { 0.0 };
-        let grad_norm = self.network.sum_grads(&mut *self.ranks)?;
+        let grad_norm = match norm {
+            Some(norm) => norm,
+            None => self.network.sum_grads(&mut *self.ranks)?,
+        };
         let spike = c.spikes.as_ref().and_then(|policy| policy.judge(&self.metrics.lines, loss, grad_norm));
         let metric =
             Metric { step, loss, lr: c.lr_at(step), grad_norm, spike, passed_over: self.progress.passed_over, ..Metric::default() };
@@ -178,10 +190,7 @@ impl<B: Backend> TrainRun<B> {
                 }
             }
             _ if !loss.is_finite() || !grad_norm.is_finite() => return Err(TrainError::Diverged { step, loss, grad_norm }),
-            _ => {
-                let (adamw, muon) = c.update_at(step);
-                self.network.update_together(&mut *self.ranks, adamw, muon)?;
-            }
+            _ => self.network.update_together(&mut *self.ranks, adamw, muon)?,
         }
         let tokens_per_second = c.tokens_per_step() as f64 / started.elapsed().as_secs_f64().max(1e-9);
         let at_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);

@@ -5,13 +5,13 @@ use std::sync::atomic::Ordering;
 
 use polder_base::{Manifest, Reference, Timestamp};
 use polder_compute::{CollectiveError, Patience, RankPlace, TcpRank};
-use polder_model::preset;
+use polder_model::{BATCHES_AT_ONCE_MAX, preset};
 use polder_shard::Batch;
-use polder_testkit::{emulated_gpu, token_set, tokenizer};
+use polder_testkit::{Asked, counted_gpu, emulated_gpu, token_set, token_set_with_mask, tokenizer};
 use polder_tokenizer::{END_OF_TEXT, Tokenizer, TrainOptions, WordCounts, train};
 
 use super::*;
-use crate::Precision;
+use crate::{Optimizer, Precision, gpu_bytes};
 
 fn settings() -> (TrainConfig, Init) {
     let config = TrainConfig {
@@ -82,6 +82,32 @@ fn a_run_on_the_emulated_kernels_stays_near_the_processor_s_and_goes_on_with_the
     cpu.run(&AtomicBool::new(false), &mut |_| {}).expect("run");
     for (a, b) in whole.1.iter().zip(cpu.metrics()) {
         assert!((a.loss - b.loss).abs() < 0.02, "step {}: {} and {}", a.step, a.loss, b.loss);
+    }
+}
+
+#[test]
+fn a_step_on_a_gpu_asks_for_no_memory_and_is_one_copy_in_two_replays_and_one_copy_out() {
+    let dir = tempfile::tempdir().expect("folder");
+    let tokens = TokenFolders::from(&token_set_with_mask(dir.path())).with_tokenizer(&dir.path().join("tokenizer.json"));
+    let (config, _) = settings();
+    let decoder = TrainConfig { steps: 5, micro_batch_size: 1, eval_every: 0, checkpoint_every: 0, ..config };
+    let masked = TrainConfig { masking: Some(crate::MaskedLm { rate: 0.15, ..Default::default() }), ..decoder.clone() };
+    let by_muon = TrainConfig { optimizer: Optimizer::Muon, precision: Precision::Bf16, ..decoder.clone() };
+    // More batches than go in at once: all but the last part is a copy in, a replay and a copy out more.
+    let many = TrainConfig { batch_size: BATCHES_AT_ONCE_MAX + 1, context: 16, ..decoder.clone() };
+    for (name, parts, config) in [("nano", 1, decoder), ("bert-nano", 1, masked), ("nano", 1, by_muon), ("nano", 2, many)] {
+        let model = preset(name, 300, 64).expect("preset");
+        let Some((gpu, counts)) = counted_gpu((9, 0), 1, gpu_bytes(&model, &config)) else { return };
+        let run_dir = dir.path().join(format!("{name} {:?} {}", config.optimizer, config.batch_size));
+        let mut run = TrainRun::start_or_resume_on(gpu, &run_dir, tokens.clone(), &config, &Init::Fresh(model)).expect("start");
+        let mut asked = Vec::new();
+        run.run_rank(&AtomicBool::new(false), None, &mut |_| asked.push(counts.asked())).expect("run");
+        assert_eq!(counts.asked().allocations, 1, "{name}: all memory is taken when the GPU is opened");
+        // The first step is called and the second put down; behind the last one its weights are copied out.
+        for step in asked[1..4].windows(2) {
+            let steady = Asked { allocations: 0, copies_in: parts, copies_out: parts, launches: 0, replays: parts + 1 };
+            assert_eq!(step[1] - step[0], steady, "{name} {config:?}");
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use super::super::table::{Kind, Pointer, Row, table};
 use super::tests::{kernels, manifest};
 use crate::KvCache;
 use crate::cpu::Sampling;
-use crate::{Activation, AdamW, Attention, Backend, CrossEntropy, Dtype, Gemm, Muon, Norm, NormKind, Rope};
+use crate::{Activation, AdamW, Attention, Backend, CrossEntropy, Dtype, Gemm, Muon, MuonStep, Norm, NormKind, Rope};
 
 /// An H200: bytes a second, and operations a second on bf16 in tensor cores and on f32 outside them.
 const BYTES_A_SECOND: f64 = 4.3e12;
@@ -241,8 +241,8 @@ const OPS: &[(&str, Op)] = &[
         cuda.activation_backward(dx, dout, x, F, Activation::SwiGlu);
     }),
     ("cross_entropy", |cuda| {
-        let (losses, logits, targets) = (f32s(cuda, N), rows(cuda, N * V), cuda.alloc_ids(N));
-        cuda.cross_entropy(losses, logits, targets, CrossEntropy { vocab: V, scale: Some(1.0), ..CrossEntropy::default() });
+        let (losses, logits, targets, scale) = (f32s(cuda, N), rows(cuda, N * V), cuda.alloc_ids(N), f32s(cuda, 1));
+        cuda.cross_entropy(losses, logits, targets, Some(scale), CrossEntropy { vocab: V, ..CrossEntropy::default() });
     }),
     ("sample", |cuda| {
         let (tokens, logits) = (cuda.alloc_ids(B), rows(cuda, B * V));
@@ -251,15 +251,15 @@ const OPS: &[(&str, Op)] = &[
     }),
     ("adamw", |cuda| {
         let [params, m, v, grads] = [(); 4].map(|()| f32s(cuda, F * C));
-        let (working, norm) = (rows(cuda, F * C), f32s(cuda, 1));
-        let step = AdamW { lr: 1e-3, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, step: 1, clip: 1.0 };
-        cuda.adamw(params, Some(working), m, v, grads, norm, step);
+        let (working, norm, scalars) = (rows(cuda, F * C), f32s(cuda, 1), f32s(cuda, AdamW::SCALARS));
+        cuda.adamw(params, Some(working), m, v, grads, norm, scalars);
     }),
     ("muon", |cuda| {
-        let step = Muon { rows: F, columns: C, lr: 1e-3, momentum: 0.95, weight_decay: 0.1, clip: 1.0 };
+        let matrix = Muon { rows: F, columns: C };
         let [params, momentum, grads] = [(); 3].map(|()| f32s(cuda, F * C));
-        let (working, scratch, norm) = (rows(cuda, F * C), f32s(cuda, step.scratch_len()), f32s(cuda, 1));
-        cuda.muon(params, Some(working), momentum, grads, scratch, norm, step);
+        let (working, scratch) = (rows(cuda, F * C), f32s(cuda, matrix.scratch_len()));
+        let (norm, scalars) = (f32s(cuda, 1), f32s(cuda, MuonStep::SCALARS));
+        cuda.muon(params, Some(working), momentum, grads, scratch, norm, scalars, matrix);
     }),
 ];
 

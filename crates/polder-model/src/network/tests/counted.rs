@@ -17,6 +17,7 @@ impl Backend for Counted {
         View { buffer: Buffer(0), dtype, offset: 0, len }
     }
     fn alloc_ids(&mut self, len: usize) -> IdView {
+        self.bytes += 4 * len as u64;
         IdView { buffer: IdBuffer(0), offset: 0, len }
     }
     fn upload(&mut self, to: View, values: &[f32]) {}
@@ -45,9 +46,20 @@ impl Backend for Counted {
     fn attention_decode(&mut self, out: View, qkv: View, cache: &KvCache, keys_max: usize, shape: Attention) {}
     fn activation_forward(&mut self, out: View, x: View, width: usize, activation: Activation) {}
     fn activation_backward(&mut self, dx: View, dout: View, x: View, width: usize, activation: Activation) {}
-    fn cross_entropy(&mut self, losses: View, logits: View, targets: IdView, settings: CrossEntropy) {}
+    fn cross_entropy(&mut self, losses: View, logits: View, targets: IdView, scale: Option<View>, settings: CrossEntropy) {}
     fn sample(&mut self, tokens: IdView, logits: View, settings: IdView, places: IdView, vocab: usize, n_classes: usize) {}
     fn sum_squares(&mut self, out: View, x: View) {}
-    fn adamw(&mut self, params: View, working: Option<View>, m: View, v: View, grads: View, norm_squared: View, step: AdamW) {}
-    fn muon(&mut self, params: View, working: Option<View>, momentum: View, grads: View, scratch: View, norm_squared: View, step: Muon) {}
+    fn adamw(&mut self, params: View, working: Option<View>, m: View, v: View, grads: View, norm_squared: View, scalars: View) {}
+    fn muon(
+        &mut self,
+        params: View,
+        working: Option<View>,
+        momentum: View,
+        grads: View,
+        scratch: View,
+        norm_squared: View,
+        scalars: View,
+        matrix: Muon,
+    ) {
+    }
 }

@@ -6,7 +6,7 @@ use polder_base::{Random, units};
 use polder_compute::cuda::Chosen;
 use polder_compute::{AdamW, Backend, LogitsRoom};
 use polder_eval::{Estimate, ratio};
-use polder_model::{Batch, NetworkOptions, Weights};
+use polder_model::{Batch, NetworkOptions, StepPart, Weights};
 use polder_tokenizer::Tokenizer;
 use polder_train::{GPU_SCRATCH_BYTES, Precision};
 use serde::{Deserialize, Serialize};
@@ -228,9 +228,8 @@ impl<B: Backend> Run<'_, B> {
             let chosen: Vec<&Encoded> = order[from..].iter().take(self.options.batch).map(|i| &examples[*i]).collect();
             let (tokens, targets) = batch(&chosen, self.time);
             let n_targets = targets.iter().filter(|t| **t >= 0).count();
-            let network = &mut self.adapted.network;
-            network.zero_grads();
-            let loss = network.loss_and_grads(&Batch::new(&tokens, &targets), 1.0 / n_targets as f32)?.mean();
+            let part = StepPart { scale: 1.0 / n_targets as f32, is_first: true, measures: false, update: None };
+            let loss = self.adapted.network.step_grads(&[Batch::new(&tokens, &targets)], part)?.loss.mean();
             self.step += 1;
             if !loss.is_finite() {
                 return Err(TuneError::Diverged { step: self.step, loss });

@@ -9,7 +9,7 @@ use polder_base::Manifest;
 use polder_compute::cuda::Machine;
 use polder_infer::{DecodeOptions, Dtype, Engine, GenerateOptions, InferError};
 
-use crate::commands::{OrAdvise, say_machine};
+use crate::commands::{OrAdvise, input, say_machine, usage};
 use crate::note;
 
 /// What is asked.
@@ -38,7 +38,7 @@ pub struct Prompt {
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     precision: Dtype,
     /// Asks so many times at once, each with a seed of its own, and shows the first.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     times: u16,
 }
 
@@ -47,7 +47,14 @@ pub struct Prompt {
 /// # Errors
 /// A model that cannot be opened or asked; a GPU with too little memory.
 pub fn prompt(args: &Prompt) -> anyhow::Result<()> {
-    Manifest::verify(&args.model).or_advise()?;
+    let base = Manifest::verify(&args.model).or_advise()?;
+    if let Some(adapter) = &args.adapter {
+        let tuned = Manifest::verify(adapter).or_advise()?;
+        if !tuned.inputs.contains(&input(&base)) {
+            let message = format!("{} was not made from {}", tuned.reference, base.reference);
+            return Err(usage(message, "Name the model that it was tuned on.".to_owned()));
+        }
+    }
     let mut engine = Engine::open(&args.model, args.adapter.as_deref()).or_advise()?;
     let machine = args.device.choose(0).or_advise()?;
     say_machine(&machine);

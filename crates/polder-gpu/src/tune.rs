@@ -8,7 +8,7 @@ use polder_compute::cuda::Machine;
 use polder_infer::Engine;
 use polder_tune::{Precision, TuneOptions, TuneProgress, Tuning, TuningData};
 
-use crate::commands::{OrAdvise, input, reference, say_machine};
+use crate::commands::{OrAdvise, input, reference, say_machine, usage};
 use crate::{note, stop};
 
 #[derive(Debug, clap::Args)]
@@ -50,6 +50,10 @@ pub struct Tune {
 pub fn tune(args: &Tune) -> anyhow::Result<()> {
     // What cannot be named is told before the work.
     let reference = reference("adapters", &args.out)?;
+    if std::fs::read_dir(&args.out).is_ok_and(|mut entries| entries.next().is_some()) {
+        let message = format!("{} holds something already", args.out.display());
+        return Err(usage(message, "Choose another --out, such as the next version; nothing is written over.".to_owned()));
+    }
     let manifests = [Manifest::verify(&args.model).or_advise()?, Manifest::verify(&args.data).or_advise()?];
     for manifest in &manifests {
         Clearance::require(manifest.clearance.as_ref(), &manifest.reference.to_string(), &manifest.inputs_digest()).or_advise()?;

@@ -1,13 +1,14 @@
 //! One model on one backend for many callers at once: sequences share passes, and come and go between them.
 //!
-//! A thread of its own holds the backend. Callers hand it tokens and take what is drawn from a channel; who drops the channel wants no more.
+//! A thread of its own holds the backend. Callers hand it tokens and take what is drawn from a channel; who drops the channel wants no more. Between
+//! two passes over all that runs, it reads one part of one new text, so that nobody stands still for long.
 
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 
 use polder_compute::Backend;
 use polder_compute::cpu::Sampling;
-use polder_model::{DecodeOptions, Growing, ModelError, Network, Weights};
+use polder_model::{DecodeOptions, Growing, ModelError, Network, Reading, Weights};
 
 /// A sequence to go on with.
 struct Request {
@@ -15,14 +16,25 @@ struct Request {
     sampling: Sampling,
     /// The most tokens to draw.
     limit: usize,
-    drawn: Sender<u32>,
+    /// `None` stands for a part that was read: it finds out whether anybody waits.
+    drawn: Sender<Option<u32>>,
 }
 
 /// A sequence in a slot.
 struct Running {
     growing: Growing,
     limit: usize,
-    drawn: Sender<u32>,
+    drawn: Sender<Option<u32>>,
+}
+
+/// What was asked of a batcher.
+pub(crate) struct Drawn(Receiver<Option<u32>>);
+
+impl Drawn {
+    /// Waits for the next token; `None` when the worker is gone, or has none left to give.
+    pub fn next(&self) -> Option<u32> {
+        self.0.iter().flatten().next()
+    }
 }
 
 /// A model on a backend, and the thread that runs it.
@@ -39,20 +51,26 @@ impl Batcher {
     pub fn start(backend: Box<dyn Backend>, weights: &Weights, options: DecodeOptions) -> Result<Self, ModelError> {
         let network = Network::for_decoding(backend, weights, options)?;
         let (requests, receiver) = channel();
-        let end = weights.config.eos_token_id;
-        let worker = std::thread::spawn(move || run(network, &receiver, options.slots, end));
+        let mut worker =
+            Worker { network, end: weights.config.eos_token_id, running: (0..options.slots).map(|_| None).collect(), reading: None };
+        let worker = std::thread::spawn(move || while worker.advance(&receiver) {});
         Ok(Self { requests: Some(requests), worker: Some(worker) })
     }
 
     /// Gives a sequence in; of what is drawn behind it at most `limit` tokens come out, one by one, the last of them the one that ends the text
     /// where it ends before.
-    pub fn draw(&self, tokens: &[u32], sampling: Sampling, limit: usize) -> Receiver<u32> {
+    pub fn draw(&self, tokens: &[u32], sampling: Sampling, limit: usize) -> Drawn {
         let (drawn, receiver) = channel();
-        if let Some(requests) = &self.requests {
+        if let Some(requests) = self.requests.as_ref().filter(|_| limit > 0) {
             // A worker that is gone shows in a channel that is closed too early.
             let _ = requests.send(Request { tokens: tokens.to_vec(), sampling, limit, drawn });
         }
-        receiver
+        Drawn(receiver)
+    }
+
+    /// Whether its thread still works: it ends when the backend fails.
+    pub fn is_running(&self) -> bool {
+        self.worker.as_ref().is_some_and(|worker| !worker.is_finished())
     }
 }
 
@@ -65,41 +83,54 @@ impl Drop for Batcher {
     }
 }
 
-/// Runs sequences until nobody can ask for more.
-fn run(mut network: Network<Box<dyn Backend>>, requests: &Receiver<Request>, slots: usize, end: Option<u32>) {
-    let mut running: Vec<Option<Running>> = (0..slots).map(|_| None).collect();
-    loop {
-        while let Some(slot) = running.iter().position(Option::is_none) {
-            let is_idle = running.iter().all(Option::is_none);
-            let request = match is_idle {
-                true => requests.recv().map_err(|_| TryRecvError::Disconnected),
-                false => requests.try_recv(),
-            };
-            let request = match request {
-                Ok(request) => request,
-                Err(TryRecvError::Disconnected) if is_idle => return,
-                Err(_) => break,
-            };
-            let Request { tokens, sampling, limit, drawn } = request;
-            if limit == 0 {
-                continue;
+struct Worker {
+    network: Network<Box<dyn Backend>>,
+    end: Option<u32>,
+    running: Vec<Option<Running>>,
+    /// A text that is being read: its slot, and how far it was.
+    reading: Option<(usize, Request, usize)>,
+}
+
+impl Worker {
+    /// Reads a part of a new text and draws a token for each that runs; waits where there is nothing to do. Says whether to go on.
+    fn advance(&mut self, requests: &Receiver<Request>) -> bool {
+        if self.reading.is_none()
+            && let Some(slot) = self.running.iter().position(Option::is_none)
+        {
+            let is_idle = self.running.iter().all(Option::is_none);
+            let request = if is_idle { requests.recv().map_err(|_| TryRecvError::Disconnected) } else { requests.try_recv() };
+            match request {
+                Ok(request) => self.reading = Some((slot, request, 0)),
+                Err(TryRecvError::Disconnected) if is_idle => return false,
+                Err(_) => {}
             }
-            // What cannot be begun was checked before it came here; dropping the channel tells that it failed.
-            let Ok(token) = network.begin(slot, &tokens, sampling) else { continue };
-            let mut began = Running { growing: Growing { token, n_seen: tokens.len() - 1, n_drawn: 0, sampling }, limit, drawn };
-            running[slot] = began.take(token, end).then_some(began);
         }
-        let sequences: Vec<Option<Growing>> = running.iter().map(|r| r.as_ref().map(|r| r.growing)).collect();
-        if sequences.iter().all(Option::is_none) {
-            continue;
+        if let Some((slot, request, first)) = self.reading.take()
+            && request.drawn.send(None).is_ok()
+        {
+            match self.network.read(slot, &request.tokens, first, request.sampling) {
+                Ok(Reading::Until(end)) => self.reading = Some((slot, request, end)),
+                Ok(Reading::Drawn(token)) => {
+                    let Request { tokens, sampling, limit, drawn } = request;
+                    let mut began = Running { growing: Growing { token, n_seen: tokens.len() - 1, n_drawn: 0, sampling }, limit, drawn };
+                    self.running[slot] = began.take(token, self.end).then_some(began);
+                }
+                // What cannot be begun was checked before it came here; dropping the channel tells that it failed.
+                Err(_) => {}
+            }
         }
+        if self.running.iter().all(Option::is_none) {
+            return true;
+        }
+        let sequences: Vec<Option<Growing>> = self.running.iter().map(|r| r.as_ref().map(|r| r.growing)).collect();
         // Who waits sees the channel close.
-        let Ok(drawn) = network.grow(&sequences) else { return };
-        for (slot, token) in running.iter_mut().zip(drawn) {
-            if slot.as_mut().is_some_and(|r| !r.take(token, end)) {
+        let Ok(drawn) = self.network.grow(&sequences) else { return false };
+        for (slot, token) in self.running.iter_mut().zip(drawn) {
+            if slot.as_mut().is_some_and(|r| !r.take(token, self.end)) {
                 *slot = None;
             }
         }
+        true
     }
 }
 
@@ -107,6 +138,6 @@ impl Running {
     /// Hands a token on; says whether it goes on.
     fn take(&mut self, token: u32, end: Option<u32>) -> bool {
         self.growing = Growing { token, n_seen: self.growing.n_seen + 1, n_drawn: self.growing.n_drawn + 1, ..self.growing };
-        self.drawn.send(token).is_ok() && self.growing.n_drawn < self.limit && Some(token) != end
+        self.drawn.send(Some(token)).is_ok() && self.growing.n_drawn < self.limit && Some(token) != end
     }
 }

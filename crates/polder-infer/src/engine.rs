@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use polder_compute::cpu::Sampling;
-use polder_compute::cuda::Chosen;
+use polder_compute::cuda::{Chosen, SCRATCH_BYTES};
 use polder_compute::{Backend, CrossEntropy, Dtype, Gemm, Rope, cpu};
 use polder_model::{DecodeOptions, ModelConfig, Weights};
 use polder_tokenizer::Tokenizer;
@@ -130,8 +130,14 @@ impl Engine {
         if matches!(machine, Chosen::Processor { .. }) && options.dtype == Dtype::F32 {
             return Ok(());
         }
-        let backend = machine.open(options.bytes(self.config())).map_err(|source| InferError::Machine { source })?;
+        let bytes = options.bytes(self.config()) + options.attention_bytes(self.config()) + SCRATCH_BYTES;
+        let backend = machine.open(bytes).map_err(|source| InferError::Machine { source })?;
         self.generate_on(backend, options)
+    }
+
+    /// Whether it can be asked: what generates on a backend ends when that fails.
+    pub fn is_well(&self) -> bool {
+        self.batcher.as_ref().is_none_or(Batcher::is_running)
     }
 
     /// The model's tokenizer.
@@ -297,7 +303,7 @@ impl Engine {
     fn drawing<'a>(&'a self, tokens: &[u32], sampling: Sampling, limit: usize) -> Box<dyn FnMut() -> Result<u32, InferError> + 'a> {
         if let Some(batcher) = &self.batcher {
             let drawn = batcher.draw(tokens, sampling, limit);
-            return Box::new(move || drawn.recv().map_err(|_| InferError::Backend));
+            return Box::new(move || drawn.next().ok_or(InferError::Backend));
         }
         let mut decoder = Decoder::new(&self.weights, &self.rope, tokens.len() + limit.saturating_sub(1));
         let (words, mut next, mut logits, mut n_drawn) = (sampling.words(), tokens.to_vec(), Vec::new(), 0);

@@ -109,7 +109,7 @@ impl Advice for InferError {
             Self::EmptyPrompt => Some("Give at least one character to continue.".into()),
             Self::Token { .. } => Some("Encode the text with the tokenizer of this model.".into()),
             Self::Machine { source: CudaError::Memory { .. } } => Some(
-                "Ask for less at once (serve with a smaller --parallel, or --precision bf16), or work on the processor: --device cpu."
+                "Fewer texts at once take less, and so do numbers in bf16, where the command offers that; --device cpu takes none of it."
                     .into(),
             ),
             Self::Machine { source } => source.hint(),
@@ -124,6 +124,7 @@ impl Advice for InferError {
         match self {
             Self::Model { source, .. } | Self::Adapter { source, .. } | Self::Network { source } => source.exit(),
             Self::Tokenizer { source, .. } => source.exit(),
+            Self::Machine { source: CudaError::Memory { .. } } => ExitKind::Refused,
             Self::Machine { source } => source.exit(),
             Self::Vocabulary { .. } | Self::Backend => ExitKind::Failed,
             Self::NotADecoder { .. } | Self::PromptTooLong { .. } | Self::EmptyPrompt | Self::Token { .. } | Self::Option { .. } => {

@@ -6,8 +6,8 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use polder_compute::Backend;
-use polder_compute::cuda::Chosen;
+use polder_compute::cuda::{Chosen, SCRATCH_BYTES};
+use polder_compute::{Backend, LogitsRoom};
 use polder_model::{Batch, Network, NetworkOptions, Recompute};
 
 use crate::{Engine, InferError};
@@ -31,14 +31,16 @@ struct Window {
 }
 
 impl Packed {
-    /// Bytes that a model takes on its backend.
+    /// Bytes that a model takes on a GPU.
     pub fn bytes(engine: &Engine) -> u64 {
-        polder_model::memory_bytes(engine.config(), &Self::options(engine))
+        polder_model::memory_bytes(engine.config(), &Self::options(engine)) + SCRATCH_BYTES
     }
 
     fn options(engine: &Engine) -> NetworkOptions {
         let time = engine.config().max_position_embeddings;
-        NetworkOptions { frozen: true, recompute: Recompute::None, ..NetworkOptions::new((TOKENS / time).max(1), time) }
+        // As many logits at once as keep a GPU busy; a processor takes fewer by itself.
+        let logits = LogitsRoom { numbers: 1 << 27, as_rows: false };
+        NetworkOptions { frozen: true, recompute: Recompute::None, logits, ..NetworkOptions::new((TOKENS / time).max(1), time) }
     }
 
     /// Puts an engine's model on a backend.

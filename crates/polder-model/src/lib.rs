@@ -15,7 +15,7 @@ pub use adapter::{ADAPTER_CONFIG_FILE, ADAPTER_TENSORS_FILE};
 pub use config::{AttentionBias, Family, Head, Llama, ModelConfig, ModernBert, NormPlace, Parts, Pooling, Positions};
 pub use error::ModelError;
 pub use network::{
-    BATCHES_AT_ONCE_MAX, Batch, DecodeOptions, Growing, Loss, MuonStep, Network, NetworkOptions, Recompute, StepGrads, StepPart,
+    BATCHES_AT_ONCE_MAX, Batch, DecodeOptions, Growing, Loss, MuonStep, Network, NetworkOptions, Reading, Recompute, StepGrads, StepPart,
     memory_bytes,
 };
 pub use preset::{FAMILIES, PRESETS, Preset, preset, sizes};

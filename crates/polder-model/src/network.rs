@@ -23,7 +23,7 @@ mod update;
 
 pub use activations::memory_bytes;
 pub use batch::Batch;
-pub use decode::{DecodeOptions, Growing};
+pub use decode::{DecodeOptions, Growing, Reading};
 pub use polder_compute::MuonStep;
 pub use step::{BATCHES_AT_ONCE_MAX, StepGrads, StepPart};
 
@@ -84,7 +84,7 @@ pub struct NetworkOptions {
     pub recompute: Recompute,
     /// It only judges: no gradients are kept.
     pub frozen: bool,
-    /// How logits are kept, as the backend wants it.
+    /// How logits are kept, as the backend wants it; of a frozen network as f32, and no more of them at once than stands here.
     pub logits: LogitsRoom,
     /// Batches that [`Network::step_grads`] takes at once, up to [`BATCHES_AT_ONCE_MAX`]; one where the backend replays nothing.
     pub batches_at_once: usize,
@@ -106,6 +106,8 @@ pub struct Network<B: Backend> {
     table: ParamTable,
     options: NetworkOptions,
     params: View,
+    /// The first parameter in `params`: where nothing is learnt, rounded matrices have no masters.
+    params_from: usize,
     /// Matrices as rows meet them, where these are not f32.
     working: Option<View>,
     grads: Option<View>,
@@ -192,8 +194,11 @@ impl<B: Backend> Network<B> {
     pub fn with_options(mut backend: B, weights: &Weights, options: NetworkOptions) -> Result<Self, ModelError> {
         let batches_at_once = if backend.replays() { options.batches_at_once } else { 1 };
         let room = backend.logits_room();
-        // What only judges or draws loses nothing of its logits.
-        let logits = LogitsRoom { as_rows: room.as_rows && !options.frozen, ..room };
+        let logits = match options.frozen {
+            // What only judges or draws loses nothing of its logits.
+            true => LogitsRoom { numbers: room.numbers.min(options.logits.numbers), as_rows: false },
+            false => room,
+        };
         let options = NetworkOptions { logits, batches_at_once, ..options };
         let config = weights.config.clone();
         config.check()?;
@@ -205,6 +210,8 @@ impl<B: Backend> Network<B> {
         let (parts, table) = (config.parts(), weights.table.clone());
         let b = &mut backend;
         let n_matrices = table.n_decayed();
+        // What learns nothing needs no masters of matrices that are rounded.
+        let is_half = options.frozen && options.dtype != Dtype::F32;
         let working = (options.dtype != Dtype::F32).then(|| b.alloc(n_matrices, options.dtype));
         let rotations = config.rotations();
         // Positions may be any of the context's, however short the sequences are.
@@ -212,7 +219,8 @@ impl<B: Backend> Network<B> {
         let inputs = Inputs::new(b, &config, &table, &options);
         let a = Activations::new(&config, &options, &mut |len, dtype| b.alloc(len, dtype));
         let mut network = Self {
-            params: b.alloc(table.len(), Dtype::F32),
+            params: b.alloc(if is_half { table.len() - n_matrices } else { table.len() }, Dtype::F32),
+            params_from: if is_half { n_matrices } else { 0 },
             working,
             grads: (!options.frozen).then(|| b.alloc(table.len(), Dtype::F32)),
             moments: None,
@@ -284,9 +292,12 @@ impl<B: Backend> Network<B> {
     /// # Panics
     /// When there are more or fewer than the model has.
     pub fn set_params(&mut self, params: &[f32]) {
-        assert_eq!(params.len(), self.params.len, "parameters of another model");
-        self.backend.upload(self.params, params);
-        self.refresh();
+        assert_eq!(params.len(), self.table.len(), "parameters of another model");
+        self.backend.upload(self.params, &params[self.params_from..]);
+        match self.working {
+            Some(working) if self.params_from > 0 => self.backend.upload(working, &params[..working.len]),
+            _ => self.refresh(),
+        }
     }
 
     /// Rounds the matrices that rows meet from the parameters.
@@ -296,10 +307,13 @@ impl<B: Backend> Network<B> {
         }
     }
 
-    /// Copies the parameters out as weights.
+    /// Copies the parameters out as weights; matrices as they are kept.
     pub fn weights(&mut self) -> Weights {
-        let mut data = vec![0f32; self.params.len];
-        self.backend.download(self.params, &mut data);
+        let mut data = vec![0f32; self.table.len()];
+        self.backend.download(self.params, &mut data[self.params_from..]);
+        if let Some(working) = self.working.filter(|_| self.params_from > 0) {
+            self.backend.download(working, &mut data[..working.len]);
+        }
         Weights { config: self.config.clone(), table: self.table.clone(), data }
     }
 
@@ -387,7 +401,7 @@ impl<B: Backend> Network<B> {
 
     /// A vector of parameters.
     fn vector(&self, place: Place) -> View {
-        self.params.part(place.offset, place.len)
+        self.params.part(place.offset - self.params_from, place.len)
     }
 
     fn grad(&self, place: Place) -> View {

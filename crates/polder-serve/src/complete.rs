@@ -17,6 +17,11 @@ pub trait Complete: Send + Sync + 'static {
         options: &GenerateOptions,
         on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Generation, CompleteError>;
+
+    /// Whether it can be asked; what is not well once stays so.
+    fn is_well(&self) -> bool {
+        true
+    }
 }
 
 /// Why a prompt was not continued.
@@ -39,5 +44,9 @@ impl Complete for Engine {
             ExitKind::Usage => CompleteError::Refused(e.to_string()),
             _ => CompleteError::Failed(e.to_string()),
         })
+    }
+
+    fn is_well(&self) -> bool {
+        Self::is_well(self)
     }
 }

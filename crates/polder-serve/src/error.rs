@@ -42,6 +42,9 @@ pub enum ServeError {
     /// The log of what is served cannot be opened.
     #[error(transparent)]
     Usage(#[from] EventError),
+    /// The machine that the model runs on failed while serving.
+    #[error("the service ended, for the machine that its model runs on has failed")]
+    Model,
     /// The network failed while serving.
     #[error("the service stopped listening")]
     Serve {
@@ -64,12 +67,15 @@ impl Advice for ServeError {
             }
             Self::TokenTooShort { .. } => Some("Make one with `openssl rand -hex 32`.".into()),
             Self::Usage(e) => e.hint(),
+            Self::Model => {
+                Some("Start it again; `polder-gpu kernels check` looks for what is wrong with a GPU, and --device cpu needs none.".into())
+            }
             Self::Serve { .. } => None,
         }
     }
     fn exit(&self) -> ExitKind {
         match self {
-            Self::Serve { .. } | Self::Usage(_) => ExitKind::Failed,
+            Self::Serve { .. } | Self::Model | Self::Usage(_) => ExitKind::Failed,
             _ => ExitKind::Usage,
         }
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Request, State};
-use axum::http::{Method, Uri, header};
+use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
@@ -62,8 +62,9 @@ fn is_own_host(request: &Request) -> bool {
     name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-pub(crate) async fn health(State(shared): Context) -> Json<Value> {
-    Json(json!({"status": "ok", "model": shared.options.model, "n_events_lost": shared.usage.n_lost()}))
+pub(crate) async fn health(State(shared): Context) -> (StatusCode, Json<Value>) {
+    let (code, status) = if shared.model.is_well() { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "failed") };
+    (code, Json(json!({"status": status, "model": shared.options.model, "n_events_lost": shared.usage.n_lost()})))
 }
 
 pub(crate) async fn models(State(shared): Context) -> Json<Value> {

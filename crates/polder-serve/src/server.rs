@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::routing::{get, post};
 use axum::{Router, middleware};
@@ -35,6 +36,16 @@ pub(crate) struct Shared {
     pub(crate) n_refused: AtomicU64,
     pub(crate) started_s: i64,
     pub(crate) local_address: SocketAddr,
+}
+
+/// How often it is looked whether the model can still be asked.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Waits until a model fails, if ever.
+async fn failure(model: &dyn Complete) {
+    while model.is_well() {
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// A service that listens and does not answer yet.
@@ -97,7 +108,7 @@ impl Server {
     /// Answers requests until `shutdown` ends; then takes no new ones and waits for the running ones as long as the grace.
     ///
     /// # Errors
-    /// The network failed.
+    /// The network or the model failed.
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<Served, ServeError> {
         let shared = self.shared;
         let router = Router::new()
@@ -110,9 +121,12 @@ impl Server {
             .layer(middleware::from_fn_with_state(shared.clone(), handle::guard))
             .with_state(shared.clone());
         let stopping = Arc::new(Notify::new());
-        let began = stopping.clone();
+        let (began, model) = (stopping.clone(), shared.model.clone());
         let signal = async move {
-            shutdown.await;
+            tokio::select! {
+                () = shutdown => {}
+                () = failure(&*model) => {}
+            }
             began.notify_one();
         };
         let serving = axum::serve(self.listener, router).with_graceful_shutdown(signal);
@@ -124,6 +138,9 @@ impl Server {
             ended = async { serving.await } => ended.map(|()| true).map_err(|source| ServeError::Serve { source })?,
             () = too_late => false,
         };
+        if !shared.model.is_well() {
+            return Err(ServeError::Model);
+        }
         Ok(Served {
             n_requests: shared.n_requests.load(Ordering::Relaxed),
             n_refused: shared.n_refused.load(Ordering::Relaxed),

@@ -22,7 +22,7 @@ pub use config::{Optimizer, Precision, Schedule, TrainConfig};
 pub use error::TrainError;
 pub use masked::{MaskedLm, mask_token};
 pub use measure::{Bench, measure, measure_in};
-pub use memory::{GPU_SCRATCH_BYTES, MemoryLayout, gpu_bytes, require_gpu_memory, require_memory, run_bytes};
+pub use memory::{MemoryLayout, gpu_bytes, require_gpu_memory, require_memory, run_bytes};
 pub use metrics::{METRICS_FILE, Metric, read_metrics};
 pub use mfu::Mfu;
 pub use plan::{Aim, Bound, Candidate, Choice, EPOCHS_MAX, Means, Speed, TOKENS_PER_PARAM_BEST, TOKENS_PER_PARAM_MIN, candidates, choose};

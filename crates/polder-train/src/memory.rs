@@ -3,6 +3,7 @@
 //! Arithmetic over values: how much is free is the caller's to say.
 
 use polder_base::units;
+use polder_compute::cuda::SCRATCH_BYTES;
 use polder_compute::{LogitsRoom, Muon};
 use polder_model::{Group, ModelConfig, NetworkOptions, ParamTable, memory_bytes, sizes};
 
@@ -88,16 +89,12 @@ fn muon_bytes(model: &ModelConfig, settings: &TrainConfig) -> u64 {
 /// its operations compute in.
 pub fn gpu_bytes(model: &ModelConfig, settings: &TrainConfig) -> u64 {
     let options = gpu_options(settings.network_options());
-    memory_bytes(model, &options) + muon_bytes(model, &TrainConfig { ranks: 1, ..settings.clone() }) + GPU_SCRATCH_BYTES
+    memory_bytes(model, &options) + muon_bytes(model, &TrainConfig { ranks: 1, ..settings.clone() }) + SCRATCH_BYTES
 }
 
 fn gpu_options(options: NetworkOptions) -> NetworkOptions {
     NetworkOptions { logits: LogitsRoom::GPU, ..options }
 }
-
-/// Room on a GPU for partial sums, ordered rows and the beginnings of buffers; not counted from sizes. Who needs more takes it when a step is called for the first
-/// time, before it is put down, and never again.
-pub const GPU_SCRATCH_BYTES: u64 = 1 << 28;
 
 /// Checks that a run fits the memory of a GPU that is free.
 ///

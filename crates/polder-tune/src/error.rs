@@ -116,7 +116,7 @@ impl Advice for TuneError {
                 Some("Look at the tuning data: lines with id, prompt and completion in train.jsonl and heldout.jsonl.".into())
             }
             Self::Parse { .. } | Self::Example { .. } => Some("Mend the query that makes the examples, and make them again.".into()),
-            Self::Option { .. } => Some("Look at `polder tune start --help` for what is possible.".into()),
+            Self::Option { .. } => Some("The command's --help says what is possible.".into()),
             Self::NoTargets { .. } => Some("Tune a Llama or Qwen model; their matrices are q, k, v, o, gate, up and down.".into()),
             Self::Tokenizer => Some("Tune with the model's own tokenizer.".into()),
             Self::Memory { fits, .. } if fits.is_empty() => {

@@ -3,12 +3,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use polder_base::{Random, units};
-use polder_compute::cuda::Chosen;
+use polder_compute::cuda::{Chosen, CudaError, SCRATCH_BYTES};
 use polder_compute::{AdamW, Backend, LogitsRoom};
 use polder_eval::{Estimate, ratio};
 use polder_model::{Batch, NetworkOptions, StepPart, Weights};
 use polder_tokenizer::Tokenizer;
-use polder_train::{GPU_SCRATCH_BYTES, Precision};
+use polder_train::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::adapted::{Adapted, adapted_bytes};
@@ -124,14 +124,24 @@ impl<'a> Tuning<'a> {
             Chosen::Processor { .. } => (LogitsRoom::PROCESSOR, if host_bytes == 0 { u64::MAX } else { host_bytes }),
         };
         self.require(room, free_bytes)?;
-        Ok(machine.open(self.bytes(room, self.options))?)
+        machine.open(self.bytes(room, self.options)).map_err(|e| match e {
+            // Others use the GPU too.
+            CudaError::Memory { free, .. } => self.require(room, free).err().unwrap_or(e.into()),
+            e => e.into(),
+        })
     }
 
     /// Counts the bytes that it takes on a machine that keeps logits so.
     fn bytes(&self, room: LogitsRoom, options: &TuneOptions) -> u64 {
-        let network = NetworkOptions { logits: room, ..network_options(options, self.time) };
-        let scratch = if room == LogitsRoom::GPU { GPU_SCRATCH_BYTES } else { 0 };
+        let network = NetworkOptions { logits: room, ..self.network_options(options) };
+        let scratch = if room == LogitsRoom::GPU { SCRATCH_BYTES } else { 0 };
         adapted_bytes(&self.base.config, &network, &self.adapter) + scratch
+    }
+
+    fn network_options(&self, options: &TuneOptions) -> NetworkOptions {
+        // No step has more examples than there are.
+        let most = self.train.examples.len().max(self.held_out.examples.len());
+        NetworkOptions { dtype: options.precision.dtype(), ..NetworkOptions::new(options.batch.min(most), self.time) }
     }
 
     fn require(&self, room: LogitsRoom, free_bytes: u64) -> Result<(), TuneError> {
@@ -158,8 +168,9 @@ impl<'a> Tuning<'a> {
     /// # Errors
     /// A loss that is no number, or a stop.
     pub fn run<B: Backend>(self, backend: B, on_progress: &mut dyn FnMut(TuneProgress), stop: &AtomicBool) -> Result<Tuned, TuneError> {
+        let network = self.network_options(self.options);
         let Self { base, options, mut adapter, train, held_out, time } = self;
-        let adapted = Adapted::try_new(backend, base, &adapter, network_options(options, time))?;
+        let adapted = Adapted::try_new(backend, base, &adapter, network)?;
         let mut run = Run { adapted, time, options, on_progress, stop, step: 0 };
         let before = run.judge_all(&held_out.examples, false)?;
         let losses = run.learn(&train.examples)?;
@@ -182,10 +193,6 @@ impl<'a> Tuning<'a> {
         };
         Ok(Tuned { adapter, report })
     }
-}
-
-fn network_options(options: &TuneOptions, time: usize) -> NetworkOptions {
-    NetworkOptions { dtype: options.precision.dtype(), ..NetworkOptions::new(options.batch, time) }
 }
 
 struct Run<'a, B: Backend> {

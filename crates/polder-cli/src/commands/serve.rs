@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long)]
     keep_text: bool,
     /// Requests that are answered at once; further ones wait [default: 16 on a GPU, where they share passes, 2 on the processor].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     parallel: Option<u16>,
     /// How numbers are stored while it answers: f32, or bf16, which a GPU reads twice as fast.
     #[arg(long, value_name = "TYPE", default_value = "f32")]

@@ -71,6 +71,9 @@ pub fn bind(world: &mut World, request: &ServeRequest) -> anyhow::Result<Server>
     let machine = world.device.choose(0).or_advise()?;
     stages::train::say_machine(&machine);
     let n_workers = place(&mut engine, &machine, request).or_advise()?;
+    if matches!(machine, Chosen::Gpu(_)) {
+        crate::output::note(&format!("    {n_workers} requests at once"));
+    }
     let run_id = "serve".to_owned();
     let options = ServeOptions {
         address: request.address,

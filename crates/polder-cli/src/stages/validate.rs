@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::sync::atomic::AtomicBool;
 
 use polder_base::{At, Event, Input, Manifest, Reference, TableName, digest_json};
-use polder_compute::cuda::{Chosen, CudaError};
+use polder_compute::cuda::Chosen;
 use polder_eval::{EvalOptions, OnBackend, Request, Scorer, Scores};
 use polder_infer::{Engine, InferError, Packed};
 use polder_model::Weights;
@@ -149,6 +150,7 @@ pub fn cells(scores: &Scores) -> Vec<Vec<String>> {
 /// Tasks whose scores a run writes down while it trains.
 pub struct TasksDuringTraining {
     machine: Chosen,
+    said: Once,
     tokenizer: PathBuf,
     tasks: Vec<(String, Vec<Request>)>,
 }
@@ -164,7 +166,7 @@ impl TasksDuringTraining {
             Ok((name.clone(), polder_eval::read_requests(&folder).or_advise()?))
         };
         let tasks = tasks.iter().map(read).collect::<anyhow::Result<_>>()?;
-        Ok(Self { machine, tokenizer: tokenizer.to_owned(), tasks })
+        Ok(Self { machine, said: Once::new(), tokenizer: tokenizer.to_owned(), tasks })
     }
 
     /// Scores weights on all of them: `TASK/METRIC`, over all requests.
@@ -177,9 +179,12 @@ impl TasksDuringTraining {
             return Ok(scores);
         }
         let engine = Engine::new(weights, Tokenizer::open(&self.tokenizer)?)?;
-        // What training leaves of a GPU's memory may be too little.
+        // What training leaves of a GPU's memory may be too little; the processor can do it too.
         let on_gpu = match Packed::on(&self.machine, &engine) {
-            Err(InferError::Machine { source: CudaError::Memory { .. } }) => None,
+            Err(InferError::Machine { source }) => {
+                self.said.call_once(|| crate::output::note(&format!("    tasks are scored on the processor: {source}")));
+                None
+            }
             found => found?.map(|packed| OnBackend::new(&engine, packed)),
         };
         let scorer: &dyn Scorer = match &on_gpu {

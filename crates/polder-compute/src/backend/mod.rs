@@ -11,7 +11,7 @@ pub use shapes::{
 /// A machine's half of the work. Buffers are made at the start; no operation allocates or waits for the host.
 ///
 /// Operations are ordered as called. Scalars that depend on results (the norm of the gradients) stay in views, so a step
-/// is enqueued whole; only [`Backend::download`] waits. So do those that differ from step to step (what gradients are multiplied
+/// is enqueued whole; only copies between machines wait. So do those that differ from step to step (what gradients are multiplied
 /// by, the optimizer's), so that it is replayed whole. Matrices are row-major. No output may overlap another argument; an
 /// argument that is read and written is named once, as output.
 ///

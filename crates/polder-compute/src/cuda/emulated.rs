@@ -208,6 +208,16 @@ impl Drop for Emulated {
     }
 }
 
+impl Emulated {
+    /// A stream that is being put down takes no copies.
+    fn refuse_while_capturing(&self, step: &'static str) -> Result<(), CudaError> {
+        match self.capturing {
+            Some(_) => Err(CudaError::Driver { step, reason: "calls are being put down".to_owned() }),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Device for Emulated {
     fn name(&self) -> &str {
         "emulated GPU"
@@ -252,12 +262,14 @@ impl Device for Emulated {
     }
 
     fn copy_in(&mut self, to: Pointer, bytes: &[u8]) -> Result<(), CudaError> {
+        self.refuse_while_capturing("copying to the GPU")?;
         // SAFETY: callers name memory of this device, which is the host's, of at least so many bytes.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to.0 as *mut u8, bytes.len()) };
         Ok(())
     }
 
     fn copy_out(&mut self, from: Pointer, bytes: &mut [u8]) -> Result<(), CudaError> {
+        self.refuse_while_capturing("copying from the GPU")?;
         // SAFETY: as above.
         unsafe { std::ptr::copy_nonoverlapping(from.0 as *const u8, bytes.as_mut_ptr(), bytes.len()) };
         Ok(())

@@ -38,6 +38,10 @@ pub use emulated::{Emulated, EmulationError, Watch, compile};
 pub use gemm_sm90::{GemmPlan, gemm_planned};
 pub use table::{Argument, Kind, Pointer, Row, table};
 
+/// Room on a GPU beside counted buffers: for partial sums, ordered rows and the beginnings of buffers. Who needs more takes it when an operation is called
+/// for the first time, before it is put down.
+pub const SCRATCH_BYTES: u64 = 1 << 28;
+
 pub use nccl::{NcclRank, NcclUnavailable, gpu_of};
 
 /// A GPU.

@@ -1,5 +1,7 @@
 //! Generation and probabilities against the network that training uses.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use polder_compute::{Cpu, Dtype, RopeScaling};
 use polder_model::{AttentionBias, Batch, Family, Llama, Network, preset};
 use polder_testkit::emulated_gpu;
@@ -206,6 +208,23 @@ fn many_callers_of_a_backend_get_the_processor_s_texts_whoever_comes_and_goes() 
             assert_eq!(gone.join().expect("thread"), Finish::Cancelled);
         });
     }
+}
+
+#[test]
+fn callers_that_want_one_token_leave_others_their_turn() {
+    let mut engine = engine();
+    engine.generate_on(Cpu::new().into(), DecodeOptions { slots: 4, dtype: Dtype::F32 }).expect("backend");
+    let (engine, over) = (&engine, AtomicBool::new(false));
+    let ask = |max_tokens: usize| text(engine, "the lake", &GenerateOptions { max_tokens, ..GenerateOptions::default() }).0.n_tokens;
+    std::thread::scope(|scope| {
+        let hasty: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| (0..).take_while(|_| ask(1) == 1 && !over.load(Ordering::Relaxed)).count())).collect();
+        assert_eq!(ask(50), 50);
+        over.store(true, Ordering::Relaxed);
+        // Were they always first, they would have had thousands of turns, if the text had ended at all.
+        let n_turns: usize = hasty.into_iter().map(|h| h.join().expect("thread")).sum();
+        assert!(n_turns < 500, "{n_turns} turns of others in a text of 50 tokens");
+    });
 }
 
 #[test]

@@ -222,9 +222,14 @@ pub fn memory_bytes(config: &ModelConfig, options: &NetworkOptions) -> u64 {
     };
     Activations::new(config, options, &mut count);
     let table = ParamTable::new(config);
-    let f32s = if options.frozen { 1 } else { 4 };
+    let masters = match (options.frozen, options.dtype) {
+        (true, Dtype::F32) => table.len(),
+        // Vectors alone.
+        (true, Dtype::Bf16) => table.len() - table.n_decayed(),
+        (false, _) => 4 * table.len(),
+    };
     let working = if options.dtype == Dtype::F32 { 0 } else { table.n_decayed() * options.dtype.bytes() };
     let (n_ids, n_scalars) = Inputs::lens(config, &table, options);
     let rotations = config.rotations().len() * config.max_position_embeddings * config.head_dim;
-    bytes + (4 * (table.len() * f32s + n_ids + n_scalars + rotations) + working) as u64
+    bytes + (4 * (masters + n_ids + n_scalars + rotations) + working) as u64
 }

@@ -6,16 +6,16 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use polder_compute::cpu::Sampling;
-use polder_compute::{Backend, Dtype, IdView, KvCache, View};
+use polder_compute::{Attention, Backend, Dtype, IdView, KvCache, LogitsRoom, View};
 
 use super::{Network, NetworkOptions, Recompute, Step, memory_bytes};
 use crate::{ModelConfig, ModelError, Weights};
 
-/// Rows of a first pass over a text, at most.
+/// Rows of a pass over a text, at most.
 const ROWS: usize = 2048;
 /// Keys that a row's attention over the cache takes at a time; as the kernels have it.
 const SPLIT: usize = 256;
-/// Rows times such parts of a later pass over a text, at most: what attention needs room for.
+/// Rows times such parts of a call of attention over the cache, at most: what it needs room for.
 const PARTS: usize = 1 << 13;
 
 /// What generation asks of a network.
@@ -34,17 +34,34 @@ impl DecodeOptions {
             dtype: self.dtype,
             frozen: true,
             recompute: Recompute::None,
+            // A row a slot is all that is drawn from at once.
+            logits: LogitsRoom { numbers: self.slots * config.vocab_size, as_rows: false },
             ..NetworkOptions::new(self.slots.div_ceil(rows), rows)
         }
     }
 
-    /// Counts the bytes that it takes on a backend.
+    /// Counts the bytes of its buffers.
     pub fn bytes(self, config: &ModelConfig) -> u64 {
         let kept =
             2 * config.num_hidden_layers * self.slots * config.max_position_embeddings * config.num_key_value_heads * config.head_dim;
         let ids = Slots::WORDS * self.slots;
         memory_bytes(config, &self.network(config)) + (kept * self.dtype.bytes() + 4 * ids) as u64
     }
+
+    /// Counts the bytes that attention over the cache computes in on a GPU, as it grows to them by doubling.
+    pub fn attention_bytes(self, config: &ModelConfig) -> u64 {
+        let parts = PARTS.max(self.slots * config.max_position_embeddings.div_ceil(SPLIT));
+        2 * (4 * parts * config.num_attention_heads * (config.head_dim + 2)).next_power_of_two() as u64
+    }
+}
+
+/// How far a text was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// So many of its tokens.
+    Until(usize),
+    /// All of them, and the token drawn behind them.
+    Drawn(u32),
 }
 
 /// A sequence that is to grow by the token it ends with.
@@ -77,12 +94,13 @@ impl Slots {
         self.ids.part(kind * self.n, self.n)
     }
 
-    pub(super) fn tokens(&self) -> IdView {
+    fn tokens(&self) -> IdView {
         self.part(0)
     }
 
-    pub(super) fn positions(&self) -> IdView {
-        self.part(1)
+    /// Tokens and positions of the first slots.
+    pub(super) fn row_ids(&self, n: usize) -> [IdView; 2] {
+        [0, 1].map(|kind| self.part(kind).part(0, n))
     }
 
     fn n_seen(&self) -> IdView {
@@ -109,8 +127,9 @@ pub(super) enum Growth {
         /// Tokens that it holds then, at most.
         keys_max: usize,
     },
-    /// A token of every slot.
+    /// A token of each of the first slots.
     All {
+        n: usize,
         /// Tokens that any of them holds then, at most.
         keys_max: usize,
     },
@@ -135,40 +154,41 @@ impl<B: Backend> Network<B> {
         Ok(network)
     }
 
-    /// Puts a text's tokens, at least one, into a slot, in place of what was there, and draws the token behind them.
+    /// Reads a part of a text into a slot, from the token `first` on; 0 takes the place of what was there. A long text takes several calls, between
+    /// which other slots may grow. With the last, the token behind the text is drawn.
     ///
     /// # Errors
-    /// Tokens that are unknown, none, or more than the context holds.
-    pub fn begin(&mut self, slot: usize, tokens: &[u32], sampling: Sampling) -> Result<u32, ModelError> {
+    /// Tokens that are unknown, none left, or more than the context holds.
+    pub fn read(&mut self, slot: usize, tokens: &[u32], first: usize, sampling: Sampling) -> Result<Reading, ModelError> {
         let wrong = |reason: String| Err(ModelError::Input { reason });
-        let (Some(slots), Some(last)) = (&self.slots, tokens.last()) else { return wrong("no text to go on with".into()) };
+        let Some((slots, left)) = self.slots.as_ref().zip(tokens.get(first..)).filter(|(_, left)| !left.is_empty()) else {
+            return wrong("no text to go on with".into());
+        };
         let (n, capacity) = (slots.n, slots.capacity);
         if tokens.len() > capacity || slot >= n {
             return wrong(format!("{} tokens in slot {slot} for {n} slots of {capacity}", tokens.len()));
         }
-        let ids = self.checked("token", Some(tokens), tokens.len(), self.config.vocab_size)?;
-        let mut first = 0;
-        while first < tokens.len() {
-            let parts = tokens.len().div_ceil(SPLIT);
-            let most = if first == 0 { self.options.time } else { (PARTS / parts).clamp(1, self.options.time) };
-            let end = tokens.len().min(first + most);
-            self.backend.upload_ids(self.ids.tokens.part(0, end - first), &ids[first..end]);
-            let positions: Vec<i32> = (first as i32..end as i32).collect();
-            self.backend.upload_ids(self.ids.positions.part(0, end - first), &positions);
-            let here = Growing { token: *last, n_seen: first, n_drawn: 0, sampling };
-            self.upload_slots(|other| (other == slot).then_some(here));
-            let growth = Growth::One { slot, is_first: first == 0, keys_max: end };
-            let step = Step { growth: Some(growth), ..Step::of(end - first) };
-            self.forward(step);
-            first = end;
-            if first == tokens.len() {
-                self.draw(step, step.n - 1, slot, 1);
-            }
+        let ids = self.checked("token", Some(left), left.len(), self.config.vocab_size)?;
+        let rows = left.len().min(self.options.time);
+        let (end, id) = (first + rows, |x: usize| i32::try_from(x).unwrap_or(i32::MAX));
+        self.backend.upload_ids(self.ids.tokens.part(0, rows), &ids[..rows]);
+        let positions: Vec<i32> = (id(first)..id(end)).collect();
+        self.backend.upload_ids(self.ids.positions.part(0, rows), &positions);
+        let begins: Vec<i32> = positions.iter().copied().step_by(rows_at_once(end)).collect();
+        self.backend.upload_ids(self.ids.ranges.part(0, begins.len()), &begins);
+        let here = Growing { token: tokens[end - 1], n_seen: first, n_drawn: 0, sampling };
+        self.upload_slots(|other| (other == slot).then_some(here));
+        let step = Step { growth: Some(Growth::One { slot, is_first: first == 0, keys_max: end }), ..Step::of(rows) };
+        self.forward(step);
+        if end < tokens.len() {
+            return Ok(Reading::Until(end));
         }
-        self.read_drawn(slot, 1).map(|drawn| drawn[0])
+        self.draw(step, rows - 1, slot, 1);
+        Ok(Reading::Drawn(self.drawn(slot, 1)[0]))
     }
 
-    /// Grows the sequences of all slots, `None` where a slot rests, and draws the tokens behind them; those of slots that rest mean nothing.
+    /// Grows the sequences of all slots, `None` where a slot rests, and draws the tokens behind them; those of slots that rest mean nothing. A pass
+    /// costs what the last slot in use makes of it.
     ///
     /// # Errors
     /// Another number of sequences than there are slots; a token that is unknown, or a sequence that is full.
@@ -177,7 +197,7 @@ impl<B: Backend> Network<B> {
         let Some(slots) = self.slots.as_ref().filter(|s| s.n == sequences.len()) else {
             return wrong(format!("{} sequences are not as many as there are slots", sequences.len()));
         };
-        let (n, capacity) = (slots.n, slots.capacity);
+        let capacity = slots.capacity;
         let growing = || sequences.iter().flatten();
         let longest = growing().map(|s| s.n_seen + 1).max().unwrap_or(0);
         if longest > capacity {
@@ -187,15 +207,19 @@ impl<B: Backend> Network<B> {
         self.upload_slots(|slot| sequences[slot]);
         // Few sizes, so that few passes are put down.
         let keys_max = (longest.div_ceil(SPLIT).next_power_of_two() * SPLIT).min(capacity);
-        let step = Step { growth: Some(Growth::All { keys_max }), ..Step::of(n) };
+        let in_use = sequences.iter().rposition(Option::is_some).map_or(1, |last| last + 1);
+        let n = in_use.next_power_of_two().min(sequences.len());
+        let step = Step { growth: Some(Growth::All { n, keys_max }), ..Step::of(n) };
         let mut hasher = DefaultHasher::new();
-        ("grow", keys_max).hash(&mut hasher);
+        ("grow", n, keys_max).hash(&mut hasher);
         if !self.backend.replay(hasher.finish()) {
             self.forward(step);
             self.draw(step, 0, 0, n);
             self.backend.record_end();
         }
-        self.read_drawn(0, n)
+        let mut drawn = self.drawn(0, n);
+        drawn.resize(sequences.len(), 0);
+        Ok(drawn)
     }
 
     fn upload_slots(&mut self, of: impl Fn(usize) -> Option<Growing>) {
@@ -228,28 +252,45 @@ impl<B: Backend> Network<B> {
         });
     }
 
-    fn read_drawn(&mut self, slot: usize, n: usize) -> Result<Vec<u32>, ModelError> {
-        let Some(slots) = &self.slots else { return Ok(Vec::new()) };
+    /// Copies out what was drawn.
+    fn drawn(&mut self, slot: usize, n: usize) -> Vec<u32> {
         let mut drawn = vec![0; n];
-        self.backend.download_ids(slots.tokens().part(slot, n), &mut drawn);
-        Ok(drawn.into_iter().map(|id| id as u32).collect())
+        if let Some(slots) = &self.slots {
+            self.backend.download_ids(slots.tokens().part(slot, n), &mut drawn);
+        }
+        drawn.into_iter().map(|id| id as u32).collect()
     }
 
     /// Attention of a pass over sequences that grow.
     pub(super) fn attend_cached(&mut self, step: Step, layer: usize, growth: Growth, (mixed, lse, qkv): (View, View, View)) {
         let Some(slots) = &self.slots else { return };
-        let (slot, n, keys_max, is_first) = match growth {
-            Growth::One { slot, is_first, keys_max } => (slot, 1, keys_max, is_first),
-            Growth::All { keys_max } => (0, slots.n, keys_max, false),
+        let (slot, n) = match growth {
+            Growth::One { slot, .. } => (slot, 1),
+            Growth::All { n, .. } => (0, n),
         };
         let len = slots.layers[layer][0].len / slots.n;
         let [keys, values] = slots.layers[layer].map(|view| view.part(slot * len, n * len));
         let cache = KvCache { keys, values, capacity: slots.capacity, n_seen: slots.n_seen().part(slot, n) };
         let shape = self.attention_shape(step, layer);
         self.backend.attention_append(&cache, qkv, shape);
-        match is_first {
-            true => self.backend.attention_forward(mixed, lse, qkv, None, shape),
-            false => self.backend.attention_decode(mixed, qkv, &cache, keys_max, shape),
+        match growth {
+            Growth::One { is_first: true, .. } => self.backend.attention_forward(mixed, lse, qkv, None, shape),
+            Growth::One { keys_max, .. } => {
+                let (rows, row, width) = (rows_at_once(keys_max), shape.row(), shape.n_heads * shape.head);
+                for (i, first) in (0..step.n).step_by(rows).enumerate() {
+                    let time = rows.min(step.n - first);
+                    // What came before these rows is in the cache, the rows before them in this pass too.
+                    let cache = KvCache { n_seen: self.ids.ranges.part(i, 1), ..cache };
+                    let (mixed, qkv) = (mixed.part(first * width, time * width), qkv.part(first * row, time * row));
+                    self.backend.attention_decode(mixed, qkv, &cache, keys_max, Attention { time, ..shape });
+                }
+            }
+            Growth::All { keys_max, .. } => self.backend.attention_decode(mixed, qkv, &cache, keys_max, shape),
         }
     }
+}
+
+/// Rows of a call of attention over so many keys.
+fn rows_at_once(keys_max: usize) -> usize {
+    (PARTS / keys_max.div_ceil(SPLIT)).max(1)
 }

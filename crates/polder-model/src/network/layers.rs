@@ -39,7 +39,7 @@ impl<B: Backend> Network<B> {
     /// Tokens and positions of the rows.
     fn row_ids(&self, step: Step) -> [IdView; 2] {
         match (step.growth, &self.slots) {
-            (Some(Growth::All { .. }), Some(slots)) => [slots.tokens(), slots.positions()],
+            (Some(Growth::All { n, .. }), Some(slots)) => slots.row_ids(n),
             _ => [self.ids.tokens, self.ids.positions].map(|ids| ids.part(0, step.n)),
         }
     }

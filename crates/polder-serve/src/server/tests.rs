@@ -10,6 +10,7 @@ use polder_tokenizer::{END_OF_TEXT, TrainOptions, WordCounts, train};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::ops::ControlFlow;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -114,6 +115,35 @@ fn a_completion_has_the_shape_that_clients_know() {
     assert_eq!(get(&format!("{}/v1/models", server.url), None).1["data"][0]["id"], "echo");
     assert_eq!(get(&format!("{}/v1/models/other", server.url), None).0, 404);
     assert_eq!(server.stop(), Served { n_requests: 1, n_refused: 0, n_events_lost: 0, is_drained: true });
+}
+
+/// Answers until it is told to break.
+#[derive(Default)]
+struct Fragile(AtomicBool);
+
+impl Complete for Fragile {
+    fn complete(&self, _: &str, _: &GenerateOptions, _: &mut dyn FnMut(&str) -> ControlFlow<()>) -> Result<Generation, CompleteError> {
+        self.0.store(true, Ordering::Relaxed);
+        Err(CompleteError::Failed("the machine is gone".into()))
+    }
+
+    fn is_well(&self) -> bool {
+        !self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn a_model_that_has_failed_ends_the_service_with_an_error() {
+    let server = Running::start(options(), Arc::new(Fragile::default()));
+    assert_eq!(get(&format!("{}/health", server.url), None).0, 200);
+    assert_eq!(server.post(&json!({"prompt": "a"})).0, 500);
+    // Until it ends, it does not say that all is well.
+    let health = agent().get(format!("{}/health", server.url)).call();
+    assert!(health.is_err() || health.is_ok_and(|answer| answer.status().as_u16() == 503));
+    let Running { runtime, ended, stop, .. } = server;
+    let ended = runtime.block_on(ended).expect("join");
+    assert!(matches!(&ended, Err(e @ ServeError::Model) if e.exit() == polder_base::ExitKind::Failed), "{ended:?}");
+    drop(stop);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::data::Example;
 use crate::options::Target;
 use crate::publish::write_adapter;
 use polder_base::{Input, Manifest, Reference, Timestamp, digest_bytes};
-use polder_compute::cuda::Gpu;
+use polder_compute::cuda::{Gpu, SCRATCH_BYTES};
 use polder_compute::{Cpu, Dtype};
 use polder_infer::Engine;
 use polder_model::ModelConfig;
@@ -222,7 +222,7 @@ fn too_little_memory_is_told_before_the_work_with_what_would_fit() {
     assert_eq!(fits(needed - 1), [said("--batch 4", half), said("--precision bf16", rounded)]);
     assert_eq!(fits(bytes(Precision::Bf16, 1)).last(), Some(&said("--batch 1 --precision bf16", bytes(Precision::Bf16, 1))));
     assert!(fits(1000).is_empty());
-    assert_eq!(tuning.bytes(LogitsRoom::GPU, &wish), needed + GPU_SCRATCH_BYTES);
+    assert_eq!(tuning.bytes(LogitsRoom::GPU, &wish), needed + SCRATCH_BYTES);
     let gpu = Chosen::Gpu(Gpu { ordinal: 0, name: "small".into(), memory_bytes: 1 << 20, capability: (9, 0), driver: 13_000 });
     let cpu = Chosen::Processor { because: None };
     assert!(matches!(tuning.open(&gpu, 0), Err(TuneError::Memory { free_bytes: 1_048_576, .. })));

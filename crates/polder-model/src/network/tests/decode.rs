@@ -1,7 +1,7 @@
 //! Sequences that grow in slots, token by token, against whole passes over the same tokens.
 
 use polder_compute::cpu::{self, Sampling};
-use polder_testkit::emulated_gpu;
+use polder_testkit::{Asked, counted_gpu, emulated_gpu};
 
 use super::*;
 
@@ -42,7 +42,13 @@ fn drawn<B: Backend>(backend: B, weights: &Weights, dtype: Dtype, prompts: [usiz
     let config = &weights.config;
     let mut texts = vec![text(config, 1, prompts[0], 0.0), text(config, 2, prompts[1], 0.9), text(config, 3, prompts[2], 0.4)];
     let begin = |network: &mut Network<B>, text: &mut Text, slot: usize| {
-        let token = network.begin(slot, &text.tokens, text.sampling).expect("begin");
+        let mut first = 0;
+        let token = loop {
+            match network.read(slot, &text.tokens, first, text.sampling).expect("read") {
+                Reading::Until(end) => first = end,
+                Reading::Drawn(token) => break token,
+            }
+        };
         text.tokens.push(token);
     };
     let grow = |network: &mut Network<B>, texts: &mut [Text], slots: [Option<usize>; 2], times: usize| {
@@ -129,14 +135,36 @@ fn what_cannot_grow_is_refused() {
     let mut network = Network::for_decoding(Cpu::new(), &weights, options).expect("network");
     let sampling = Sampling { temperature: 0.0, top_k: 0, top_p: 1.0, seed: 0 };
     for (slot, tokens) in [(0, vec![]), (0, vec![61]), (2, vec![1]), (0, vec![1; 33])] {
-        assert!(network.begin(slot, &tokens, sampling).is_err(), "{} tokens in slot {slot}", tokens.len());
+        assert!(network.read(slot, &tokens, 0, sampling).is_err(), "{} tokens in slot {slot}", tokens.len());
     }
     let full = Growing { token: 1, n_seen: 32, n_drawn: 0, sampling };
     assert!(network.grow(&[Some(full), None]).is_err());
     assert!(network.grow(&[Some(Growing { token: 61, n_seen: 1, ..full }), None]).is_err());
     assert!(network.grow(&[None]).is_err());
     let mut other = Network::new(Cpu::new(), &weights, 1, 8).expect("network");
-    assert!(other.begin(0, &[1], sampling).is_err());
+    assert!(other.read(0, &[1], 0, sampling).is_err());
+}
+
+#[test]
+fn a_token_is_one_copy_in_one_replay_and_one_copy_out_and_memory_is_taken_once() {
+    let config = ModelConfig { max_position_embeddings: 600, vocab_size: 20_000, ..small("nano") };
+    let (weights, options) = (weights(&config, 3), DecodeOptions { slots: 4, dtype: Dtype::Bf16 });
+    let bytes = options.bytes(&config) + options.attention_bytes(&config) + (1 << 20);
+    let Some((gpu, counts)) = counted_gpu((9, 0), 1, bytes) else { return };
+    let mut network = Network::for_decoding(gpu, &weights, options).expect("network");
+    let mut text = text(&config, 1, 300, 0.7);
+    let Ok(Reading::Drawn(token)) = network.read(1, &text.tokens, 0, text.sampling) else { panic!("a short text is read at once") };
+    text.tokens.push(token);
+    for round in 0..5 {
+        let before = counts.asked();
+        let drawn = network.grow(&[None, text.growing(), None, None]).expect("grow");
+        text.tokens.push(drawn[1]);
+        if round > 1 {
+            let asked = Asked { copies_in: 1, replays: 1, copies_out: 1, ..Asked::default() };
+            assert_eq!(counts.asked() - before, asked, "round {round}");
+        }
+    }
+    assert_eq!(counts.asked().allocations, 1);
 }
 
 #[test]

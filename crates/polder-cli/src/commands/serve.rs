@@ -29,7 +29,7 @@ pub struct Args {
     /// Requests that are answered at once; further ones wait [default: 16 on a GPU, where they share passes, 2 on the processor].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     parallel: Option<u16>,
-    /// How numbers are stored while it answers: f32, or bf16, which a GPU reads twice as fast.
+    /// How numbers are stored while it answers: f32, or bf16, which takes half the memory traffic; on the processor, requests share passes then.
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     precision: Dtype,
 }

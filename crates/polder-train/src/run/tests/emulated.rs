@@ -14,7 +14,7 @@ fn every_family_in_bf16_on_the_emulated_kernels_stays_within_two_hundredths_of_t
     let tokens = || TokenFolders::from(&set).with_tokenizer(&dir.path().join("tokenizer.json"));
     for (i, name) in ["nano", "gpt2-nano", "bert-nano", "modernbert-nano"].into_iter().enumerate() {
         let (config, _) = settings();
-        let config = TrainConfig { steps: n_steps(), lr: 1e-3, eval_every: 0, checkpoint_every: 0, ..config };
+        let config = TrainConfig { steps: n_steps(), lr: 3e-4, eval_every: 0, checkpoint_every: 0, ..config };
         let config = if name.contains("bert") { TrainConfig { masking: Some(crate::MaskedLm::default()), ..config } } else { config };
         let init = Init::Fresh(preset(name, 300, 64).expect("preset"));
         let halves = TrainConfig { precision: Precision::Bf16, ..config.clone() };

@@ -51,6 +51,16 @@ fn a_model_is_tuned_on_the_machine_and_in_the_precision_that_are_asked_for() {
         assert_eq!(manifest.reference.to_string(), format!("adapters/{name}@1"));
         reports.push(manifest.details);
     }
+    // What was tuned answers, and what was damaged since does not.
+    let adapter = dir.path().join("adapters/plain/1");
+    let [base, of_base] = [&given[0], &adapter].map(|path| path.to_string_lossy().into_owned());
+    let ask = || Said::of(polder_gpu(&["prompt", &base, "the lake lies 7", "--adapter", &of_base, "--device", "cpu", "--max-tokens", "4"]));
+    assert!(ask().well().contains("4 tokens in"));
+    let file = adapter.join("adapter_model.safetensors");
+    let mut bytes = std::fs::read(&file).expect("read");
+    *bytes.last_mut().expect("a byte") ^= 1;
+    std::fs::write(&file, bytes).expect("write");
+    assert_ne!(ask().code, Some(0));
     let options: Vec<String> = reports.iter().map(|r| format!("{} {}", r["options"]["precision"], r["n_steps"])).collect();
     // Of 24 examples: three passes of two steps, two of three.
     assert_eq!(options, ["null 6", "\"bf16\" 6"]);

@@ -14,5 +14,5 @@ pub use error::EvalError;
 pub use evaluate::{EvalOptions, Item, Outcome, Progress, evaluate};
 pub use interval::{Estimate, mean, proportion, ratio};
 pub use requests::{REQUESTS_FILE, Request, read_requests};
-pub use scorer::{OnBackend, Scorer};
+pub use scorer::{OnMachine, Scorer};
 pub use scores::{Evaluation, Score, Scores};

@@ -2,7 +2,8 @@
 
 use std::error::Error;
 
-use polder_infer::{Engine, Packed};
+use polder_compute::cuda::Chosen;
+use polder_infer::{Engine, InferError, Packed};
 use polder_tokenizer::Tokenizer;
 use rayon::prelude::*;
 
@@ -37,30 +38,34 @@ impl Scorer for Engine {
     }
 }
 
-/// A model on a GPU, with what its engine knows beside it.
-pub struct OnBackend<'a> {
+/// A model on the machine that was chosen.
+pub struct OnMachine<'a> {
     engine: &'a Engine,
-    packed: Packed,
+    /// Where the machine is not the processor.
+    packed: Option<Packed>,
 }
 
-impl<'a> OnBackend<'a> {
-    /// Joins an engine and its model on a backend.
-    pub fn new(engine: &'a Engine, packed: Packed) -> Self {
-        Self { engine, packed }
+impl<'a> OnMachine<'a> {
+    /// Puts an engine's model there; on the processor it stays where it is.
+    ///
+    /// # Errors
+    /// A GPU with too little memory, or a model that cannot be put there.
+    pub fn open(machine: &Chosen, engine: &'a Engine) -> Result<Self, InferError> {
+        Ok(Self { engine, packed: Packed::on(machine, engine)? })
     }
 }
 
-impl Scorer for OnBackend<'_> {
+impl Scorer for OnMachine<'_> {
     fn tokenizer(&self) -> &Tokenizer {
         self.engine.tokenizer()
     }
 
     fn context_tokens(&self) -> usize {
-        self.engine.config().max_position_embeddings
+        self.engine.context_tokens()
     }
 
     fn logprobs(&self, sequences: &[Vec<u32>]) -> Result<Vec<Vec<f64>>, Box<dyn Error + Send + Sync>> {
-        let all = self.packed.token_logprobs(sequences)?;
-        Ok(all.into_iter().map(|of_one| of_one.into_iter().map(f64::from).collect()).collect())
+        let Some(packed) = &self.packed else { return self.engine.logprobs(sequences) };
+        Ok(packed.token_logprobs(sequences)?.into_iter().map(|of_one| of_one.into_iter().map(f64::from).collect()).collect())
     }
 }

@@ -1,4 +1,4 @@
-//! What it does: look at the devices, train (`train.rs`), evaluate, tune (`tune.rs`).
+//! What it does: look at the devices, train (`train.rs`), evaluate, tune (`tune.rs`), go on with a text (`prompt.rs`).
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicBool;
 use clap::{Parser, Subcommand};
 use polder_base::{Advice, Advised, ExitKind, Input, Manifest, Reference, Timestamp, units};
 use polder_compute::cuda::{Chosen, Machine, Probe};
-use polder_eval::{EvalOptions, OnBackend, Scorer, Scores};
-use polder_infer::{Engine, Packed};
+use polder_eval::{EvalOptions, OnMachine, Scores};
+use polder_infer::Engine;
 
 use crate::kernels::{self, Asked};
 use crate::note;
@@ -171,12 +171,8 @@ fn eval(model: &Path, requests: &Path, out: &Path, device: Machine) -> anyhow::R
     let asked = polder_eval::read_requests(requests).or_advise()?;
     let chosen = device.choose(0).or_advise()?;
     say_machine(&chosen);
-    let on_gpu = Packed::on(&chosen, &engine).or_advise()?.map(|packed| OnBackend::new(&engine, packed));
-    let scorer: &dyn Scorer = match &on_gpu {
-        Some(scorer) => scorer,
-        None => &engine,
-    };
-    let evaluation = polder_eval::evaluate(scorer, &asked, &EvalOptions::default(), &mut |_| {}, &AtomicBool::new(false)).or_advise()?;
+    let scorer = OnMachine::open(&chosen, &engine).or_advise()?;
+    let evaluation = polder_eval::evaluate(&scorer, &asked, &EvalOptions::default(), &mut |_| {}, &AtomicBool::new(false)).or_advise()?;
     let scores = Scores {
         model: input(&model_manifest),
         requests: input(&requests_manifest),

@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicBool;
 
 use polder_base::{At, Event, Input, Manifest, Reference, TableName, digest_json};
 use polder_compute::cuda::Chosen;
-use polder_eval::{EvalOptions, OnBackend, Request, Scorer, Scores};
-use polder_infer::{Engine, InferError, Packed};
+use polder_eval::{EvalOptions, OnMachine, Request, Scores};
+use polder_infer::{Engine, InferError};
 use polder_model::Weights;
 use polder_pipeline::{Export, ExportQuery, query};
 use polder_tokenizer::Tokenizer;
@@ -84,14 +84,10 @@ pub fn evaluate(world: &mut World, model: &Reference, task: &str) -> anyhow::Res
             let engine = Engine::open(&model_dir, None).or_advise()?;
             let requests = polder_eval::read_requests(&requests_dir).or_advise()?;
             let machine = world.device.choose(0).or_advise()?;
-            let on_gpu = Packed::on(&machine, &engine).or_advise()?.map(|packed| OnBackend::new(&engine, packed));
-            let scorer: &dyn Scorer = match &on_gpu {
-                Some(scorer) => scorer,
-                None => &engine,
-            };
+            let scorer = OnMachine::open(&machine, &engine).or_advise()?;
             let bar = Bar::new(task, requests.len() as u64, Unit::Count);
             let evaluation =
-                polder_eval::evaluate(scorer, &requests, &options, &mut |p| bar.at(p.done as u64), world.stop.flag()).or_advise()?;
+                polder_eval::evaluate(&scorer, &requests, &options, &mut |p| bar.at(p.done as u64), world.stop.flag()).or_advise()?;
             drop(bar);
             evaluation.write_items(&run_dir.join("items.jsonl")).or_advise()?;
             let scores = Scores {
@@ -180,19 +176,15 @@ impl TasksDuringTraining {
         }
         let engine = Engine::new(weights, Tokenizer::open(&self.tokenizer)?)?;
         // What training leaves of a GPU's memory may be too little; the processor can do it too.
-        let on_gpu = match Packed::on(&self.machine, &engine) {
+        let scorer = match OnMachine::open(&self.machine, &engine) {
             Err(InferError::Machine { source }) => {
                 self.said.call_once(|| crate::output::note(&format!("    tasks are scored on the processor: {source}")));
-                None
+                OnMachine::open(&Chosen::Processor { because: None }, &engine)?
             }
-            found => found?.map(|packed| OnBackend::new(&engine, packed)),
-        };
-        let scorer: &dyn Scorer = match &on_gpu {
-            Some(scorer) => scorer,
-            None => &engine,
+            opened => opened?,
         };
         for (task, requests) in &self.tasks {
-            let evaluation = polder_eval::evaluate(scorer, requests, &EvalOptions::default(), &mut |_| {}, stop)?;
+            let evaluation = polder_eval::evaluate(&scorer, requests, &EvalOptions::default(), &mut |_| {}, stop)?;
             scores.extend(
                 evaluation.scores.into_iter().filter(|s| s.group == "all").map(|s| (format!("{task}/{}", s.metric), s.estimate.value)),
             );

@@ -115,6 +115,18 @@ fn sequences_packed_together_give_what_each_gives_alone() {
 }
 
 #[test]
+fn sequences_packed_on_the_emulated_kernels_give_what_each_gives_alone() {
+    let engine = engine();
+    let Some(gpu) = emulated_gpu((9, 0), 3) else { return };
+    let packed = crate::Packed::try_new(&engine, Box::new(gpu)).expect("packed");
+    let sequences: Vec<Vec<u32>> = [2, 65, 30, 100].map(|n| (0..n).map(|t| (t * t + 7 * n) % 300).collect()).to_vec();
+    for (sequence, found) in sequences.iter().zip(packed.token_logprobs(&sequences).expect("logprobs")) {
+        let alone = engine.token_logprobs(sequence).expect("logprobs");
+        assert!(alone.len() == found.len() && alone.iter().zip(&found).all(|(a, b)| (a - b).abs() < 1e-4), "{} tokens", sequence.len());
+    }
+}
+
+#[test]
 fn long_texts_are_judged_in_windows_and_their_first_window_as_alone() {
     let engine = engine();
     let tokens: Vec<u32> = (0..200).map(|i| i * i % 300).collect();
